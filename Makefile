@@ -1,0 +1,44 @@
+# Two commands on a fresh machine: `make dev` and `make test`. Both install what they need into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+UV := $(VENV)/bin/uv
+RUN := $(VENV)/bin/python -m
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test test-deep bench check lock
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+dev: $(VENV)/dev ## run the whole platform with a demo tenant and real data
+	@$(VENV)/bin/rustok dev
+
+test: check ## lint, types, import contracts and every fast test
+	$(RUN) pytest -m "not deep" $(ARGS)
+
+test-deep: $(VENV)/dev ## the tests that take minutes
+	$(RUN) pytest -m deep $(ARGS)
+
+bench: $(VENV)/dev ## measure, and print a table of ratios
+	$(RUN) tests.bench $(ARGS)
+
+check: $(VENV)/dev ## lint, format, types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+lock: $(VENV)/uv ## pin every dependency by hash, without addresses
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --extra embedded pyproject.toml -o requirements.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --extra embedded --group dev pyproject.toml -o requirements-dev.lock
+	echo uv | $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate - -o requirements-uv.lock
+
+$(VENV)/uv: requirements-uv.lock
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Install Python's venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@touch $@
+
+$(VENV)/dev: $(VENV)/uv requirements-dev.lock pyproject.toml
+	@$(UV) pip sync -q --require-hashes --python $(VENV)/bin/python requirements-dev.lock
+	@$(UV) pip install -q --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
