@@ -1,0 +1,56 @@
+"""Puts a platform together from parts. Called by the roots, and by the tests with other parts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rustok.db.unit_of_work import UnitOfWorkFactory
+from rustok.dispatch import Dispatcher
+from rustok.events.consumer import Consumer, ConsumerConfig, ConsumerStore
+from rustok.index.projection import ProjectionHandler
+from rustok.kernel.module import Module
+from rustok.kernel.ports import Clock
+from rustok.kernel.registry import Registry, build_registry
+from rustok.kernel.secrets import Secrets
+from rustok.kernel.transport import EventTransport
+from rustok.modules.access import Authenticator
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What serves commands and queries."""
+
+    registry: Registry
+    units: UnitOfWorkFactory
+    dispatcher: Dispatcher
+    authenticator: Authenticator
+
+
+def build_platform(
+    modules: Sequence[Module],
+    *,
+    engine: AsyncEngine,
+    transport: EventTransport,
+    secrets: Secrets,
+    clock: Clock,
+) -> Platform:
+    """Return the platform of *modules* on *engine*, which connects as the role app.
+
+    Raises:
+        Misconfigured: the modules do not add up.
+
+    """
+    registry = build_registry(modules)
+    units = UnitOfWorkFactory(engine, transport, clock, secrets)
+    authenticator = Authenticator(engine, secrets, clock, registry.permissions.values())
+    return Platform(registry, units, Dispatcher(units), authenticator)
+
+
+def build_consumers(
+    registry: Registry, store: ConsumerStore, clock: Clock, config: ConsumerConfig | None = None
+) -> Mapping[str, Consumer]:
+    """Return every consumer of the platform by name. *store* connects as the role system."""
+    handlers = [ProjectionHandler(projection) for projection in registry.projections.values()]
+    config = config or ConsumerConfig()
+    return {handler.name: Consumer(config, store, clock, handler) for handler in handlers}

@@ -1,0 +1,9 @@
+"""Every module of the platform. Taking one out of this tuple takes it out of the build."""
+
+from rustok.events.module import OUTBOX
+from rustok.index.module import INDEX
+from rustok.modules.access.module import ACCESS
+from rustok.modules.commerce.module import COMMERCE
+from rustok.modules.tenants.module import TENANTS
+
+MODULES = (OUTBOX, INDEX, TENANTS, ACCESS, COMMERCE)

@@ -1,0 +1,1 @@
+"""The rows: connections, units of work, row level security, migrations."""

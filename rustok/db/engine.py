@@ -1,0 +1,56 @@
+"""Connections to PostgreSQL: one bounded pool a process."""
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+
+def create_engine(
+    url: str,
+    *,
+    pool_size: int = 5,
+    pool_timeout_s: float = 5.0,
+    statement_timeout_s: float | None = None,
+    application_name: str = "rustok",
+) -> AsyncEngine:
+    """Return an engine whose pool opens connections when they are first needed.
+
+    Pooled connections are not tested before use: a broken one costs one failed transaction, which the
+    caller answers with `unavailable`, and SQLAlchemy then drops every connection older than the failure.
+    """
+    server_settings = {"application_name": application_name, "jit": "off", "timezone": "UTC"}
+    if statement_timeout_s is not None:
+        server_settings["statement_timeout"] = str(int(statement_timeout_s * 1000))
+    return create_async_engine(
+        async_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=pool_timeout_s,
+        pool_use_lifo=True,
+        json_serializer=_json_dumps,
+        json_deserializer=orjson.loads,
+        connect_args={"server_settings": server_settings, "timeout": 5},
+    )
+
+
+def async_url(url: str) -> Any:
+    """Return *url* (`postgresql://...`) with the asyncpg driver."""
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+def to_json(value: Any) -> str:
+    """Return *value* as JSON text for a `jsonb` parameter."""
+    return _json_dumps(value)
+
+
+def _json_dumps(value: Any) -> str:
+    return orjson.dumps(value, default=_plain).decode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, UUID):  # subclasses, such as asyncpg's own, are unknown to orjson
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,58 @@
+"""Tells failures of the servers (come back later) from faults of the data (somebody must look)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+from sqlalchemy import exc
+
+from rustok.kernel.errors import Unavailable
+
+# SQLSTATE classes and codes (PostgreSQL appendix A): connection exceptions, insufficient resources,
+# operator intervention (shutdown, cancel), and the serialisation failure and deadlock that a retry mends.
+_TRANSIENT_CLASSES = ("08", "53", "57")
+_TRANSIENT_CODES = ("40001", "40P01", "55P03", "25006")
+_CONNECTION_ERRORS = (OSError, TimeoutError, exc.TimeoutError, asyncpg.InterfaceError)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return the SQLSTATE behind *error*, if PostgreSQL gave one."""
+    found: BaseException | None = error
+    while found is not None:
+        state = getattr(found, "sqlstate", None)
+        if isinstance(state, str):
+            return state
+        found = getattr(found, "orig", None) or found.__cause__
+    return None
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether the same work may succeed later, unchanged: such a failure never counts as an attempt."""
+    if isinstance(error, (Unavailable, *_CONNECTION_ERRORS)):
+        return True
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+        return True
+    state = sqlstate(error)
+    return state is not None and (state.startswith(_TRANSIENT_CLASSES) or state in _TRANSIENT_CODES)
+
+
+def violated_constraint(error: exc.IntegrityError) -> str | None:
+    """Return the name of the constraint that the statement violated."""
+    found: BaseException | None = error.orig
+    while found is not None:
+        name = getattr(found, "constraint_name", None)
+        if isinstance(name, str):
+            return name
+        found = found.__cause__
+    return None
+
+
+@contextmanager
+def translated_failures() -> Iterator[None]:
+    """Raise `Unavailable` in the place of a failure of the server or of the connection."""
+    try:
+        yield
+    except (exc.SQLAlchemyError, asyncpg.PostgresError, *_CONNECTION_ERRORS) as error:
+        if is_transient(error):
+            raise Unavailable("PostgreSQL does not answer now; nothing was written.") from error
+        raise

@@ -1,0 +1,102 @@
+"""The answer to a write, kept with the rows it answers for, so that a retry gets the same answer.
+
+Scope: tenant, principal, method and route (draft-ietf-httpapi-idempotency-key-header; kept 24 h).
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from rustok.db.unit_of_work import UnitOfWork
+from rustok.kernel.errors import Busy, InvalidInput
+
+KEPT_HOURS = 24
+
+# One round trip: take the lock, then look. Not waiting for the lock is the point: the duplicate is told at
+# once that the first is still running, instead of waiting in line behind it.
+_BEGIN = text(
+    f"""
+    SELECT pg_try_advisory_xact_lock(:lock) AS locked, k.request_hash, k.result
+      FROM (SELECT 1) AS always
+      LEFT JOIN idempotency_keys AS k
+             ON k.tenant_id = :tenant_id AND k.scope_hash = :scope_hash
+            AND k.created_at > CAST(:now AS timestamptz) - interval '{KEPT_HOURS} hours'
+    """
+)
+# The look above may have begun before the first request committed and the lock been had after it: then the
+# answer is there now, no row is written, and the caller rolls everything back.
+_KEEP = text(
+    f"""
+    INSERT INTO idempotency_keys AS k (tenant_id, scope_hash, request_hash, result, created_at)
+    VALUES (:tenant_id, :scope_hash, :request_hash, :result, :now)
+        ON CONFLICT (tenant_id, scope_hash)
+        DO UPDATE SET request_hash = excluded.request_hash, result = excluded.result,
+                      created_at = excluded.created_at
+                WHERE k.created_at <= excluded.created_at - interval '{KEPT_HOURS} hours'
+    """
+)
+_IN_PROGRESS = "A request with this Idempotency-Key is still running: try again."
+
+
+class IdempotencyKeyReused(InvalidInput):
+    """The key was used for another request."""
+
+    code = "idempotency_key_reused"
+
+
+class RequestInProgress(Busy):
+    """A request with this key is running now."""
+
+    code = "request_in_progress"
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A client's key: `scope` is principal, method and route, `request` the body's canonical bytes."""
+
+    key: str
+    scope: str
+    request: bytes
+
+    @property
+    def scope_hash(self) -> bytes:
+        return hashlib.sha256(f"{self.scope}\0{self.key}".encode()).digest()
+
+    @property
+    def request_hash(self) -> bytes:
+        return hashlib.sha256(self.request).digest()
+
+
+async def find_answer(uow: UnitOfWork, key: IdempotencyKey) -> str | None:
+    """Return the kept result of an earlier request with *key*; None for the first, which now holds the key.
+
+    Raises:
+        IdempotencyKeyReused: the earlier request was another one.
+        RequestInProgress: the earlier request has not finished.
+
+    """
+    scope_hash = key.scope_hash
+    lock = int.from_bytes(hashlib.sha256(uow.tenant_id.bytes + scope_hash).digest()[:8], signed=True)
+    row = (
+        await uow.execute(_BEGIN, {"lock": lock, "tenant_id": uow.tenant_id, "scope_hash": scope_hash, "now": uow.now})
+    ).one()
+    if not row.locked:
+        raise RequestInProgress(_IN_PROGRESS)
+    if row.request_hash is None:
+        return None
+    if row.request_hash != key.request_hash:
+        raise IdempotencyKeyReused("This Idempotency-Key was used for another request: make a new one.")
+    return str(row.result)
+
+
+async def keep_answer(uow: UnitOfWork, key: IdempotencyKey, result: str) -> None:
+    """Keep *result* in the transaction that it tells about.
+
+    Raises:
+        RequestInProgress: another request with this key has just committed; nothing of this one may stay.
+
+    """
+    values = {"tenant_id": uow.tenant_id, "scope_hash": key.scope_hash, "request_hash": key.request_hash}
+    if not (await uow.execute(_KEEP, {**values, "result": result, "now": uow.now})).rowcount:
+        raise RequestInProgress(_IN_PROGRESS)

@@ -1,0 +1,94 @@
+"""Applies the migrations in `migrations/`, one process at a time, each in a transaction of its own."""
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from rustok.db.engine import async_url
+
+FILE_NAME = re.compile(r"m(?P<date>\d{8})_(?P<module>[a-z]+)_(?P<number>\d{3})_(?P<description>[a-z0-9_]+)")
+"""`mYYYYMMDD_<module>_<nnn>_<description>` (founding document, section 6.1)."""
+
+_LOCK = 0x7275_7374_6F6B  # "rustok": one key for every process that migrates this database
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationStatus:
+    """Revisions in order of application."""
+
+    applied: tuple[str, ...]
+    pending: tuple[str, ...]
+
+
+def migrations_dir() -> Path:
+    """Return where the migrations are: beside the package in a checkout, under the prefix when installed."""
+    checkout = Path(__file__).parents[2] / "migrations"
+    return checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "rustok" / "migrations"
+
+
+async def migrate(url: str) -> MigrationStatus:
+    """Bring the database to the newest migration; return what stood before and what was applied now.
+
+    Any number of processes may call it at once: an advisory lock lets one work while the others wait.
+    """
+    return await _run(url, _upgrade)
+
+
+async def migration_status(url: str) -> MigrationStatus:
+    """Return which migrations the database has and which it lacks."""
+    return await _run(url, _status)
+
+
+def script_directory() -> ScriptDirectory:
+    """Return Alembic's view of the migrations: their order and their heads."""
+    directory = str(migrations_dir())
+    return ScriptDirectory(directory, version_locations=[directory])
+
+
+async def _run(url: str, work: Callable[[Connection], MigrationStatus]) -> MigrationStatus:
+    engine = create_async_engine(async_url(url), poolclass=pool.NullPool)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(work)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection) -> MigrationStatus:
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+    connection.commit()
+    try:
+        before = _status(connection)
+        script = script_directory()
+        environment = EnvironmentContext(
+            Config(),
+            script,
+            fn=lambda revision, _context: script._upgrade_revs("head", revision),  # noqa: SLF001 - what Alembic's own `upgrade` command does
+        )
+        with environment:
+            environment.configure(connection=connection, transaction_per_migration=True)
+            environment.run_migrations()
+        connection.commit()
+        return before
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+        connection.commit()
+
+
+def _status(connection: Connection) -> MigrationStatus:
+    script = script_directory()
+    order = [revision.revision for revision in reversed(list(script.walk_revisions()))]
+    current = MigrationContext.configure(connection).get_current_revision()
+    connection.rollback()
+    count = order.index(current) + 1 if current else 0
+    return MigrationStatus(tuple(order[:count]), tuple(order[count:]))

@@ -1,0 +1,183 @@
+"""One transaction = the rows, their outbox records and the tenant it is bound to."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import CursorResult, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from rustok.db.failures import translated_failures
+from rustok.kernel.context import Context
+from rustok.kernel.cursor import Cursors
+from rustok.kernel.errors import Forbidden, VersionMismatch
+from rustok.kernel.event import Envelope, Event
+from rustok.kernel.ids import uuid7
+from rustok.kernel.ports import Clock
+from rustok.kernel.secrets import Secrets
+from rustok.kernel.transport import EventTransport
+
+_BIND = text(
+    """
+    SELECT set_config('rustok.tenant_id', CAST(:tenant_id AS text), true),
+           set_config('transaction_read_only', :read_only, true),
+           tenants.authz_version, tenants.is_active
+      FROM (SELECT 1) AS always
+      LEFT JOIN tenants ON tenants.id = CAST(:tenant_id AS uuid)
+    """
+)
+
+
+class TenantDisabled(Forbidden):
+    """The tenant exists and an operator has switched it off."""
+
+    code = "tenant_disabled"
+
+
+class StaleAuthorization(Exception):
+    """Roles or keys of the tenant changed since the principal's rights were read: read them again."""
+
+
+class UnlockedRoot(Exception):
+    """A service emitted an event without holding the aggregate's row: the order of events would be lost."""
+
+
+class _Root(NamedTuple):
+    aggregate_type: str
+    aggregate_id: UUID
+
+
+class UnitOfWork:
+    """What a service gets: the tenant's transaction, the circumstances, and `emit`.
+
+    Rows of other tenants are out of reach (row level security), and so are events of aggregates whose row
+    this transaction does not hold.
+    """
+
+    def __init__(self, connection: AsyncConnection, context: Context, now: datetime, secrets: Secrets) -> None:
+        self.connection = connection
+        self.context = context
+        self.now = now
+        self.secrets = secrets
+        self.cursors = Cursors(secrets)
+        self._locked_at: dict[_Root, int] = {}
+        self._versions: dict[_Root, int] = {}
+        self._events: list[Envelope] = []
+        self._after_commit: list[Callable[[], None]] = []
+        self.expected_version: int | None = None
+        """The version that the caller of the current command has seen."""
+
+    @property
+    def tenant_id(self) -> UUID:
+        return self.context.tenant_id
+
+    def new_id(self) -> UUID:
+        return uuid7()
+
+    async def execute(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
+        """Run one statement in this transaction."""
+        result: CursorResult[Any] = await self.connection.execute(statement, parameters)
+        return result
+
+    def hold(self, aggregate_type: str, aggregate_id: UUID, version: int) -> None:
+        """State that this transaction has inserted (version 0) or locked the aggregate's row.
+
+        Raises:
+            VersionMismatch: the caller of the command expected another version.
+
+        """
+        root = _Root(aggregate_type, aggregate_id)
+        self._versions.setdefault(root, version)
+        locked_at = self._locked_at.setdefault(root, version)
+        if self.expected_version is not None and locked_at not in (0, self.expected_version):
+            raise VersionMismatch(
+                f"The {aggregate_type} is at version {locked_at}, not {self.expected_version}: read it again."
+            )
+
+    def emit(self, event: Event, aggregate_id: UUID) -> int:
+        """Stage *event* and return the aggregate's new version, which its row must get in this transaction.
+
+        Raises:
+            UnlockedRoot: `hold` was not called for the aggregate.
+
+        """
+        root = _Root(event.aggregate, aggregate_id)
+        if root not in self._versions:
+            raise UnlockedRoot(f"{event.type} was emitted without holding the row of {event.aggregate} {aggregate_id}")
+        self._versions[root] += 1
+        context = self.context
+        self._events.append(
+            Envelope(
+                event_id=uuid7(),
+                type=event.type,
+                schema_version=event.version,
+                tenant_id=context.tenant_id,
+                aggregate_type=event.aggregate,
+                aggregate_id=aggregate_id,
+                aggregate_version=self._versions[root],
+                correlation_id=context.correlation_id,
+                causation_id=context.causation_id,
+                traceparent=context.traceparent,
+                actor=context.principal.actor,
+                occurred_at=self.now,
+                payload=event.model_dump(mode="json"),
+            )
+        )
+        return self._versions[root]
+
+    def after_commit(self, hook: Callable[[], None]) -> None:
+        """Call *hook* once the transaction has committed; it must not fail and must not block."""
+        self._after_commit.append(hook)
+
+    async def flush_events(self, transport: EventTransport) -> None:
+        """Hand the staged events to the transport, inside the transaction."""
+        events, self._events = self._events, []
+        if events:
+            await transport.publish(self, events)
+
+    def committed(self) -> None:
+        for hook in self._after_commit:
+            hook()
+
+
+class UnitOfWorkFactory:
+    """Opens units of work on one engine and one transport."""
+
+    def __init__(self, engine: AsyncEngine, transport: EventTransport, clock: Clock, secrets: Secrets) -> None:
+        self._engine = engine
+        self._transport = transport
+        self._clock = clock
+        self._secrets = secrets
+
+    @asynccontextmanager
+    async def begin(self, context: Context, *, read_only: bool = False) -> AsyncIterator[UnitOfWork]:
+        """Open a transaction bound to the context's tenant; commit on leaving, roll back on an exception.
+
+        Raises:
+            StaleAuthorization: the principal's rights are older than the tenant's roles.
+            TenantDisabled: an operator has switched the tenant off.
+            Unavailable: PostgreSQL does not answer, or no connection came free in time.
+
+        """
+        with translated_failures():
+            async with self._engine.begin() as connection:
+                await self._bind(connection, context, read_only=read_only)
+                uow = UnitOfWork(connection, context, self._clock.now(), self._secrets)
+                yield uow
+                await uow.flush_events(self._transport)
+        uow.committed()
+
+    async def _bind(self, connection: AsyncConnection, context: Context, *, read_only: bool) -> None:
+        row = (
+            await connection.execute(
+                _BIND,
+                {"tenant_id": str(context.tenant_id), "read_only": "on" if read_only else "off"},
+            )
+        ).one()
+        if row.is_active is False:
+            raise TenantDisabled("This tenant is switched off: ask its operator.")
+        seen = context.principal.authz_version
+        if seen is not None and seen != row.authz_version:
+            raise StaleAuthorization

@@ -1,0 +1,1 @@
+"""The log (module `outbox`): levels of the transport, the sequencer, consumers and their checkpoints."""

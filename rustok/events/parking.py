@@ -1,0 +1,40 @@
+"""Parked aggregates: what a consumer could not digest waits here, its later events behind it in the log."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from rustok.kernel.event import AggregateKey
+
+
+class ParkedState(StrEnum):
+    RETRYING = "retrying"
+    DEAD = "dead"
+    """Attempts are used up: a dead letter, kept until somebody redrives it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An aggregate that one consumer has set aside. `position` is its first event not yet applied."""
+
+    key: AggregateKey
+    aggregate_type: str
+    position: int
+    state: ParkedState
+    attempts: int
+    due_at: datetime
+    error: str
+    parked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    attempts: int = 5
+    first_delay_s: float = 1.0
+    growth: float = 4.0
+
+    def next(self, attempts: int, now: datetime) -> tuple[ParkedState, datetime]:
+        """Return the state after *attempts* failures, and when the next attempt is due."""
+        if attempts >= self.attempts:
+            return ParkedState.DEAD, now
+        return ParkedState.RETRYING, now + timedelta(seconds=self.first_delay_s * self.growth ** (attempts - 1))

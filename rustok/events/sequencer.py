@@ -1,0 +1,84 @@
+"""The sequencer's loop: gives committed events their place in the log and wakes who is behind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from rustok.db.failures import is_transient
+from rustok.kernel.ports import Clock, Wake
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sequenced:
+    """What one shard got in one batch."""
+
+    shard: int
+    last_position: int
+    events: int
+
+
+class SequencerStore(Protocol):
+    async def sequence(self, limit: int) -> Sequence[Sequenced]:
+        """Move up to *limit* events from staging to the log; nothing when another relay is at it."""
+
+    async def raise_floor(self) -> None:
+        """Let the next scans begin behind what is gone for good."""
+
+
+class Hints(Protocol):
+    """Where the sequencer says that shards have news. A hint may be lost; the sweep mends that."""
+
+    async def shards_moved(self, shards: Sequence[int]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SequencerConfig:
+    batch: int = 1000
+    poll_min_s: float = 0.004
+    poll_max_s: float = 0.25
+    floor_interval_s: float = 1.0
+    failure_pause_s: float = 0.5
+
+
+class Sequencer:
+    """Polls quickly while there is work, backs off while there is none, and comes at once on a wake-up."""
+
+    def __init__(self, config: SequencerConfig, store: SequencerStore, clock: Clock, wake: Wake, hints: Hints) -> None:
+        self._config = config
+        self._store = store
+        self._clock = clock
+        self._wake = wake
+        self._hints = hints
+        self._floor_due_s = 0.0
+
+    async def run(self) -> None:
+        """Work until cancelled. A failing server is waited for."""
+        pause_s = self._config.poll_min_s
+        while True:
+            try:
+                count = await self.run_once()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("sequencer_waited", reason=str(error))
+                await self._clock.sleep(self._config.failure_pause_s)
+                continue
+            if count >= self._config.batch:
+                continue
+            pause_s = self._config.poll_min_s if count else min(pause_s * 2, self._config.poll_max_s)
+            if await self._wake.wait(pause_s):
+                pause_s = self._config.poll_min_s
+
+    async def run_once(self) -> int:
+        """Sequence one batch and return how many events it had."""
+        moved = await self._store.sequence(self._config.batch)
+        if moved:
+            await self._hints.shards_moved([m.shard for m in moved])
+        if self._clock.monotonic_s() >= self._floor_due_s:
+            await self._store.raise_floor()
+            self._floor_due_s = self._clock.monotonic_s() + self._config.floor_interval_s
+        return sum(m.events for m in moved)

@@ -1,0 +1,1 @@
+"""The reads (module `index`): denormalised tables that a storefront queries without joins."""

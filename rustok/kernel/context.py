@@ -1,0 +1,35 @@
+"""Who acts, for which tenant, and in what chain of causes."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from rustok.kernel.ids import uuid7
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who acts. `authz_version` is the tenant's when `permissions` were read.
+
+    None means that the rights do not come from the tenant's roles (an operator, the platform itself).
+    """
+
+    kind: str
+    id: str
+    permissions: frozenset[str]
+    authz_version: int | None = None
+
+    @property
+    def actor(self) -> str:
+        """How events name the principal: `apikey:0198…`."""
+        return f"{self.kind}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The circumstances of one command or query. Correlation is the root's id, causation the last cause's."""
+
+    tenant_id: UUID
+    principal: Principal
+    correlation_id: UUID = field(default_factory=uuid7)
+    causation_id: UUID = field(default_factory=uuid7)
+    traceparent: str | None = None

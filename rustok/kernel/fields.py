@@ -1,0 +1,44 @@
+"""Types that inputs of several modules share, with the limits of the platform's domain."""
+
+import re
+import unicodedata
+from typing import Annotated
+
+import orjson
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+
+_JSON_OBJECT_LIMIT_BYTES = 65_536
+
+
+def _small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if len(orjson.dumps(value)) > _JSON_OBJECT_LIMIT_BYTES:
+        raise ValueError(f"must not exceed {_JSON_OBJECT_LIMIT_BYTES} bytes as JSON")
+    return value
+
+
+Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")]
+"""`xx` or `xx-YY`."""
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=255)]
+"""Lower-case letters, digits and single hyphens, 1 to 255."""
+
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+"""ISO 4217 code."""
+
+Minor = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""An amount in minor units; up to 2**53 - 1, so that every JSON reader keeps it exact."""
+
+Title = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True)]
+
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_small)]
+"""A free-form JSON object of at most 64 KiB."""
+
+
+def slugify(text: str) -> str:
+    """Return *text* as a slug, without what has no ASCII form; may be empty.
+
+    A `+` becomes `-plus` (`g++` and `g` are different things).
+    """
+    spelled = text.replace("+", "-plus")
+    ascii_text = unicodedata.normalize("NFKD", spelled).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:255].rstrip("-")

@@ -1,0 +1,126 @@
+"""Descriptors: a module is data that reads as a table of contents."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from rustok.kernel.errors import RustokError
+from rustok.kernel.event import AggregateKey, Event
+from rustok.kernel.permission import Permission
+
+
+class ModuleKind(StrEnum):
+    CORE = "core"
+    DOMAIN = "domain"
+    WRAPPER = "wrapper"
+    INFRASTRUCTURE = "infrastructure"
+    EXTENSION = "extension"
+
+
+class Input(BaseModel):
+    """Base of a command's input: unknown fields and coercions are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class QueryInput(BaseModel):
+    """Base of a query's input: values arrive as text, unknown parameters are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Result(BaseModel):
+    """Base of what commands and queries return. A `version` field, where there is one, is the ETag."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class PageLinks(Result):
+    """Where a list goes on: `next` is the cursor of the following page, None on the last one."""
+
+    next: str | None
+
+
+Handler = Callable[[Any, Any], Awaitable[Result]]
+"""`async def verb_noun(uow: UnitOfWork, data: Input) -> Result`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A write. Each `{name}` of its route is a field of its input; the other fields are the body.
+
+    `route` is None for a command without an HTTP face. `checks_version`: callers state the version they
+    have seen (`If-Match`). `location` is the path of what was made, filled from the result's fields.
+    """
+
+    name: str
+    summary: str
+    permission: str
+    input: type[Input]
+    result: type[Result]
+    handler: Handler
+    route: str | None
+    status: Literal[200, 201] = 200
+    location: str | None = None
+    checks_version: bool = False
+    errors: tuple[type[RustokError], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A read. Each `{name}` of its route is a field of its input; the others are query parameters."""
+
+    name: str
+    summary: str
+    permission: str
+    input: type[QueryInput]
+    result: type[Result]
+    handler: Handler
+    route: str
+    errors: tuple[type[RustokError], ...] = ()
+
+
+class Source(NamedTuple):
+    """An aggregate as its module's tables have it now; `row` is a mapping with what `Projection.build` needs."""
+
+    version: int
+    row: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """Keeps one index table equal to a function of its aggregates.
+
+    An event only says "look again": `load` reads the sources of many aggregates in one statement (deleted
+    ones are absent), `build` turns one of them into its documents, one a locale, none when it is not public.
+    """
+
+    name: str
+    summary: str
+    subscribes: tuple[str, ...]
+    table: str
+    load: Callable[[Any, Iterable[AggregateKey]], Awaitable[Mapping[AggregateKey, Source]]]
+    build: Callable[[Source], Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    name: str
+    kind: ModuleKind
+    summary: str
+    path: str | None = None
+    """First segment of its routes; the name, when None."""
+    depends_on: tuple[str, ...] = ()
+    permissions: tuple[Permission, ...] = ()
+    events: tuple[type[Event], ...] = ()
+    commands: tuple[Command, ...] = ()
+    queries: tuple[Query, ...] = ()
+    projections: tuple[Projection, ...] = ()
+    tables: tuple[str, ...] = ()
+
+    @property
+    def routes_path(self) -> str:
+        return self.path or self.name

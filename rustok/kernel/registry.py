@@ -1,0 +1,177 @@
+"""Checks once, at boot, that the modules add up, and finds what they declare by name."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from pydantic import ValidationError
+
+from rustok.kernel.errors import Misconfigured
+from rustok.kernel.event import Event, matches
+from rustok.kernel.module import Command, Module, ModuleKind, Projection, Query
+from rustok.kernel.permission import NAME as PERMISSION_NAME
+from rustok.kernel.permission import Permission
+
+_EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){2,3}")
+_ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/[^ ]*)")
+_PLACEHOLDER = re.compile(r"{([a-z_]+)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """What a platform of these modules can do. Build it with `build_registry`."""
+
+    modules: tuple[Module, ...]
+    commands: Mapping[str, Command]
+    queries: Mapping[str, Query]
+    events: Mapping[tuple[str, int], type[Event]]
+    projections: Mapping[str, Projection]
+    permissions: Mapping[str, Permission]
+
+    def module_of(self, name: str) -> Module:
+        """Return the module that a command, query, event or permission name belongs to."""
+        return next(module for module in self.modules if module.name == name.partition(".")[0])
+
+    def validate_event(self, event_type: str, version: int, payload: Mapping[str, Any]) -> Event:
+        """Return the payload as its event class.
+
+        Raises:
+            KeyError: no module declares this type and version.
+            pydantic.ValidationError: the payload does not fit it.
+
+        """
+        return self.events[event_type, version].model_validate(payload)
+
+    def event_schemas(self) -> dict[str, dict[str, Any]]:
+        """Return a JSON Schema (2020-12) for each event, keyed `type.vN`."""
+        return {
+            f"{event_type}.v{version}": {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                **event.model_json_schema(),
+                "examples": [dict(event.example)],
+            }
+            for (event_type, version), event in self.events.items()
+        }
+
+
+def build_registry(modules: Sequence[Module]) -> Registry:
+    """Return the registry of *modules*, in dependency order.
+
+    Raises:
+        Misconfigured: the platform does not add up; the message lists every fault and its fix.
+
+    """
+    faults = list(_faults(modules))
+    if faults:
+        raise Misconfigured("The modules do not add up:\n- " + "\n- ".join(faults))
+    by_name = {module.name: module for module in modules}
+    order = TopologicalSorter({module.name: module.depends_on for module in modules}).static_order()
+    return Registry(
+        modules=tuple(by_name[name] for name in order),
+        commands={command.name: command for module in modules for command in module.commands},
+        queries={query.name: query for module in modules for query in module.queries},
+        events={(event.type, event.version): event for module in modules for event in module.events},
+        projections={p.name: p for module in modules for p in module.projections},
+        permissions={p.name: p for module in modules for p in module.permissions},
+    )
+
+
+def placeholders(route: str) -> tuple[str, ...]:
+    """Return the names between braces in a route, in order."""
+    return tuple(_PLACEHOLDER.findall(route))
+
+
+def _faults(modules: Sequence[Module]) -> Iterator[str]:
+    names = [module.name for module in modules]
+    yield from _duplicates("module", names)
+    yield from _dependency_faults(modules)
+    yield from _duplicates("command or query", [o.name for m in modules for o in _operations(m)])
+    yield from _duplicates("event", [f"{e.type} v{e.version}" for m in modules for e in m.events])
+    yield from _duplicates("projection", [p.name for m in modules for p in m.projections])
+    yield from _duplicates("table", [table for m in modules for table in m.tables])
+    yield from _duplicates("route", [r for m in modules for r in _routes(m)])
+    published = {event.type for module in modules for event in module.events}
+    for module in modules:
+        yield from _module_faults(module, published)
+
+
+def _dependency_faults(modules: Sequence[Module]) -> Iterator[str]:
+    kinds = {module.name: module.kind for module in modules}
+    for module in modules:
+        for needed in module.depends_on:
+            if needed not in kinds:
+                yield f"{module.name} depends on {needed}, which is not in the catalog: add it or drop the dependency"
+            elif kinds[needed] is ModuleKind.EXTENSION:
+                yield f"{module.name} depends on {needed}, an extension, which must stay removable: use its events"
+    try:
+        TopologicalSorter({module.name: module.depends_on for module in modules}).prepare()
+    except CycleError as error:
+        yield f"the modules depend on each other in a circle, {' -> '.join(error.args[1])}: break it with an event"
+
+
+def _module_faults(module: Module, published: set[str]) -> Iterator[str]:
+    own = module.name + "."
+    permissions = {p.name for p in module.permissions}
+    for name in permissions:
+        if not PERMISSION_NAME.fullmatch(name) or not name.startswith(own):
+            yield f"permission {name} of {module.name} must read {own}<entity>.<action>"
+    for event in module.events:
+        yield from _event_faults(module, event)
+    for operation in _operations(module):
+        if not operation.name.startswith(own):
+            yield f"{operation.name} must be named {own}<entity>.<action>"
+        if operation.permission not in permissions:
+            yield f"{operation.name} wants {operation.permission}, which {module.name} does not declare"
+        yield from _route_faults(operation)
+    for projection in module.projections:
+        yield from _projection_faults(module, projection, published)
+    if module.kind is ModuleKind.WRAPPER and module.tables:
+        yield f"{module.name} is a wrapper and may not own tables: {', '.join(module.tables)}"
+
+
+def _event_faults(module: Module, event: type[Event]) -> Iterator[str]:
+    if not _EVENT_TYPE.fullmatch(event.type) or not event.type.startswith(module.name + "."):
+        yield f"event {event.type} must read {module.name}.<entity>.<past participle>"
+    try:
+        event.model_validate(event.example)
+    except ValidationError as error:
+        yield f"the example of event {event.type} does not validate: {error.errors()[0]['msg']}"
+
+
+def _projection_faults(module: Module, projection: Projection, published: set[str]) -> Iterator[str]:
+    if not projection.name.startswith(module.name + "."):
+        yield f"projection {projection.name} must be named {module.name}.<what>"
+    for pattern in projection.subscribes:
+        if not any(matches(pattern, event_type) for event_type in published):
+            yield f"projection {projection.name} subscribes to {pattern}, which no module publishes"
+
+
+def _route_faults(operation: Command | Query) -> Iterator[str]:
+    if operation.route is None:
+        return
+    if not _ROUTE.fullmatch(operation.route):
+        yield f"{operation.name} has the route {operation.route!r}, which must read `METHOD /path`"
+    for name in placeholders(operation.route):
+        if name not in operation.input.model_fields:
+            yield f"{operation.name} has {{{name}}} in its route, but no such field in its input"
+
+
+def _routes(module: Module) -> Iterator[str]:
+    for operation in _operations(module):
+        if operation.route is not None:
+            method, _, path = operation.route.partition(" ")
+            yield f"{method} /{module.routes_path}{_PLACEHOLDER.sub('{}', path)}"
+
+
+def _operations(module: Module) -> tuple[Command | Query, ...]:
+    return (*module.commands, *module.queries)
+
+
+def _duplicates(what: str, names: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            yield f"two {what}s are called {name}"
+        seen.add(name)

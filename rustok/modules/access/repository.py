@@ -1,0 +1,52 @@
+"""The SQL of the access module."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rustok.db.unit_of_work import UnitOfWork
+
+_FIND = text("SELECT * FROM find_api_key(:key_id)")
+_COLUMNS = "id, key_id, name, role, expires_at, revoked_at, created_at, version"
+_INSERT = text(
+    """
+    INSERT INTO api_keys (tenant_id, id, key_id, secret_hash, name, role, expires_at, version, created_at)
+    VALUES (:tenant_id, :id, :key_id, :secret_hash, :name, :role, :expires_at, :version, :created_at)
+    """
+)
+_LOCK = text(f"SELECT {_COLUMNS} FROM api_keys WHERE tenant_id = :tenant_id AND key_id = :key_id FOR UPDATE")
+_REVOKE = text("UPDATE api_keys SET revoked_at = :now, version = :version WHERE tenant_id = :tenant_id AND id = :id")
+_BUMP = text("UPDATE tenants SET authz_version = authz_version + 1 WHERE id = :tenant_id")
+_LIST = text(f"SELECT {_COLUMNS} FROM api_keys WHERE tenant_id = :tenant_id ORDER BY created_at")
+
+
+async def find_api_key(engine: AsyncEngine, key_id: str) -> Row[Any] | None:
+    """Look a key up before its tenant is known: through a function, which returns that key alone."""
+    async with engine.connect() as connection:
+        return (await connection.execute(_FIND, {"key_id": key_id})).one_or_none()
+
+
+async def insert_api_key(uow: UnitOfWork, values: dict[str, Any]) -> None:
+    await uow.execute(_INSERT, {"tenant_id": uow.tenant_id, **values})
+
+
+async def lock_api_key(uow: UnitOfWork, key_id: str) -> Row[Any] | None:
+    row = (await uow.execute(_LOCK, {"tenant_id": uow.tenant_id, "key_id": key_id})).one_or_none()
+    if row is not None:
+        uow.hold("api_key", row.id, row.version)
+    return row
+
+
+async def revoke_api_key(uow: UnitOfWork, values: dict[str, Any]) -> None:
+    await uow.execute(_REVOKE, {"tenant_id": uow.tenant_id, "now": uow.now, **values})
+
+
+async def bump_authz_version(uow: UnitOfWork) -> None:
+    """Make every process read the tenant's access rules again, from its next request on."""
+    await uow.execute(_BUMP, {"tenant_id": uow.tenant_id})
+
+
+async def list_api_keys(uow: UnitOfWork) -> Sequence[Row[Any]]:
+    return (await uow.execute(_LIST, {"tenant_id": uow.tenant_id})).all()

@@ -1,0 +1,188 @@
+"""Descriptor of the commerce module."""
+
+from functools import partial
+
+from rustok.kernel.module import Command, Module, ModuleKind, Query
+from rustok.kernel.permission import Permission
+from rustok.modules.commerce import errors, schemas, service
+from rustok.modules.commerce.events import EVENTS
+from rustok.modules.commerce.projections import INDEX_PRODUCTS
+
+_change = partial(
+    Command,
+    permission="commerce.products.write",
+    result=schemas.Product,
+    checks_version=True,
+)
+
+COMMERCE = Module(
+    name="commerce",
+    kind=ModuleKind.DOMAIN,
+    summary="Products with their texts, variants and prices.",
+    depends_on=("tenants", "index"),
+    permissions=(
+        Permission("commerce.products.read", "Read products, also drafts"),
+        Permission("commerce.products.write", "Create, change and delete products"),
+        Permission("commerce.products.publish", "Publish and unpublish products"),
+    ),
+    events=EVENTS,
+    commands=(
+        Command(
+            name="commerce.products.create",
+            summary="Create a product",
+            permission="commerce.products.write",
+            input=schemas.CreateProduct,
+            result=schemas.Product,
+            handler=service.create_product,
+            route="POST /products",
+            status=201,
+            location="/products/{id}",
+            errors=(
+                errors.DuplicateHandle,
+                errors.DuplicateSku,
+                errors.DuplicateOptions,
+                errors.OptionsMismatch,
+            ),
+        ),
+        Command(
+            name="commerce.products.create_many",
+            summary="Create products in one statement, all or none",
+            permission="commerce.products.write",
+            input=schemas.CreateProducts,
+            result=schemas.CreatedProducts,
+            handler=service.create_products,
+            route=None,
+            errors=(errors.DuplicateHandle, errors.DuplicateSku, errors.DuplicateOptions),
+        ),
+        _change(
+            name="commerce.products.update",
+            summary="Change fields of a product",
+            input=schemas.UpdateProduct,
+            handler=service.update_product,
+            route="PATCH /products/{product_id}",
+            errors=(errors.ProductNotFound,),
+        ),
+        _change(
+            name="commerce.products.publish",
+            summary="Let the storefront show a product",
+            permission="commerce.products.publish",
+            input=schemas.ProductAction,
+            handler=service.publish_product,
+            route="POST /products/{product_id}/publish",
+            checks_version=False,
+            errors=(errors.ProductNotFound,),
+        ),
+        _change(
+            name="commerce.products.unpublish",
+            summary="Take a product off the storefront",
+            permission="commerce.products.publish",
+            input=schemas.ProductAction,
+            handler=service.unpublish_product,
+            route="POST /products/{product_id}/unpublish",
+            checks_version=False,
+            errors=(errors.ProductNotFound,),
+        ),
+        _change(
+            name="commerce.products.delete",
+            summary="Delete an unpublished product",
+            input=schemas.ProductAction,
+            result=schemas.DeletedProduct,
+            handler=service.delete_product,
+            route="DELETE /products/{product_id}",
+            errors=(errors.ProductNotFound, errors.ProductPublished),
+        ),
+        _change(
+            name="commerce.translations.set",
+            summary="Set the texts of a product in one locale",
+            input=schemas.SetTranslation,
+            handler=service.set_translation,
+            route="PUT /products/{product_id}/translations/{locale}",
+            errors=(errors.ProductNotFound, errors.DuplicateHandle),
+        ),
+        _change(
+            name="commerce.translations.delete",
+            summary="Remove the texts of a product in one locale",
+            input=schemas.DeleteTranslation,
+            handler=service.delete_translation,
+            route="DELETE /products/{product_id}/translations/{locale}",
+            errors=(errors.ProductNotFound, errors.TranslationNotFound, errors.LastTranslation),
+        ),
+        _change(
+            name="commerce.variants.add",
+            summary="Add a variant to a product",
+            input=schemas.AddVariant,
+            handler=service.add_variant,
+            route="POST /products/{product_id}/variants",
+            status=201,
+            location="/products/{id}",
+            checks_version=False,
+            errors=(
+                errors.ProductNotFound,
+                errors.DuplicateSku,
+                errors.DuplicateOptions,
+                errors.OptionsMismatch,
+            ),
+        ),
+        _change(
+            name="commerce.variants.update",
+            summary="Change fields of a variant",
+            input=schemas.UpdateVariant,
+            handler=service.update_variant,
+            route="PATCH /products/{product_id}/variants/{variant_id}",
+            errors=(
+                errors.ProductNotFound,
+                errors.VariantNotFound,
+                errors.DuplicateSku,
+                errors.DuplicateOptions,
+                errors.OptionsMismatch,
+            ),
+        ),
+        _change(
+            name="commerce.variants.delete",
+            summary="Delete a variant and its prices",
+            input=schemas.DeleteVariant,
+            handler=service.delete_variant,
+            route="DELETE /products/{product_id}/variants/{variant_id}",
+            errors=(errors.ProductNotFound, errors.VariantNotFound),
+        ),
+        _change(
+            name="commerce.prices.set",
+            summary="Set the price of a variant in one currency",
+            input=schemas.SetPrice,
+            handler=service.set_price,
+            route="PUT /products/{product_id}/variants/{variant_id}/prices/{currency}",
+            errors=(errors.ProductNotFound, errors.VariantNotFound),
+        ),
+        _change(
+            name="commerce.prices.delete",
+            summary="Remove the price of a variant in one currency",
+            input=schemas.DeletePrice,
+            handler=service.delete_price,
+            route="DELETE /products/{product_id}/variants/{variant_id}/prices/{currency}",
+            errors=(errors.ProductNotFound, errors.PriceNotFound),
+        ),
+    ),
+    queries=(
+        Query(
+            name="commerce.products.list",
+            summary="List products, newest first",
+            permission="commerce.products.read",
+            input=schemas.ListProducts,
+            result=schemas.ProductPage,
+            handler=service.list_products,
+            route="GET /products",
+        ),
+        Query(
+            name="commerce.products.get",
+            summary="Read a product",
+            permission="commerce.products.read",
+            input=schemas.GetProduct,
+            result=schemas.Product,
+            handler=service.get_product,
+            route="GET /products/{product_id}",
+            errors=(errors.ProductNotFound,),
+        ),
+    ),
+    projections=(INDEX_PRODUCTS,),
+    tables=("products", "product_translations", "product_options", "variants", "prices"),
+)

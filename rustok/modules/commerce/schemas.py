@@ -1,0 +1,205 @@
+"""Inputs and results of commerce."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, model_validator
+
+from rustok.kernel.fields import Currency, JsonObject, Locale, Minor, Slug, Title
+from rustok.kernel.module import Input, PageLinks, QueryInput, Result
+
+Description = Annotated[str, StringConstraints(max_length=100_000)]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Tags = Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=100)]], Field(max_length=250)]
+Status = Literal["draft", "active", "archived"]
+
+
+class TranslationInput(Input):
+    """Texts in one locale. Without a `handle`, one is made from the title."""
+
+    title: Title
+    handle: Slug | None = None
+    description: Description = ""
+    meta_title: Annotated[str, StringConstraints(max_length=255)] | None = None
+    meta_description: Annotated[str, StringConstraints(max_length=500)] | None = None
+
+
+class OptionInput(Input):
+    name: ShortText
+    choices: Annotated[list[ShortText], Field(min_length=1, max_length=100)]
+
+
+class PriceInput(Input):
+    """`amount` in minor units of the currency; `compare_at`, the price before a sale, is not below it."""
+
+    amount: Minor
+    compare_at: Minor | None = None
+
+    @model_validator(mode="after")
+    def _compare_at_is_not_below(self) -> Self:
+        if self.compare_at is not None and self.compare_at < self.amount:
+            raise ValueError("compare_at must not be below amount")
+        return self
+
+
+class VariantFields(Input):
+    """What is sold. `option1` to `option3` choose from the product's options, in their order."""
+
+    sku: ShortText | None = None
+    barcode: ShortText | None = None
+    inventory_policy: Literal["deny", "continue"] = "deny"
+    weight_g: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    option1: ShortText | None = None
+    option2: ShortText | None = None
+    option3: ShortText | None = None
+
+
+class VariantInput(VariantFields):
+    prices: Annotated[dict[Currency, PriceInput], Field(max_length=200)] = {}
+
+
+class CreateProduct(Input):
+    """A product with at least one translation; `active` publishes it at once."""
+
+    status: Literal["draft", "active"] = "draft"
+    vendor: ShortText | None = None
+    product_type: ShortText | None = None
+    tags: Tags = []
+    rich_description: JsonObject = {}
+    seo: JsonObject = {}
+    translations: Annotated[dict[Locale, TranslationInput], Field(min_length=1, max_length=50)]
+    options: Annotated[list[OptionInput], Field(max_length=3)] = []
+    variants: Annotated[list[VariantInput], Field(max_length=100)] = []
+
+
+class CreateProducts(Input):
+    """Products that are created together, or not at all."""
+
+    products: Annotated[list[CreateProduct], Field(min_length=1, max_length=500)]
+
+
+class UpdateProduct(Input):
+    """The fields that are present replace the stored ones."""
+
+    product_id: UUID
+    vendor: ShortText | None = None
+    product_type: ShortText | None = None
+    tags: Tags = []
+    rich_description: JsonObject = {}
+    seo: JsonObject = {}
+
+
+class ProductAction(Input):
+    product_id: UUID
+
+
+class SetTranslation(TranslationInput):
+    product_id: UUID
+    locale: Locale
+
+
+class DeleteTranslation(Input):
+    product_id: UUID
+    locale: Locale
+
+
+class AddVariant(VariantInput):
+    product_id: UUID
+
+
+class UpdateVariant(VariantFields):
+    """The fields that are present replace the stored ones."""
+
+    product_id: UUID
+    variant_id: UUID
+
+
+class DeleteVariant(Input):
+    product_id: UUID
+    variant_id: UUID
+
+
+class SetPrice(PriceInput):
+    product_id: UUID
+    variant_id: UUID
+    currency: Currency
+
+
+class DeletePrice(Input):
+    product_id: UUID
+    variant_id: UUID
+    currency: Currency
+
+
+class GetProduct(QueryInput):
+    product_id: UUID
+
+
+class ListProducts(QueryInput):
+    """Every product of the tenant, newest first, whatever its status."""
+
+    status: Status | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    after: str | None = None
+
+
+class Translation(Result):
+    title: str
+    handle: str
+    description: str
+    meta_title: str | None = None
+    meta_description: str | None = None
+
+
+class Option(Result):
+    name: str
+    choices: list[str]
+
+
+class Price(Result):
+    amount: int
+    compare_at: int | None = None
+
+
+class Variant(Result):
+    id: UUID
+    sku: str | None
+    barcode: str | None
+    inventory_policy: str
+    weight_g: int | None
+    option1: str | None
+    option2: str | None
+    option3: str | None
+    prices: dict[str, Price]
+
+
+class Product(Result):
+    id: UUID
+    version: int
+    status: Status
+    vendor: str | None
+    product_type: str | None
+    tags: list[str]
+    rich_description: dict[str, Any]
+    seo: dict[str, Any]
+    translations: dict[str, Translation]
+    options: list[Option]
+    variants: list[Variant]
+    created_at: datetime
+    updated_at: datetime
+    published_at: datetime | None
+
+
+class DeletedProduct(Result):
+    id: UUID
+    version: int
+
+
+class CreatedProducts(Result):
+    ids: list[UUID]
+
+
+class ProductPage(Result):
+    data: list[Product]
+    page: PageLinks

@@ -1,0 +1,54 @@
+"""The rules of tenants. Finding and listing take the system role: they look across tenants."""
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rustok.db.unit_of_work import UnitOfWork
+from rustok.kernel.errors import Conflict, NotFound
+from rustok.modules.tenants import repository
+from rustok.modules.tenants.events import TenantCreated
+from rustok.modules.tenants.schemas import CreateTenant, Tenant
+
+
+class DuplicateSlug(Conflict):
+    """Another tenant has this slug."""
+
+    code = "duplicate_slug"
+
+
+class TenantNotFound(NotFound):
+    """No tenant has this slug or id."""
+
+    code = "tenant_not_found"
+
+
+async def create_tenant(uow: UnitOfWork, data: CreateTenant) -> Tenant:
+    """Create the tenant that the unit of work is bound to: its id is the context's."""
+    tenant_id = uow.tenant_id
+    uow.hold("tenant", tenant_id, version=0)
+    version = uow.emit(TenantCreated(**data.model_dump(exclude={"name"})), tenant_id)
+    try:
+        await repository.insert_tenant(uow, {**data.model_dump(), "id": tenant_id, "version": version, "now": uow.now})
+    except IntegrityError as error:
+        raise DuplicateSlug(f"A tenant with the slug {data.slug!r} exists: choose another.") from error
+    return Tenant(**data.model_dump(), id=tenant_id, is_active=True, version=version)
+
+
+async def find_tenant(engine: AsyncEngine, reference: str) -> Tenant:
+    """Return the tenant with this slug or id.
+
+    Raises:
+        TenantNotFound: there is none.
+
+    """
+    async with engine.connect() as connection:
+        row = await repository.find_tenant(connection, reference)
+    if row is None:
+        raise TenantNotFound(f"There is no tenant {reference!r}: `rustok tenant list` shows those there are.")
+    return Tenant(**row._mapping)
+
+
+async def list_tenants(engine: AsyncEngine) -> list[Tenant]:
+    """Return every tenant, by slug."""
+    async with engine.connect() as connection:
+        return [Tenant(**row._mapping) for row in await repository.list_tenants(connection)]

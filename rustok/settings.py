@@ -1,0 +1,84 @@
+"""Every setting of the platform, read once by a root from the environment (prefix `RUSTOK_`)."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rustok.kernel.errors import Misconfigured
+
+
+class Settings(BaseSettings):
+    """One frozen object. Roots hand out its fields, never the object."""
+
+    model_config = SettingsConfigDict(env_prefix="RUSTOK_", frozen=True, extra="ignore")
+
+    environment: Literal["dev", "test", "live"] = "live"
+    """Part of every API key, so that a key of one environment is visibly wrong in another."""
+
+    database_url: SecretStr | None = None
+    """PostgreSQL as the role `rustok_app`: what the API uses. Not set: `rustok dev` starts its own server."""
+    system_database_url: SecretStr | None = None
+    """PostgreSQL as the role `rustok_system`: what relay and workers use."""
+    owner_database_url: SecretStr | None = None
+    """PostgreSQL as the role `rustok_owner`: what `rustok db migrate` uses."""
+    admin_database_url: SecretStr | None = None
+    """PostgreSQL as a role that may create roles: what `rustok db init` uses, once."""
+    database_pool_size: int = Field(default=16, ge=1, le=500)
+    """Connections a process keeps open at most."""
+    database_statement_timeout_s: float = Field(default=5.0, gt=0)
+    """Seconds after which PostgreSQL cancels a statement of the API."""
+    database_pool_timeout_s: float = Field(default=2.0, gt=0)
+    """Seconds a request waits for a free connection before it is answered 503."""
+
+    redis_url: SecretStr | None = None
+    """Redis or Valkey, for hints to the workers. Not set: `rustok dev` starts its own server."""
+
+    event_transport: Literal["memory", "outbox"] = "outbox"
+    """Where events travel: `memory` (one process, nothing survives it) or `outbox` (PostgreSQL)."""
+
+    secret: SecretStr | None = None
+    """Signs cursors and peppers API keys, 32 characters or more. A new one invalidates all of them."""
+
+    state_dir: Path | None = None
+    """Where embedded servers keep their data. Not set: the XDG state directory."""
+
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8000, ge=0, le=65535)
+    """Port of the API; `rustok dev` takes the next free one if it is in use."""
+    body_limit_bytes: int = Field(default=1_048_576, ge=1024)
+    """Largest request body."""
+
+    worker_processes: int = Field(default=1, ge=1, le=64)
+    worker_threads: int = Field(default=8, ge=1, le=64)
+    """Messages a worker process handles at the same time."""
+
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+def load_settings() -> Settings:
+    """Return the settings of this process.
+
+    Raises:
+        Misconfigured: a value is not allowed; the message names the variable and the valid values.
+
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [f"RUSTOK_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
+        raise Misconfigured("The environment does not fit: " + "; ".join(faults)) from None
+
+
+def required(value: SecretStr | None, name: str) -> str:
+    """Return the text of a setting that this process cannot do without.
+
+    Raises:
+        Misconfigured: it is not set.
+
+    """
+    if value is None:
+        raise Misconfigured(f"Set RUSTOK_{name.upper()}, or run `rustok dev`, which brings its own servers.")
+    return value.get_secret_value()

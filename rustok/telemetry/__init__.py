@@ -1,0 +1,1 @@
+"""The traces: logs and metrics."""

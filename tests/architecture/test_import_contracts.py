@@ -1,0 +1,23 @@
+"""The architecture is what pyproject.toml's import contracts say; this runs them."""
+
+from pathlib import Path
+
+import pytest
+from importlinter.api import read_configuration
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_import_contracts_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    """A layer imports only what stands below it; a new folder must be placed in a contract."""
+    exit_code = lint_imports(config_filename=str(ROOT / "pyproject.toml"), cache_dir=None)
+
+    assert exit_code == 0, capsys.readouterr().out
+
+
+def test_every_contract_is_read() -> None:
+    """A contract that is not read checks nothing."""
+    contracts = read_configuration(str(ROOT / "pyproject.toml"))["contracts_options"]
+
+    assert len(contracts) >= 6

@@ -1,0 +1,35 @@
+"""Servers for the whole session, and a database of its own for each test that asks for one."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from rustok.catalog import MODULES
+from rustok.embedded import provide_postgres, temporary_state_dir
+from rustok.testing import Database, DatabaseServer, PlatformUnderTest
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[DatabaseServer]:
+    """A PostgreSQL server: the one that RUSTOK_ADMIN_DATABASE_URL names, else an embedded one."""
+    url = os.environ.get("RUSTOK_ADMIN_DATABASE_URL")
+    with temporary_state_dir() as state_dir, provide_postgres(url, state_dir, durable=False) as admin_url:
+        server = DatabaseServer(admin_url)
+        asyncio.run(server.create_template())
+        yield server
+
+
+@pytest.fixture
+async def database(database_server: DatabaseServer) -> AsyncIterator[Database]:
+    """A migrated database that nobody else uses."""
+    async with database_server.throw_away() as database:
+        yield database
+
+
+@pytest.fixture
+async def rustok(database: Database) -> AsyncIterator[PlatformUnderTest]:
+    """A whole platform on a database of its own."""
+    async with PlatformUnderTest.open(MODULES, database) as platform:
+        yield platform
