@@ -5,7 +5,7 @@ from alembic import op
 from rustok.db.rls import protect
 
 revision = "m20261122_index_001"
-down_revision = "m20261122_commerce_003"
+down_revision = "m20261122_commerce_004"
 
 
 def upgrade() -> None:

@@ -54,6 +54,12 @@ class Settings(BaseSettings):
     worker_threads: int = Field(default=8, ge=1, le=64)
     """Messages a worker process handles at the same time."""
 
+    metrics_host: str = "127.0.0.1"
+    relay_metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Where the relay serves its metrics; 0: nowhere."""
+    worker_metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Where a worker process serves its metrics; 0: nowhere. Processes on one host need different ones."""
+
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

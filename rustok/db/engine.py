@@ -14,6 +14,7 @@ def create_engine(
     pool_size: int = 5,
     pool_timeout_s: float = 5.0,
     statement_timeout_s: float | None = None,
+    idle_in_transaction_timeout_s: float = 5.0,
     application_name: str = "rustok",
 ) -> AsyncEngine:
     """Return an engine whose pool opens connections when they are first needed.
@@ -21,7 +22,16 @@ def create_engine(
     Pooled connections are not tested before use: a broken one costs one failed transaction, which the
     caller answers with `unavailable`, and SQLAlchemy then drops every connection older than the failure.
     """
-    server_settings = {"application_name": application_name, "jit": "off", "timezone": "UTC"}
+    server_settings = {
+        "application_name": application_name,
+        "jit": "off",
+        "timezone": "UTC",
+        # A process that stopped or lost its network in mid-transaction must not keep its locks.
+        "idle_in_transaction_session_timeout": str(int(idle_in_transaction_timeout_s * 1000)),
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "2",
+        "tcp_keepalives_count": "3",
+    }
     if statement_timeout_s is not None:
         server_settings["statement_timeout"] = str(int(statement_timeout_s * 1000))
     return create_async_engine(

@@ -82,6 +82,9 @@ class ConsumerStore(Protocol):
         It commits on leaving, and rolls back on an exception.
         """
 
+    async def is_behind(self, consumer: str, shard: int) -> bool:
+        """Tell, without waiting for a claim, whether the log goes on behind the checkpoint."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -106,16 +109,20 @@ class Consumer:
         self.name = handler.name
 
     async def drain(self, shard: int) -> Counts:
-        """Run until the shard has nothing new, or another process has it."""
-        total = Counts()
-        while True:
-            counts = await self.run_once(shard)
-            total = Counts(*(getattr(total, f) + getattr(counts, f) for f in Counts.__dataclass_fields__))
-            if counts.read < self._config.batch:
-                return total
+        """Run until the shard has nothing new, or another process has it.
 
-    async def run_once(self, shard: int) -> Counts:
-        """Handle one batch in one transaction.
+        Whoever had the shard looks once more after letting it go: a wake-up that came meanwhile found it
+        taken and was dropped.
+        """
+        total = Counts()
+        while (counts := await self.run_once(shard)) is not None:
+            total = Counts(*(getattr(total, f) + getattr(counts, f) for f in Counts.__dataclass_fields__))
+            if counts.read < self._config.batch and not await self._store.is_behind(self.name, shard):
+                break
+        return total
+
+    async def run_once(self, shard: int) -> Counts | None:
+        """Handle one batch in one transaction; None when another process has the shard.
 
         Raises:
             Exception: a server failed, nothing was changed; no attempt was counted.
@@ -129,11 +136,11 @@ class Consumer:
             log.info("consumer_isolated", consumer=self.name, shard=shard, error=repr(error))
         return await self._attempt(shard, carefully=True)
 
-    async def _attempt(self, shard: int, *, carefully: bool) -> Counts:
+    async def _attempt(self, shard: int, *, carefully: bool) -> Counts | None:
         """Handle a batch at one go, or *carefully*: under savepoints, so that a failure is found and parked."""
         async with self._store.claim(self.name, shard) as claim:
             if claim is None:
-                return Counts()
+                return None
             retried = await self._retry_due(claim)
             events = await claim.read(self._config.batch)
             wanted = [e for e in events if self._wants(e) and e.envelope.key not in claim.parked]

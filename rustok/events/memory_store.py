@@ -24,6 +24,9 @@ class MemoryConsumerStore:
         self._parked: dict[tuple[str, int], dict[AggregateKey, Parked]] = defaultdict(dict)
         self._locks: dict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
 
+    async def is_behind(self, consumer: str, shard: int) -> bool:
+        return bool(await self._transport.read(shard, self._positions[consumer, shard], 1))
+
     @asynccontextmanager
     async def claim(self, consumer: str, shard: int) -> AsyncIterator[Claim | None]:
         place = (consumer, shard)

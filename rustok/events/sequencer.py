@@ -8,6 +8,7 @@ import structlog
 
 from rustok.db.failures import is_transient
 from rustok.kernel.ports import Clock, Wake
+from rustok.telemetry.metrics import SEQUENCED_EVENTS
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +78,7 @@ class Sequencer:
         """Sequence one batch and return how many events it had."""
         moved = await self._store.sequence(self._config.batch)
         if moved:
+            SEQUENCED_EVENTS.inc(sum(m.events for m in moved))
             await self._hints.shards_moved([m.shard for m in moved])
         if self._clock.monotonic_s() >= self._floor_due_s:
             await self._store.raise_floor()

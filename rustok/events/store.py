@@ -33,6 +33,12 @@ _BEHIND = text(
     SELECT consumer, shard FROM parked_aggregates WHERE state = 'retrying' AND due_at <= now()
     """
 )
+_IS_BEHIND = text(
+    """
+    SELECT EXISTS (SELECT FROM event_log AS e WHERE e.shard = c.shard AND e.position > c.position)
+      FROM checkpoints AS c WHERE c.consumer = :consumer AND c.shard = :shard
+    """
+)
 _CLAIM = text("SELECT position FROM checkpoints WHERE consumer = :consumer AND shard = :shard FOR UPDATE SKIP LOCKED")
 _PARKED_COLUMNS = """tenant_id, aggregate_id, aggregate_type, position, state, attempts, due_at, error, parked_at"""
 _PARKED = text(f"SELECT {_PARKED_COLUMNS} FROM parked_aggregates WHERE consumer = :consumer AND shard = :shard")
@@ -99,6 +105,10 @@ class PostgresConsumerStore:
         """Return every (consumer, shard) that has events to read or parked aggregates to retry."""
         async with self._engine.connect() as connection:
             return [(row.consumer, row.shard) for row in await connection.execute(_BEHIND)]
+
+    async def is_behind(self, consumer: str, shard: int) -> bool:
+        async with self._engine.connect() as connection:
+            return bool((await connection.execute(_IS_BEHIND, {"consumer": consumer, "shard": shard})).scalar_one())
 
     @asynccontextmanager
     async def claim(self, consumer: str, shard: int) -> AsyncIterator[Claim | None]:

@@ -1,5 +1,5 @@
 """Commerce: products with their texts, variants and prices. It owns its SEO and rich description."""
 
-from rustok.modules.commerce.schemas import CreateProduct, CreateProducts
+from rustok.modules.commerce.schemas import CreateProduct, ImportProducts, ImportProgress
 
-__all__ = ["CreateProduct", "CreateProducts"]
+__all__ = ["CreateProduct", "ImportProducts", "ImportProgress"]

@@ -57,6 +57,12 @@ class LastTranslation(Conflict):
     code = "last_translation"
 
 
+class ImportOutOfStep(Conflict):
+    """Somebody else imports the same source: these lines are done, or earlier ones are not."""
+
+    code = "import_out_of_step"
+
+
 class OptionsMismatch(InvalidInput):
     """A variant's option values are not choices of the product's options."""
 

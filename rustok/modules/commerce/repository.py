@@ -160,6 +160,25 @@ _DELETE_PRICE = text(
     """
 )
 
+_IMPORT_COLUMNS = "source, next_line, imported, rejected"
+_BEGIN_IMPORT = text(
+    f"""
+    INSERT INTO product_imports (tenant_id, source, next_line, imported, rejected, updated_at)
+    VALUES (:tenant_id, :source, 1, 0, 0, :now)
+        ON CONFLICT (tenant_id, source) DO UPDATE SET updated_at = excluded.updated_at
+    RETURNING {_IMPORT_COLUMNS}
+    """
+)
+_ADVANCE_IMPORT = text(
+    f"""
+    UPDATE product_imports
+       SET next_line = :last_line + 1, imported = imported + :imported, rejected = rejected + :rejected,
+           updated_at = :now
+     WHERE tenant_id = :tenant_id AND source = :source AND next_line = :first_line
+    RETURNING {_IMPORT_COLUMNS}
+    """
+)
+
 _PRODUCT_COLUMNS = frozenset({"vendor", "product_type", "tags", "rich_description", "seo"})
 _VARIANT_COLUMNS = frozenset({"sku", "barcode", "inventory_policy", "weight_g", "option1", "option2", "option3"})
 
@@ -168,6 +187,17 @@ async def insert_products(uow: UnitOfWork, rows: Mapping[str, Sequence[Mapping[s
     """Insert products with all that belongs to them; *rows* has a list a table."""
     sets = {table: to_json(values) for table, values in rows.items()}
     await uow.execute(_INSERT_PRODUCTS, {"tenant_id": uow.tenant_id, "now": uow.now, **sets})
+
+
+async def begin_import(uow: UnitOfWork, source: str) -> Row[Any]:
+    values = {"tenant_id": uow.tenant_id, "source": source, "now": uow.now}
+    return (await uow.execute(_BEGIN_IMPORT, values)).one()
+
+
+async def advance_import(uow: UnitOfWork, lines: Mapping[str, Any], imported: int) -> Row[Any] | None:
+    """Move the progress over *lines*; None when it does not stand at their first one."""
+    values = {"tenant_id": uow.tenant_id, "now": uow.now, "imported": imported, **lines}
+    return (await uow.execute(_ADVANCE_IMPORT, values)).one_or_none()
 
 
 async def lock_product(uow: UnitOfWork, product_id: UUID) -> Row[Any] | None:

@@ -73,10 +73,20 @@ class CreateProduct(Input):
     variants: Annotated[list[VariantInput], Field(max_length=100)] = []
 
 
-class CreateProducts(Input):
-    """Products that are created together, or not at all."""
+class BeginImport(Input):
+    """`source` names the content of a file, such as its SHA-256."""
 
-    products: Annotated[list[CreateProduct], Field(min_length=1, max_length=500)]
+    source: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+
+
+class ImportProducts(Input):
+    """The lines `first_line` to `last_line` of a source (from 1): their products, and how many were unusable."""
+
+    source: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    first_line: Annotated[int, Field(ge=1)]
+    last_line: Annotated[int, Field(ge=1)]
+    products: Annotated[list[CreateProduct], Field(max_length=500)]
+    rejected: Annotated[int, Field(ge=0)] = 0
 
 
 class UpdateProduct(Input):
@@ -196,8 +206,13 @@ class DeletedProduct(Result):
     version: int
 
 
-class CreatedProducts(Result):
-    ids: list[UUID]
+class ImportProgress(Result):
+    """How far the import of a source has come: everything before `next_line` is done."""
+
+    source: str
+    next_line: int
+    imported: int
+    rejected: int
 
 
 class ProductPage(Result):

@@ -36,9 +36,23 @@ async def create_product(uow: UnitOfWork, data: schemas.CreateProduct) -> Produc
     return product
 
 
-async def create_products(uow: UnitOfWork, data: schemas.CreateProducts) -> schemas.CreatedProducts:
-    """Create many products in one statement: all of them or none."""
-    return schemas.CreatedProducts(ids=[product.id for product in await _create(uow, data.products)])
+async def begin_import(uow: UnitOfWork, data: schemas.BeginImport) -> schemas.ImportProgress:
+    """Return how far the import of a source has come; one that is new starts at line 1."""
+    row = await repository.begin_import(uow, data.source)
+    return schemas.ImportProgress(**row._mapping)
+
+
+async def import_products(uow: UnitOfWork, data: schemas.ImportProducts) -> schemas.ImportProgress:
+    """Create the products of some lines, all or none, and move the source's progress with them.
+
+    So a line is imported exactly once, however often its import is interrupted and taken up again.
+    """
+    row = await repository.advance_import(uow, data.model_dump(exclude={"products"}), len(data.products))
+    if row is None:
+        raise errors.ImportOutOfStep(f"Line {data.first_line} is not the next one of this import: begin it again.")
+    if data.products:
+        await _create(uow, data.products)
+    return schemas.ImportProgress(**row._mapping)
 
 
 async def get_product(uow: UnitOfWork, data: schemas.GetProduct) -> Product:

@@ -1,0 +1,85 @@
+"""Who tells consumers that a shard has news: at once when there is little, coalesced when there is much."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import structlog
+
+from rustok.db.failures import is_transient
+from rustok.events.store import PostgresConsumerStore
+from rustok.kernel.ports import Clock
+from rustok.runtime import LocalWake
+
+log = structlog.get_logger(__name__)
+
+Shard = tuple[str, int]
+"""A consumer's name and a shard."""
+
+Send = Callable[[Sequence[Shard]], Awaitable[None]]
+"""Wakes the consumers of these shards. It may fail: the sweep comes back to them."""
+
+
+class CoalescedHints:
+    """Sends each shard that moved at most once per *interval_s*, and never keeps the sequencer waiting."""
+
+    def __init__(self, consumers: Iterable[str], send: Send, clock: Clock, interval_s: float = 0.01) -> None:
+        self._consumers = tuple(consumers)
+        self._send = send
+        self._clock = clock
+        self._interval_s = interval_s
+        self._moved: set[Shard] = set()
+        self._wake = LocalWake()
+
+    async def shards_moved(self, shards: Sequence[int]) -> None:
+        self.add((consumer, shard) for consumer in self._consumers for shard in shards)
+
+    def add(self, shards: Iterable[Shard]) -> None:
+        self._moved.update(shards)
+        self._wake.wake()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            await self._wake.wait(60.0)
+            await self.run_once()
+            await self._clock.sleep(self._interval_s)
+
+    async def run_once(self) -> int:
+        """Send what has moved and return how many hints that were; a failed sending is left to the sweep."""
+        moved, self._moved = sorted(self._moved), set()
+        if not moved:
+            return 0
+        try:
+            await self._send(moved)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the sweep mends it
+            log.warning("hints_lost", count=len(moved), reason=str(error))
+            return 0
+        return len(moved)
+
+
+class Sweep:
+    """Hints again at what is behind, whatever became of earlier hints: so a lost one costs *interval_s*."""
+
+    def __init__(
+        self, store: PostgresConsumerStore, hints: CoalescedHints, clock: Clock, interval_s: float = 1.0
+    ) -> None:
+        self._store = store
+        self._hints = hints
+        self._clock = clock
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        """Sweep until cancelled. A failing server is waited for."""
+        while True:
+            try:
+                await self.run_once()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("sweep_waited", reason=str(error))
+            await self._clock.sleep(self._interval_s)
+
+    async def run_once(self) -> int:
+        """Hint at every shard that is behind and return how many there are."""
+        behind = await self._store.behind()
+        self._hints.add(behind)
+        return len(behind)

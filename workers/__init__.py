@@ -1,0 +1,1 @@
+"""Processes that do the work: the broker, and the actors that it feeds."""

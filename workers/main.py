@@ -1,0 +1,74 @@
+"""One worker process: `python -m workers.main`. Start as many as the load wants; none knows of the others."""
+
+import signal
+import threading
+from contextlib import closing
+
+import dramatiq
+import structlog
+from prometheus_client import start_http_server
+
+from rustok.bootstrap import build_consumers
+from rustok.catalog import MODULES
+from rustok.db.engine import create_engine
+from rustok.events.store import PostgresConsumerStore
+from rustok.kernel.errors import Misconfigured
+from rustok.kernel.registry import build_registry
+from rustok.runtime import SystemClock
+from rustok.settings import Settings, load_settings, required
+from rustok.telemetry.logging import configure_logging
+from workers.actors import declare_actors
+from workers.broker import StreamBroker
+from workers.event_loop import EventLoopThread
+from workers.queues import PREFETCH
+
+log = structlog.get_logger(__name__)
+
+STOP_TIMEOUT_S = 8.0
+"""Messages in hand get this long to finish; the rest is handed back. A supervisor kills after 10 s."""
+
+
+def main() -> None:
+    settings = load_settings()
+    configure_logging(settings.log_format, settings.log_level)
+    refuse_memory_transport(settings)
+    stop = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_arguments: stop.set())
+    if settings.worker_metrics_port:
+        start_http_server(settings.worker_metrics_port, addr=settings.metrics_host)
+    run_worker(settings, stop)
+
+
+def run_worker(settings: Settings, stop: threading.Event) -> None:
+    """Work until *stop* is set, then finish what is in hand and hand back the rest."""
+    engine = create_engine(
+        required(settings.system_database_url, "system_database_url"),
+        pool_size=settings.worker_threads,
+        application_name="rustok-worker",
+    )
+    store = PostgresConsumerStore(engine)
+    consumers = build_consumers(build_registry(MODULES), store, SystemClock())
+    broker = StreamBroker(required(settings.redis_url, "redis_url"), prefetch=PREFETCH)
+    with EventLoopThread() as loop, closing(broker):
+        declare_actors(broker, loop, consumers)
+        worker = dramatiq.Worker(broker, worker_threads=settings.worker_threads)
+        worker.start()
+        log.info("worker_started", threads=settings.worker_threads, consumers=sorted(consumers))
+        stop.wait()
+        worker.stop(timeout=int(STOP_TIMEOUT_S * 1000))
+        loop.run(engine.dispose())
+    log.info("worker_stopped")
+
+
+def refuse_memory_transport(settings: Settings) -> None:
+    """Raise Misconfigured under L0: its log is in another process, so there is nothing to read here."""
+    if settings.event_transport == "memory":
+        raise Misconfigured(
+            "RUSTOK_EVENT_TRANSPORT=memory keeps the log inside the API process: "
+            "unset it (outbox) to run a relay or workers."
+        )
+
+
+if __name__ == "__main__":
+    main()

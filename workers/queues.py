@@ -1,0 +1,15 @@
+"""The queues and what a message on them says: which shard to look at, and nothing else."""
+
+from typing import Any
+
+from dramatiq import Message
+
+CONSUME = "consume"
+
+PREFETCH = {CONSUME: 64}
+"""Messages a process takes at a time: few milliseconds of work each."""
+
+
+def consume_message(consumer: str, shard: int) -> Message[Any]:
+    """Return the wake-up of one consumer for one shard."""
+    return Message(queue_name=CONSUME, actor_name=CONSUME, args=(consumer, shard), kwargs={}, options={})

@@ -1,0 +1,116 @@
+"""The relay process: sequencer, hints, sweep and figures. `python -m workers.relay`; any number may run."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+import uvloop
+from prometheus_client import start_http_server
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rustok.catalog import MODULES
+from rustok.db.engine import create_engine
+from rustok.db.failures import is_transient
+from rustok.events.figures import read_figures
+from rustok.events.hints import CoalescedHints, Shard, Sweep
+from rustok.events.sequencer import Sequencer, SequencerConfig
+from rustok.events.store import PostgresConsumerStore, PostgresSequencerStore
+from rustok.events.wakeup import OutboxWake
+from rustok.kernel.ports import Clock
+from rustok.kernel.registry import build_registry
+from rustok.runtime import SystemClock
+from rustok.settings import Settings, load_settings, required
+from rustok.telemetry import metrics
+from rustok.telemetry.logging import configure_logging
+from workers.broker import StreamBroker
+from workers.main import refuse_memory_transport
+from workers.queues import consume_message
+
+log = structlog.get_logger(__name__)
+
+
+def main() -> None:
+    settings = load_settings()
+    configure_logging(settings.log_format, settings.log_level)
+    refuse_memory_transport(settings)
+    if settings.relay_metrics_port:
+        start_http_server(settings.relay_metrics_port, addr=settings.metrics_host)
+    with suppress(asyncio.CancelledError):
+        uvloop.run(_until_signalled(settings))
+    log.info("relay_stopped")
+
+
+async def run_relay(settings: Settings) -> None:
+    """Move events from the outbox to the log and wake consumers, until cancelled."""
+    clock = SystemClock()
+    url = required(settings.system_database_url, "system_database_url")
+    engine = create_engine(url, pool_size=4, application_name="rustok-relay")
+    broker = StreamBroker(required(settings.redis_url, "redis_url"))
+    consumers = sorted(build_registry(MODULES).projections)
+    store = PostgresConsumerStore(engine)
+    await store.prepare(consumers)
+    wake = OutboxWake(url, clock)
+    hints = CoalescedHints(consumers, _DramatiqSender(broker), clock)
+    sequencer = Sequencer(SequencerConfig(), PostgresSequencerStore(engine), clock, wake, hints)
+    log.info("relay_started", consumers=consumers)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for service in (wake, hints, Sweep(store, hints, clock), sequencer, _Exporter(engine, clock)):
+                tasks.create_task(service.run())
+    finally:
+        broker.close()
+        await engine.dispose()
+
+
+class _DramatiqSender:
+    """Sends hints as messages. Redis is asked from a thread: it may take its time, the sequencer may not."""
+
+    def __init__(self, broker: StreamBroker) -> None:
+        self._broker = broker
+
+    async def __call__(self, shards: Sequence[Shard]) -> None:
+        messages = [consume_message(consumer, shard) for consumer, shard in shards]
+        await asyncio.to_thread(self._broker.enqueue_many, messages)
+        metrics.HINTS_SENT.inc(len(messages))
+
+
+class _Exporter:
+    """Keeps the gauges of depth and age: one exporter, since they are facts of the database."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock, interval_s: float = 2.0) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.run_once()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("figures_waited", reason=str(error))
+            await self._clock.sleep(self._interval_s)
+
+    async def run_once(self) -> None:
+        figures = await read_figures(self._engine)
+        metrics.OUTBOX_PENDING.set(figures.outbox_pending)
+        metrics.OUTBOX_OLDEST_AGE_SECONDS.set(figures.outbox_oldest_age_s)
+        metrics.LOG_POSITION.set(figures.position)
+        for consumer in figures.consumers:
+            metrics.PROJECTION_LAG_EVENTS.labels(consumer.consumer).set(consumer.lag_events)
+            metrics.PROJECTION_LAG_SECONDS.labels(consumer.consumer).set(consumer.lag_s)
+            metrics.DEAD_LETTERS.labels(consumer.consumer).set(consumer.dead)
+
+
+async def _until_signalled(settings: Settings) -> None:
+    task = asyncio.ensure_future(run_relay(settings))
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, task.cancel)
+    await task
+
+
+if __name__ == "__main__":
+    main()
