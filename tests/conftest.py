@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from rustok.catalog import MODULES
-from rustok.embedded import provide_postgres, temporary_state_dir
+from rustok.embedded import provide_postgres, provide_redis, temporary_state_dir
 from rustok.testing import Database, DatabaseServer, PlatformUnderTest
 
 
@@ -19,6 +19,14 @@ def database_server() -> Iterator[DatabaseServer]:
         server = DatabaseServer(admin_url)
         asyncio.run(server.create_template())
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server: the one that RUSTOK_REDIS_URL names, else an embedded one."""
+    url = os.environ.get("RUSTOK_REDIS_URL")
+    with temporary_state_dir() as state_dir, provide_redis(url, state_dir, durable=False) as redis_url:
+        yield redis_url
 
 
 @pytest.fixture

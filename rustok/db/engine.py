@@ -1,5 +1,7 @@
 """Connections to PostgreSQL: one bounded pool a process."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -44,6 +46,16 @@ def create_engine(
         json_deserializer=orjson.loads,
         connect_args={"server_settings": server_settings, "timeout": 5},
     )
+
+
+@asynccontextmanager
+async def open_engine(url: str, **options: Any) -> AsyncIterator[AsyncEngine]:
+    """Open an engine with the options of `create_engine`; close its connections on leaving."""
+    engine = create_engine(url, **options)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
 
 
 def async_url(url: str) -> Any:

@@ -19,13 +19,15 @@ from rustok.kernel.ports import Clock
 from rustok.kernel.secrets import Secrets
 from rustok.kernel.transport import EventTransport
 
+# LATERAL matters: the tenant's row is visible only once its id is set, and only a value that the look-up needs
+# makes PostgreSQL set it first. In one flat query the row is looked for before, and never found.
 _BIND = text(
     """
-    SELECT set_config('rustok.tenant_id', CAST(:tenant_id AS text), true),
-           set_config('transaction_read_only', :read_only, true),
-           tenants.authz_version, tenants.is_active
-      FROM (SELECT 1) AS always
-      LEFT JOIN tenants ON tenants.id = CAST(:tenant_id AS uuid)
+    SELECT bound.tenant_id, bound.read_only, tenant.authz_version, tenant.is_active
+      FROM (SELECT set_config('rustok.tenant_id', CAST(:tenant_id AS text), true) AS tenant_id,
+                   set_config('transaction_read_only', :read_only, true) AS read_only) AS bound
+      LEFT JOIN LATERAL (SELECT authz_version, is_active FROM tenants
+                          WHERE id = CAST(bound.tenant_id AS uuid) OFFSET 0) AS tenant ON true
     """
 )
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.bootstrap import Platform, build_consumers, build_platform
-from rustok.db.engine import create_engine
+from rustok.db.engine import open_engine
 from rustok.dispatch import Call
 from rustok.events.consumer import Consumer
 from rustok.events.outbox import OutboxTransport
@@ -65,15 +65,10 @@ class PlatformUnderTest:
         cls, modules: Sequence[Module], database: Database, clock: Clock | None = None
     ) -> AsyncIterator["PlatformUnderTest"]:
         """Connect to *database* and create the consumers' checkpoints."""
-        app_engine = create_engine(database.app_url)
-        system_engine = create_engine(database.system_url)
-        try:
+        async with open_engine(database.app_url) as app_engine, open_engine(database.system_url) as system_engine:
             platform = cls(modules, database, app_engine, system_engine, clock or SystemClock())
             await platform.store.prepare(platform.consumers)
             yield platform
-        finally:
-            await app_engine.dispose()
-            await system_engine.dispose()
 
     def context(self, tenant_id: UUID) -> Context:
         """Return a context whose principal may do everything."""

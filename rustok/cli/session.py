@@ -1,0 +1,77 @@
+"""What a command line needs of the platform: settings, a tenant, somebody to act as."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rustok.bootstrap import Platform, build_platform
+from rustok.catalog import MODULES
+from rustok.db.engine import open_engine
+from rustok.db.failures import translated_failures
+from rustok.embedded import default_state_dir
+from rustok.events.outbox import OutboxTransport
+from rustok.kernel.context import Context, Principal
+from rustok.kernel.secrets import Secrets
+from rustok.modules.tenants import find_tenant
+from rustok.runtime import SystemClock
+from rustok.settings import Settings, load_settings, required
+
+ENV_FILE = "dev.env"
+"""Written by `rustok dev` while it runs, in its state directory, so that other commands find its servers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A platform in this process, with a connection that sees every tenant."""
+
+    settings: Settings
+    platform: Platform
+    system_engine: AsyncEngine
+
+    def operator(self, tenant_id: UUID) -> Context:
+        """Return a context of the person at this machine, who may do everything for *tenant_id*."""
+        principal = Principal(
+            "operator", os.environ.get("USER", "unknown"), frozenset(self.platform.registry.permissions)
+        )
+        return Context(tenant_id=tenant_id, principal=principal)
+
+    async def tenant_id(self, reference: str) -> UUID:
+        """Return the id of the tenant with this slug or id; raises TenantNotFound."""
+        with translated_failures():
+            return (await find_tenant(self.system_engine, reference)).id
+
+
+def state_dir() -> Path:
+    """Return where `rustok dev` keeps its data: RUSTOK_STATE_DIR, else the XDG state directory."""
+    configured = os.environ.get("RUSTOK_STATE_DIR")
+    return Path(configured) if configured else default_state_dir(os.environ)
+
+
+def cli_settings() -> Settings:
+    """Return the settings of the environment, completed by those of a running `rustok dev`."""
+    return load_settings(state_dir() / ENV_FILE)
+
+
+@asynccontextmanager
+async def open_session() -> AsyncIterator[Session]:
+    """Connect as the roles app and system."""
+    settings = cli_settings()
+    app_url = required(settings.database_url, "database_url")
+    system_url = required(settings.system_database_url, "system_database_url")
+    async with (
+        open_engine(app_url, application_name="rustok-cli") as engine,
+        open_engine(system_url, application_name="rustok-cli") as system_engine,
+    ):
+        platform = build_platform(
+            MODULES,
+            engine=engine,
+            transport=OutboxTransport(engine),
+            secrets=Secrets(required(settings.secret, "secret")),
+            clock=SystemClock(),
+        )
+        yield Session(settings, platform, system_engine)

@@ -1,0 +1,119 @@
+"""Keeps processes running: replaces what dies, stops all of them together, leaves no orphan."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from rustok.cli.output import err
+from rustok.embedded import dies_with_us
+
+STOP_TIMEOUT_S = 10.0
+"""Seconds a process gets between SIGTERM and SIGKILL."""
+
+_RESTART_PAUSE_S = (0.0, 0.5, 1.0, 2.0, 5.0)
+_STABLE_AFTER_S = 10.0
+_POLL_S = 0.1
+
+
+@dataclass(slots=True)
+class _Child:
+    name: str
+    command: Sequence[str]
+    process: subprocess.Popen[bytes]
+    started_s: float
+    failures: int = 0
+    restart_at_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """A Python module that is run as a process of its own, from the directory of the roots."""
+
+    name: str
+    arguments: Sequence[str] = field(default_factory=tuple)
+
+
+class Supervisor:
+    """Starts processes and watches them from the main thread, to whose life the kernel ties theirs."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._children: list[_Child] = []
+        self._stopping = threading.Event()
+
+    def start(self, spec: ProcessSpec) -> None:
+        """Start `python <arguments>`."""
+        command = dies_with_us([sys.executable, *spec.arguments], signal.SIGTERM)
+        self._children.append(_Child(spec.name, command, self._spawn(command), time.monotonic()))
+
+    def run(self) -> None:
+        """Replace processes that die, until SIGTERM or SIGINT; then stop all of them."""
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self._request_stop)
+        while not self._stopping.wait(_POLL_S):
+            for child in self._children:
+                self._look_after(child)
+        self.stop()
+
+    def check(self) -> None:
+        """Replace what has died since the last look; `run` does this all the time."""
+        for child in self._children:
+            self._look_after(child)
+
+    def stop(self) -> None:
+        """Ask every process to stop, wait for all of them, kill those that take too long."""
+        for child in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                child.process.terminate()
+        deadline_s = time.monotonic() + STOP_TIMEOUT_S
+        for child in self._children:
+            try:
+                child.process.wait(max(0.0, deadline_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                err.print(f"{child.name} did not stop within {STOP_TIMEOUT_S:.0f} s and was killed")
+                child.process.kill()
+                child.process.wait()
+        self._children.clear()
+
+    def _request_stop(self, _signum: int, _frame: FrameType | None) -> None:
+        self._stopping.set()
+
+    def _look_after(self, child: _Child) -> None:
+        now_s = time.monotonic()
+        if child.restart_at_s is not None:
+            if now_s >= child.restart_at_s:
+                child.process, child.started_s, child.restart_at_s = self._spawn(child.command), now_s, None
+            return
+        status = child.process.poll()
+        if status is None:
+            return
+        child.failures = 0 if now_s - child.started_s > _STABLE_AFTER_S else child.failures + 1
+        pause_s = _RESTART_PAUSE_S[min(child.failures, len(_RESTART_PAUSE_S) - 1)]
+        err.print(f"{child.name} (pid {child.process.pid}) ended with {status}; started again in {pause_s:.1f} s")
+        child.restart_at_s = now_s + pause_s
+
+    def _spawn(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        # A session of its own: Ctrl-C in our terminal reaches only us, and we stop the others in order.
+        return subprocess.Popen(  # noqa: S603 - the command is ours, no shell
+            command, env=self._environment, cwd=roots_directory(), stdin=subprocess.DEVNULL, start_new_session=True
+        )
+
+
+def roots_directory() -> Path:
+    """Return where `api` and `workers` are: the checkout, or the working directory of an image."""
+    checkout = Path(__file__).parents[2]
+    return checkout if (checkout / "workers").is_dir() else Path.cwd()
+
+
+def run_root(module: str, *arguments: str) -> None:
+    """Become `python -m module`, in the directory of the roots."""
+    os.chdir(roots_directory())
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell is the point
