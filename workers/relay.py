@@ -18,15 +18,16 @@ from rustok.events.hints import CoalescedHints, Shard, Sweep
 from rustok.events.sequencer import Sequencer, SequencerConfig
 from rustok.events.store import PostgresConsumerStore, PostgresSequencerStore
 from rustok.events.wakeup import OutboxWake
+from rustok.kernel.errors import Unavailable
 from rustok.kernel.ports import Clock
 from rustok.kernel.registry import build_registry
 from rustok.runtime import SystemClock
 from rustok.settings import Settings, load_settings, required
 from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
-from workers.broker import StreamBroker
+from workers.broker import BrokerUnavailable, StreamBroker
 from workers.main import refuse_memory_transport
-from workers.queues import consume_message
+from workers.queues import CONSUME, consume_message
 
 log = structlog.get_logger(__name__)
 
@@ -69,10 +70,14 @@ class _DramatiqSender:
 
     def __init__(self, broker: StreamBroker) -> None:
         self._broker = broker
+        broker.declare_queue(CONSUME)
 
     async def __call__(self, shards: Sequence[Shard]) -> None:
         messages = [consume_message(consumer, shard) for consumer, shard in shards]
-        await asyncio.to_thread(self._broker.enqueue_many, messages)
+        try:
+            await asyncio.to_thread(self._broker.enqueue_many, messages)
+        except BrokerUnavailable as error:
+            raise Unavailable(f"Redis does not answer: {error}") from error
         metrics.HINTS_SENT.inc(len(messages))
 
 

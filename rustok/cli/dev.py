@@ -183,7 +183,8 @@ def _free_port(host: str, wanted: int) -> int:
 def _wait_until_ready(url: str, supervisor: Supervisor) -> None:
     deadline_s = time.monotonic() + _READY_TIMEOUT_S
     while time.monotonic() < deadline_s:
-        supervisor.check()
+        if ended := supervisor.ended():
+            raise Unavailable(f"These did not start: {', '.join(ended)}; why, they say above.")
         try:
             with urllib.request.urlopen(f"{url}/health/ready", timeout=2):  # noqa: S310 - our own URL
                 return

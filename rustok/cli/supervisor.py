@@ -63,10 +63,9 @@ class Supervisor:
                 self._look_after(child)
         self.stop()
 
-    def check(self) -> None:
-        """Replace what has died since the last look; `run` does this all the time."""
-        for child in self._children:
-            self._look_after(child)
+    def ended(self) -> list[str]:
+        """Return the names of the processes that have ended; nothing replaces them before `run`."""
+        return [child.name for child in self._children if child.process.poll() is not None]
 
     def stop(self) -> None:
         """Ask every process to stop, wait for all of them, kill those that take too long."""

@@ -165,13 +165,15 @@ class Consumer:
         try:
             async with claim.savepoint():
                 return await self._apply(claim, events)
-        except AggregatesFailed as error:
-            rest = [event for event in events if event.envelope.key not in error.failures]
-            return {**error.failures, **await self._isolate(claim, rest)}
         except Exception as error:
             if is_transient(error):
                 raise
             keys = list(dict.fromkeys(event.envelope.key for event in events))
+            told = error.failures if isinstance(error, AggregatesFailed) else {}
+            # Only aggregates of this batch: another name would leave the rest as large as it was, for ever.
+            named = {key: told[key] for key in keys if key in told}
+            if named:
+                return {**named, **await self._isolate(claim, [e for e in events if e.envelope.key not in named])}
             if len(keys) == 1:
                 return {keys[0]: error}
             first = set(keys[: len(keys) // 2])

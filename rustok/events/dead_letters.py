@@ -1,7 +1,7 @@
 """What an operator does with parked aggregates: list them, and have them tried again in order."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 from sqlalchemy import text
@@ -20,14 +20,13 @@ _LIST = text(
      LIMIT :limit
     """
 )
-_REDRIVE = text(
-    """
-    UPDATE parked_aggregates SET state = 'retrying', attempts = 0, due_at = now()
+_CHOSEN = """
      WHERE (CAST(:consumer AS text) IS NULL OR consumer = :consumer)
        AND (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id)
        AND (CAST(:aggregate_id AS uuid) IS NULL OR aggregate_id = :aggregate_id)
-    """
-)
+"""
+_COUNT = text("SELECT count(*) FROM parked_aggregates" + _CHOSEN)
+_REDRIVE = text("UPDATE parked_aggregates SET state = 'retrying', attempts = 0, due_at = now()" + _CHOSEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +53,28 @@ async def list_dead_letters(
         return [DeadLetter(*row) for row in rows]
 
 
-async def redrive(
-    engine: AsyncEngine,
-    *,
-    consumer: str | None = None,
-    tenant_id: UUID | None = None,
-    aggregate_id: UUID | None = None,
-) -> int:
+class Chosen(TypedDict, total=False):
+    """Which parked aggregates are meant: those that fit every given field."""
+
+    consumer: str | None
+    tenant_id: UUID | None
+    aggregate_id: UUID | None
+
+
+async def count_dead_letters(engine: AsyncEngine, **chosen: Unpack[Chosen]) -> int:
+    """Return how many aggregates `redrive` would try again."""
+    async with engine.connect() as connection:
+        return int((await connection.execute(_COUNT, _parameters(chosen))).scalar_one())
+
+
+async def redrive(engine: AsyncEngine, **chosen: Unpack[Chosen]) -> int:
     """Make what is parked due now, with all its attempts before it; return how many aggregates that is.
 
     The consumers try each aggregate from its first waiting event on, in order.
     """
     async with engine.begin() as connection:
-        chosen = {"consumer": consumer, "tenant_id": tenant_id, "aggregate_id": aggregate_id}
-        return (await connection.execute(_REDRIVE, chosen)).rowcount
+        return (await connection.execute(_REDRIVE, _parameters(chosen))).rowcount
+
+
+def _parameters(chosen: Chosen) -> dict[str, Any]:
+    return {"consumer": None, "tenant_id": None, "aggregate_id": None, **chosen}

@@ -6,6 +6,7 @@ import structlog
 
 from rustok.db.failures import is_transient
 from rustok.events.store import PostgresConsumerStore
+from rustok.kernel.errors import Unavailable
 from rustok.kernel.ports import Clock
 from rustok.runtime import LocalWake
 
@@ -15,7 +16,7 @@ Shard = tuple[str, int]
 """A consumer's name and a shard."""
 
 Send = Callable[[Sequence[Shard]], Awaitable[None]]
-"""Wakes the consumers of these shards. It may fail: the sweep comes back to them."""
+"""Wakes the consumers of these shards. It may raise Unavailable: the sweep comes back to them."""
 
 
 class CoalescedHints:
@@ -50,7 +51,7 @@ class CoalescedHints:
             return 0
         try:
             await self._send(moved)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the sweep mends it
+        except Unavailable as error:
             log.warning("hints_lost", count=len(moved), reason=str(error))
             return 0
         return len(moved)

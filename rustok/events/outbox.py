@@ -33,6 +33,7 @@ COLUMNS = """position, event_id, type, schema_version, tenant_id, aggregate_type
 _READ_SHARD = text(
     f"SELECT {COLUMNS} FROM event_log WHERE shard = :shard AND position > :after ORDER BY position LIMIT :limit"
 )
+_READ_ALL = text(f"SELECT {COLUMNS} FROM event_log WHERE position > :after ORDER BY position LIMIT :limit")
 _HEAD = text("SELECT coalesce((SELECT position FROM event_log ORDER BY position DESC LIMIT 1), 0)")
 
 
@@ -51,6 +52,12 @@ class OutboxTransport:
     async def read(self, shard: int, after: int, limit: int) -> list[LoggedEvent]:
         async with self._engine.connect() as connection:
             return await read_shard(connection, shard, after, limit)
+
+    async def read_all(self, after: int, limit: int) -> list[LoggedEvent]:
+        """Return up to *limit* events of every shard above *after*, in order."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(_READ_ALL, {"after": after, "limit": limit})
+            return [logged_event(row) for row in rows]
 
     async def head(self) -> int:
         async with self._engine.connect() as connection:

@@ -1,0 +1,53 @@
+"""L0: the consumers run inside the process that commits the events, since there is no relay and no worker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from rustok.db.failures import is_transient
+from rustok.events.consumer import Consumer, describe
+from rustok.kernel.event import SHARDS
+from rustok.kernel.ports import Wake
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InProcessConfig:
+    poll_s: float = 1.0
+    """Without a wake-up: what is parked comes due, and what failed is tried again."""
+
+
+class InProcessConsumers:
+    """Lets every consumer catch up when *wake* says that events were committed."""
+
+    def __init__(self, config: InProcessConfig, consumers: Mapping[str, Consumer], wake: Wake) -> None:
+        self._config = config
+        self._consumers = consumers
+        self._wake = wake
+
+    async def run(self) -> None:
+        """Run until cancelled; then handle what was committed until then, for the log ends with the process."""
+        try:
+            while True:
+                await self._wake.wait(self._config.poll_s)
+                await self._attempt()
+        finally:
+            await self._attempt()
+
+    async def run_once(self) -> int:
+        """Let each consumer drain each shard; return how many events were read.
+
+        Raises:
+            Exception: a server failed; what was not handled is handled by the next call.
+
+        """
+        drained = [await c.drain(shard) for c in self._consumers.values() for shard in range(SHARDS)]
+        return sum(counts.read for counts in drained)
+
+    async def _attempt(self) -> None:
+        try:
+            await self.run_once()
+        except Exception as error:
+            log.warning("in_process_consumers_failed", error=describe(error), exc_info=not is_transient(error))
