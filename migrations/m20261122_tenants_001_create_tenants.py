@@ -27,3 +27,5 @@ def upgrade() -> None:
     )
     for statement in protect("tenants", "SELECT, INSERT, UPDATE", tenant_column="id"):
         op.execute(statement)
+    # Whether every migration is applied is part of each process's health.
+    op.execute("GRANT SELECT ON alembic_version TO rustok_app, rustok_system")

@@ -55,7 +55,7 @@ def dev() -> None:
         with ExitStack() as stack:
             _run(directory, stack)
     except EmbeddedServerError as error:
-        raise Misconfigured(f"{error} [{error.code}]; RUSTOK_STATE_DIR chooses another directory.") from error
+        raise Misconfigured(f"{error} ({error.code}). RUSTOK_STATE_DIR names the state directory.") from error
 
 
 def _run(directory: Path, stack: ExitStack) -> None:
@@ -182,15 +182,19 @@ def _free_port(host: str, wanted: int) -> int:
 
 def _wait_until_ready(url: str, supervisor: Supervisor) -> None:
     deadline_s = time.monotonic() + _READY_TIMEOUT_S
+    reason = "it does not answer"
     while time.monotonic() < deadline_s:
         if ended := supervisor.ended():
             raise Unavailable(f"These did not start: {', '.join(ended)}; why, they say above.")
         try:
             with urllib.request.urlopen(f"{url}/health/ready", timeout=2):  # noqa: S310 - our own URL
                 return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise Unavailable(f"The API did not become ready within {_READY_TIMEOUT_S:.0f} s; its log is above.")
+        except urllib.error.HTTPError as error:
+            reason = error.read(2000).decode()
+        except OSError as error:
+            reason = str(error)
+        time.sleep(0.1)
+    raise Unavailable(f"The API did not become ready within {_READY_TIMEOUT_S:.0f} s: {reason}")
 
 
 async def _demo_key(remembered: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 
 import orjson
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from rustok.cli.debian import Converter
@@ -169,7 +170,7 @@ def _batches(lines: Iterator[_Line]) -> Iterator[list[_Line]]:
 def _report(number: int, error: RustokError) -> None:
     violations = getattr(error, "violations", ())
     details = "; ".join(f"{v.pointer}: {v.detail}" for v in violations) or str(error)
-    err.print(f"line {number} skipped: {details} [dim]({error.code})[/]", highlight=False)
+    err.print(f"line {number} skipped: {escape(details)} [dim]({error.code})[/]", highlight=False)
 
 
 def _progress_bar() -> Progress:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from rustok.kernel.errors import InvalidInput, RustokError
@@ -16,9 +17,12 @@ err = Console(stderr=True, soft_wrap=True)
 
 def fail(error: RustokError) -> NoReturn:
     """Print a coded error on one line, its violations below, and exit with 1."""
-    err.print(f"[bold red]error[/] {error} [dim]({error.code})[/]", highlight=False)
+    err.print(f"[bold red]error[/] {escape(str(error))} [dim]({error.code})[/]", highlight=False)
     for violation in getattr(error, "violations", ()) if isinstance(error, InvalidInput) else ():
-        err.print(f"  {violation.pointer or '(input)'}: {violation.detail} [dim]({violation.code})[/]", highlight=False)
+        err.print(
+            f"  {escape(violation.pointer) or '(input)'}: {escape(violation.detail)} [dim]({violation.code})[/]",
+            highlight=False,
+        )
     sys.exit(1)
 
 

@@ -59,9 +59,18 @@ class Supervisor:
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._request_stop)
         while not self._stopping.wait(_POLL_S):
-            for child in self._children:
-                self._look_after(child)
+            self.replace_ended()
         self.stop()
+
+    def replace_ended(self) -> None:
+        """Start anew what has ended: at once the first time, then after growing pauses."""
+        for child in self._children:
+            self._look_after(child)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes by name, also while one waits to be started anew."""
+        return {child.name: child.process.pid for child in self._children}
 
     def ended(self) -> list[str]:
         """Return the names of the processes that have ended; nothing replaces them before `run`."""

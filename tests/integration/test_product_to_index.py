@@ -1,9 +1,11 @@
 """A product on its way from the write to the storefront."""
 
+from typing import Any
+
 from rustok.testing import PlatformUnderTest
 
 
-def a_product(**fields: object) -> dict[str, object]:
+def a_product(**fields: Any) -> dict[str, Any]:
     return {
         "status": "active",
         "vendor": "Acme",

@@ -16,7 +16,6 @@ from dramatiq import Consumer, Message, QueueJoinTimeout
 from dramatiq.errors import QueueNotFound
 
 from tests.conformance.broker.harness import (
-    WAIT_S,
     CuttingProxy,
     Gate,
     Runs,
@@ -25,7 +24,7 @@ from tests.conformance.broker.harness import (
     actor,
     working,
 )
-from tests.waiting import eventually
+from tests.waiting import WAIT_S, eventually
 from workers.broker import BrokerUnavailable, StreamBroker, UnsupportedDelay
 
 NEVER_MS = 600_000

@@ -74,4 +74,4 @@ async def _equals(rustok: PlatformUnderTest, tenant: UUID, titles: list[str]) ->
 async def _sequenced(rustok: PlatformUnderTest) -> bool:
     async with rustok.system_engine.connect() as connection:
         pending = await connection.exec_driver_sql("SELECT count(*) FROM outbox")
-        return pending.scalar_one() == 0
+        return int(pending.scalar_one()) == 0
