@@ -29,7 +29,7 @@ class _Child:
     command: Sequence[str]
     process: subprocess.Popen[bytes]
     started_s: float
-    failures: int = 0
+    early_deaths: int = 0
     restart_at_s: float | None = None
 
 
@@ -69,8 +69,8 @@ class Supervisor:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The processes by name, also while one waits to be started anew."""
-        return {child.name: child.process.pid for child in self._children}
+        """The running processes by name."""
+        return {child.name: child.process.pid for child in self._children if child.process.poll() is None}
 
     def ended(self) -> list[str]:
         """Return the names of the processes that have ended; nothing replaces them before `run`."""
@@ -103,8 +103,10 @@ class Supervisor:
         status = child.process.poll()
         if status is None:
             return
-        child.failures = 0 if now_s - child.started_s > _STABLE_AFTER_S else child.failures + 1
-        pause_s = _RESTART_PAUSE_S[min(child.failures, len(_RESTART_PAUSE_S) - 1)]
+        if now_s - child.started_s > _STABLE_AFTER_S:
+            child.early_deaths = 0
+        pause_s = _RESTART_PAUSE_S[min(child.early_deaths, len(_RESTART_PAUSE_S) - 1)]
+        child.early_deaths += 1
         err.print(f"{child.name} (pid {child.process.pid}) ended with {status}; started again in {pause_s:.1f} s")
         child.restart_at_s = now_s + pause_s
 
