@@ -11,7 +11,7 @@ from rustok.embedded.errors import (
     StateUnusable,
 )
 from rustok.embedded.postgres import PostgresServer, embedded_postgres, find_postgres, provide_postgres
-from rustok.embedded.process import Server, dies_with_us
+from rustok.embedded.process import Server, dies_with_us, free_port
 from rustok.embedded.redis import RedisServer, embedded_redis, find_redis, provide_redis
 from rustok.embedded.state import default_state_dir, temporary_state_dir
 
@@ -33,6 +33,7 @@ __all__ = [
     "embedded_redis",
     "find_postgres",
     "find_redis",
+    "free_port",
     "provide_postgres",
     "provide_redis",
     "temporary_state_dir",
