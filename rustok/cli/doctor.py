@@ -32,6 +32,7 @@ _DATABASE = text(
            abs(extract(epoch FROM clock_timestamp() - :now)) AS skew_s,
            coalesce((SELECT max(extract(epoch FROM clock_timestamp() - xact_start)) FROM pg_stat_activity
                       WHERE backend_xmin IS NOT NULL AND datname = current_database()), 0) AS snapshot_age_s,
+           to_tsvector('russian', 'Игра') @@ to_tsquery('russian', 'игры') AS folds_case,
            (SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'outbox') AS dead_outbox_rows
     """
 )
@@ -91,6 +92,13 @@ async def _postgresql(settings: Settings) -> list[Finding]:
         ),
         Finding("clock", row.skew_s < _CLOCK_SKEW_LIMIT_S, f"{row.skew_s:.3f} s apart from PostgreSQL's"),
         Finding("oldest snapshot", row.snapshot_age_s < _SNAPSHOT_AGE_LIMIT_S, f"{row.snapshot_age_s:.0f} s old"),
+        Finding(
+            "locale",
+            row.folds_case,
+            "folds upper and lower case"
+            if row.folds_case
+            else "search tells Игра from игра: create the database with LOCALE_PROVIDER builtin LOCALE 'C.UTF-8'",
+        ),
         Finding("outbox", ok=True, detail=f"{row.dead_outbox_rows} dead rows"),
     ]
 

@@ -30,7 +30,10 @@ async def create_roles(connection: asyncpg.Connection, passwords: Passwords) -> 
 
 
 async def create_database(connection: asyncpg.Connection, name: str, *, template: str | None = None) -> None:
-    """Create a database that belongs to the owner role, or leave the one that exists."""
+    """Create a database that belongs to the owner role, or leave the one that exists.
+
+    A new one takes the server's locale; `rustok doctor` tells when that one cannot fold upper and lower case.
+    """
     if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
         return
     source = f" TEMPLATE {_identifier(template)}" if template else ""

@@ -17,6 +17,7 @@ from rustok.embedded.process import HOST, Server, works_in
 from rustok.embedded.state import copy_for_everyone, own_directory, server_account
 
 OLDEST_MAJOR = 15
+BUILTIN_LOCALES_SINCE = 17
 BASE_SETTINGS: dict[str, str | int] = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -141,7 +142,7 @@ class PostgresServer(Server):
         if self._account:
             os.chown(password_file, self._account.uid, self._account.gid)
         initdb = [str(self._bin / "initdb"), "-D", str(data), "-U", "postgres", f"--pwfile={password_file}"]
-        initdb += ["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale"]
+        initdb += ["--auth=scram-sha-256", "--encoding=UTF8", *_locale(self.version)]
         if self._settings.get("fsync") == "off":
             initdb.append("--no-sync")
         if status := self._spawn(initdb, data).wait():
@@ -177,6 +178,13 @@ class PostgresServer(Server):
         except FileNotFoundError:
             return False
         return lines[:1] == [str(self.pid)] and [line.strip() for line in lines[7:8]] == ["ready"]
+
+
+def _locale(version: str) -> list[str]:
+    """Return initdb's options for texts of every language: under `C`, search finds `игра` but not `Игра`."""
+    if int(_major(version)) >= BUILTIN_LOCALES_SINCE:
+        return ["--locale-provider=builtin", "--locale=C.UTF-8"]
+    return ["--locale=C.UTF-8"]
 
 
 def _version_of(bin_dir: Path) -> str:

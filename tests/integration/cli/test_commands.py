@@ -1,0 +1,144 @@
+"""The commands of operators: data on standard output, one coded line for what goes wrong."""
+
+import json
+
+from sqlalchemy import text
+
+from rustok.testing import PlatformUnderTest
+from tests.integration.cli.conftest import Cli
+
+
+async def test_a_tenant_and_its_key_are_made_listed_and_revoked(cli: Cli) -> None:
+    """The token is shown once; the list never has it."""
+    await cli("tenant", "create", "acme", "--name", "Acme")
+    created = await cli("apikey", "create", "-t", "acme", "--role", "manager", "--name", "shop", "--json")
+    token = json.loads(created.out)[0]["token"]
+    key_id = token.split("_")[2]
+
+    revoked = await cli("apikey", "revoke", key_id, "-t", "acme", "--json")
+    listed = await cli("apikey", "list", "-t", "acme", "--json")
+    tenants = await cli("tenant", "list", "--json")
+
+    assert json.loads(revoked.out)[0]["revoked_at"] is not None
+    assert [key["key_id"] for key in json.loads(listed.out)] == [key_id]
+    assert token not in listed.out
+    assert [tenant["slug"] for tenant in json.loads(tenants.out)] == ["acme"]
+
+
+async def test_a_taken_or_reserved_slug_is_refused(cli: Cli) -> None:
+    """Each is one line with its code, and exit code 1."""
+    await cli("tenant", "create", "acme")
+
+    taken = await cli("tenant", "create", "acme")
+    reserved = await cli("tenant", "create", "admin")
+
+    assert (taken.code, reserved.code) == (1, 1)
+    assert "(duplicate_slug)" in taken.err
+    assert "/slug: is reserved by the platform" in reserved.err
+
+
+async def test_an_unknown_role_names_the_known_ones(cli: Cli) -> None:
+    """A message says what would have been right."""
+    await cli("tenant", "create", "acme")
+
+    finished = await cli("apikey", "create", "-t", "acme", "--role", "king")
+
+    assert finished.code == 1
+    assert "must be one of owner, admin, manager, editor, customer" in finished.err
+
+
+async def test_migrations_are_applied_once_and_shown(cli: Cli) -> None:
+    """`db migrate` may run at every deployment; `db status` fails while something is pending."""
+    migrated = await cli("db", "migrate")
+    status = await cli("db", "status", "--json")
+
+    assert migrated.code == 0
+    assert "applied 0 migrations" in migrated.err
+    assert status.code == 0
+    assert {row["state"] for row in json.loads(status.out)} == {"applied"}
+
+
+async def test_an_unreachable_database_is_one_coded_line(cli: Cli) -> None:
+    """No traceback: what is wrong, and that nothing was written."""
+    nowhere = "postgresql://rustok_app:app@127.0.0.1:1/nothing"
+
+    finished = await cli("tenant", "list", RUSTOK_SYSTEM_DATABASE_URL=nowhere, RUSTOK_DATABASE_URL=nowhere)
+
+    assert finished.code == 1
+    assert "(unavailable)" in finished.err
+    assert "Traceback" not in finished.err
+
+
+async def test_an_unknown_transport_names_the_valid_ones(cli: Cli) -> None:
+    """There is no silent fallback between levels."""
+    finished = await cli("relay", RUSTOK_EVENT_TRANSPORT="pigeon")
+
+    assert finished.code == 1
+    assert "RUSTOK_EVENT_TRANSPORT" in finished.err
+    assert "'memory' or 'outbox'" in finished.err
+
+
+async def test_doctor_tells_what_is_wrong(cli: Cli) -> None:
+    """Every check is a line; exit code 1 when one fails."""
+    finished = await cli("doctor", "--json", RUSTOK_REDIS_URL="redis://127.0.0.1:1/0")
+
+    findings = {row["check"]: row["ok"] for row in json.loads(finished.out)}
+    assert finished.code == 1
+    assert findings["migrations"] is True
+    assert findings["app role"] is True
+    assert findings["redis"] is False
+
+
+async def test_the_log_is_printed_in_order(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """One JSON object an event, by position."""
+    tenant = await rustok.create_tenant("acme")
+    await rustok.run("commerce.products.create", tenant, translations={"en": {"title": "Kettle"}})
+    await rustok.settle()
+
+    finished = await cli("events", "tail", "--no-follow", "--json")
+
+    events = [json.loads(line) for line in finished.out.splitlines()]
+    assert [event["position"] for event in events] == [1, 2]
+    assert [event["type"] for event in events] == ["tenants.tenant.created", "commerce.product.created"]
+
+
+async def test_dead_letters_are_listed_and_redriven(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """A redrive makes the aggregate due; its consumer then applies every waiting event, in order."""
+    tenant = await rustok.create_tenant("acme")
+    product = await rustok.run(
+        "commerce.products.create", tenant, status="active", translations={"en": {"title": "Kettle"}}
+    )
+    await rustok.settle()
+    async with rustok.system_engine.begin() as connection:
+        await connection.execute(
+            text(
+                """
+                INSERT INTO parked_aggregates
+                SELECT 'commerce.index_products', shard, tenant_id, aggregate_id, aggregate_type, position, 'dead', 5,
+                       now(), 'ValueError: boom', now()
+                  FROM event_log WHERE aggregate_id = :id ORDER BY position LIMIT 1
+                """
+            ),
+            {"id": product.id},
+        )
+
+    listed = await cli("dlq", "list", "--tenant", "acme", "--json")
+    redriven = await cli("dlq", "redrive", "--tenant", "acme", "--yes")
+    await rustok.settle()
+    left = await cli("dlq", "list", "--json")
+
+    [letter] = json.loads(listed.out)
+    assert (letter["state"], letter["waiting_events"]) == ("dead", 2)
+    assert "1 parked aggregates are due now" in redriven.err
+    assert json.loads(left.out) == []
+
+
+async def test_index_status_shows_the_lag_of_each_consumer(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """What waits for the sequencer and what a consumer has not read are told apart."""
+    await rustok.create_tenant("acme")
+
+    finished = await cli("index", "status", "--json")
+
+    consumers = {row["consumer"]: row["lag_events"] for row in json.loads(finished.out)}
+    assert consumers["commerce.index_products"] == 0
+    assert "1 events wait for the sequencer" in finished.err
