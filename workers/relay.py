@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import structlog
 import uvloop
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rustok.catalog import MODULES
 from rustok.db.engine import create_engine
 from rustok.db.failures import is_transient
+from rustok.db.idempotency import purge_answers
 from rustok.events.figures import read_figures
 from rustok.events.hints import CoalescedHints, Shard, Sweep
 from rustok.events.sequencer import Sequencer, SequencerConfig
@@ -58,8 +60,11 @@ async def run_relay(settings: Settings) -> None:
     log.info("relay_started", consumers=consumers)
     try:
         async with asyncio.TaskGroup() as tasks:
-            for service in (wake, hints, Sweep(store, hints, clock), sequencer, _Exporter(engine, clock)):
+            services = (wake, hints, Sweep(store, hints, clock), sequencer)
+            for service in services:
                 tasks.create_task(service.run())
+            tasks.create_task(_every(2.0, partial(_export_figures, engine), clock))
+            tasks.create_task(_every(60.0, partial(purge_answers, engine), clock))
     finally:
         broker.close()
         await engine.dispose()
@@ -81,33 +86,28 @@ class _DramatiqSender:
         metrics.HINTS_SENT.inc(len(messages))
 
 
-class _Exporter:
-    """Keeps the gauges of depth and age: one exporter, since they are facts of the database."""
+async def _every(interval_s: float, work: Callable[[], Awaitable[object]], clock: Clock) -> None:
+    """Do *work* again and again until cancelled. A failing server is waited for."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("relay_work_waited", reason=str(error))
+        await clock.sleep(interval_s)
 
-    def __init__(self, engine: AsyncEngine, clock: Clock, interval_s: float = 2.0) -> None:
-        self._engine = engine
-        self._clock = clock
-        self._interval_s = interval_s
 
-    async def run(self) -> None:
-        while True:
-            try:
-                await self.run_once()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("figures_waited", reason=str(error))
-            await self._clock.sleep(self._interval_s)
-
-    async def run_once(self) -> None:
-        figures = await read_figures(self._engine)
-        metrics.OUTBOX_PENDING.set(figures.outbox_pending)
-        metrics.OUTBOX_OLDEST_AGE_SECONDS.set(figures.outbox_oldest_age_s)
-        metrics.LOG_POSITION.set(figures.position)
-        for consumer in figures.consumers:
-            metrics.PROJECTION_LAG_EVENTS.labels(consumer.consumer).set(consumer.lag_events)
-            metrics.PROJECTION_LAG_SECONDS.labels(consumer.consumer).set(consumer.lag_s)
-            metrics.DEAD_LETTERS.labels(consumer.consumer).set(consumer.dead)
+async def _export_figures(engine: AsyncEngine) -> None:
+    """Set the gauges of depth and age: facts of the database, so one exporter is enough."""
+    figures = await read_figures(engine)
+    metrics.OUTBOX_PENDING.set(figures.outbox_pending)
+    metrics.OUTBOX_OLDEST_AGE_SECONDS.set(figures.outbox_oldest_age_s)
+    metrics.LOG_POSITION.set(figures.position)
+    for consumer in figures.consumers:
+        metrics.PROJECTION_LAG_EVENTS.labels(consumer.consumer).set(consumer.lag_events)
+        metrics.PROJECTION_LAG_SECONDS.labels(consumer.consumer).set(consumer.lag_s)
+        metrics.DEAD_LETTERS.labels(consumer.consumer).set(consumer.dead)
 
 
 async def _until_signalled(settings: Settings) -> None:

@@ -13,17 +13,15 @@ from rustok.kernel.errors import Unavailable
 _TRANSIENT_CLASSES = ("08", "53", "57")
 _TRANSIENT_CODES = ("40001", "40P01", "55P03", "25006")
 _CONNECTION_ERRORS = (OSError, TimeoutError, exc.TimeoutError, asyncpg.InterfaceError)
+# What asyncpg raises between the server's farewell and the end of the connection: it has no SQLSTATE, and
+# SQLAlchemy does not take it for a disconnect. Without it a restart of PostgreSQL looks like a defect.
+_FAREWELL = asyncpg.InternalClientError
 
 
 def sqlstate(error: BaseException) -> str | None:
     """Return the SQLSTATE behind *error*, if PostgreSQL gave one."""
-    found: BaseException | None = error
-    while found is not None:
-        state = getattr(found, "sqlstate", None)
-        if isinstance(state, str):
-            return state
-        found = getattr(found, "orig", None) or found.__cause__
-    return None
+    states = (getattr(found, "sqlstate", None) for found in _chain(error))
+    return next((state for state in states if isinstance(state, str)), None)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -31,6 +29,8 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, (Unavailable, *_CONNECTION_ERRORS)):
         return True
     if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+        return True
+    if any(isinstance(found, _FAREWELL) for found in _chain(error)):
         return True
     state = sqlstate(error)
     return state is not None and (state.startswith(_TRANSIENT_CLASSES) or state in _TRANSIENT_CODES)
@@ -52,7 +52,15 @@ def translated_failures() -> Iterator[None]:
     """Raise `Unavailable` in the place of a failure of the server or of the connection."""
     try:
         yield
-    except (exc.SQLAlchemyError, asyncpg.PostgresError, *_CONNECTION_ERRORS) as error:
+    except (exc.SQLAlchemyError, asyncpg.PostgresError, _FAREWELL, *_CONNECTION_ERRORS) as error:
         if is_transient(error):
             raise Unavailable("PostgreSQL does not answer now; nothing was written.") from error
         raise
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error* and what it wraps, down to what the driver raised."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = getattr(found, "orig", None) or found.__cause__

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.errors import Busy, InvalidInput
@@ -34,6 +35,13 @@ _KEEP = text(
         DO UPDATE SET request_hash = excluded.request_hash, result = excluded.result,
                       created_at = excluded.created_at
                 WHERE k.created_at <= excluded.created_at - interval '{KEPT_HOURS} hours'
+    """
+)
+_PURGE = text(
+    f"""
+    DELETE FROM idempotency_keys WHERE (tenant_id, scope_hash) IN (
+        SELECT tenant_id, scope_hash FROM idempotency_keys
+         WHERE created_at < now() - interval '{KEPT_HOURS} hours' LIMIT :limit)
     """
 )
 _IN_PROGRESS = "A request with this Idempotency-Key is still running: try again."
@@ -100,3 +108,9 @@ async def keep_answer(uow: UnitOfWork, key: IdempotencyKey, result: str) -> None
     values = {"tenant_id": uow.tenant_id, "scope_hash": key.scope_hash, "request_hash": key.request_hash}
     if not (await uow.execute(_KEEP, {**values, "result": result, "now": uow.now})).rowcount:
         raise RequestInProgress(_IN_PROGRESS)
+
+
+async def purge_answers(system_engine: AsyncEngine, limit: int = 5_000) -> int:
+    """Delete up to *limit* answers that have outlived their time, of every tenant; return how many."""
+    async with system_engine.begin() as connection:
+        return (await connection.execute(_PURGE, {"limit": limit})).rowcount

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from rustok.db.engine import async_url
+from rustok.kernel.errors import Misconfigured
 
 FILE_NAME = re.compile(r"m(?P<date>\d{8})_(?P<module>[a-z]+)_(?P<number>\d{3})_(?P<description>[a-z0-9_]+)")
 """`mYYYYMMDD_<module>_<nnn>_<description>` (founding document, section 6.1)."""
@@ -48,10 +49,23 @@ async def migration_status(url: str) -> MigrationStatus:
     return await _run(url, _status)
 
 
-def script_directory() -> ScriptDirectory:
-    """Return Alembic's view of the migrations: their order and their heads."""
-    directory = str(migrations_dir())
-    return ScriptDirectory(directory, version_locations=[directory])
+def script_directory(directory: Path | None = None) -> ScriptDirectory:
+    """Return Alembic's view of the migrations: their order and their heads.
+
+    Raises:
+        Misconfigured: a file is not named as a migration is, or its revision is not called as its file.
+
+    """
+    directory = directory or migrations_dir()
+    for path in sorted(directory.glob("*.py")):
+        if not FILE_NAME.fullmatch(path.stem):
+            raise Misconfigured(f"{path} must be named mYYYYMMDD_<module>_<nnn>_<description>.py, or be elsewhere.")
+    script = ScriptDirectory(str(directory), version_locations=[str(directory)])
+    for revision in script.walk_revisions():
+        stem = Path(revision.path).stem
+        if not stem.startswith(f"{revision.revision}_"):
+            raise Misconfigured(f"{revision.path} calls its revision {revision.revision!r}, not as its file is named.")
+    return script
 
 
 async def _run(url: str, work: Callable[[Connection], MigrationStatus]) -> MigrationStatus:
@@ -90,5 +104,7 @@ def _status(connection: Connection) -> MigrationStatus:
     order = [revision.revision for revision in reversed(list(script.walk_revisions()))]
     current = MigrationContext.configure(connection).get_current_revision()
     connection.rollback()
+    if current is not None and current not in order:
+        raise Misconfigured(f"The database has the migration {current}, which this release lacks: run a newer release.")
     count = order.index(current) + 1 if current else 0
     return MigrationStatus(tuple(order[:count]), tuple(order[count:]))

@@ -23,7 +23,7 @@ class CoalescedHints:
     """Sends each shard that moved at most once per *interval_s*, and never keeps the sequencer waiting."""
 
     def __init__(self, consumers: Iterable[str], send: Send, clock: Clock, interval_s: float = 0.01) -> None:
-        self._consumers = tuple(consumers)
+        self._consumers = frozenset(consumers)
         self._send = send
         self._clock = clock
         self._interval_s = interval_s
@@ -34,7 +34,8 @@ class CoalescedHints:
         self.add((consumer, shard) for consumer in self._consumers for shard in shards)
 
     def add(self, shards: Iterable[Shard]) -> None:
-        self._moved.update(shards)
+        """Remember these shards; those of a consumer that this release does not have are left alone."""
+        self._moved.update(shard for shard in shards if shard[0] in self._consumers)
         self._wake.wake()
 
     async def run(self) -> None:

@@ -28,13 +28,14 @@ class InProcessConsumers:
         self._wake = wake
 
     async def run(self) -> None:
-        """Run until cancelled; then handle what was committed until then, for the log ends with the process."""
-        try:
-            while True:
-                await self._wake.wait(self._config.poll_s)
-                await self._attempt()
-        finally:
+        """Run until cancelled. Call `finish` afterwards."""
+        while True:
+            await self._wake.wait(self._config.poll_s)
             await self._attempt()
+
+    async def finish(self) -> None:
+        """Handle what was committed and not handled yet, once: the log ends with the process."""
+        await self._attempt()
 
     async def run_once(self) -> int:
         """Let each consumer drain each shard; return how many events were read.

@@ -17,7 +17,8 @@ from rustok.runtime import LocalWake
 log = structlog.get_logger(__name__)
 
 _CONNECT_TIMEOUT_S = 5.0
-_FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+# The last of them is what a connection raises between the server's farewell and its end.
+_FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class OutboxNotifier:
@@ -52,6 +53,8 @@ class OutboxNotifier:
             await self._connection.execute(f"NOTIFY {CHANNEL}")
         except _FAILURES as error:
             log.info("notify_failed", reason=str(error))
+            if self._connection is not None:
+                self._connection.terminate()
             await self._clock.sleep(1.0)
 
 

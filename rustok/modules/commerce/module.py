@@ -123,6 +123,14 @@ COMMERCE = Module(
             errors=(errors.ProductNotFound, errors.TranslationNotFound, errors.LastTranslation),
         ),
         _change(
+            name="commerce.options.set",
+            summary="Set the options of a product",
+            input=schemas.SetOptions,
+            handler=service.set_options,
+            route="PUT /products/{product_id}/options",
+            errors=(errors.ProductNotFound, errors.OptionsMismatch),
+        ),
+        _change(
             name="commerce.variants.add",
             summary="Add a variant to a product",
             input=schemas.AddVariant,

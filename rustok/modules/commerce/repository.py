@@ -119,6 +119,22 @@ _LIST_CHOICES = text(
      WHERE tenant_id = :tenant_id AND product_id = :product_id ORDER BY position
     """
 )
+_LIST_VARIANT_OPTIONS = text(
+    "SELECT option1, option2, option3 FROM variants WHERE tenant_id = :tenant_id AND product_id = :product_id"
+)
+_REPLACE_OPTIONS = text(
+    """
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:options AS json)) AS o (position smallint, name text, choices text[])
+    ), removed AS (
+        DELETE FROM product_options
+         WHERE tenant_id = :tenant_id AND product_id = :product_id AND position NOT IN (SELECT position FROM given)
+    )
+    INSERT INTO product_options (tenant_id, product_id, position, name, choices)
+    SELECT CAST(:tenant_id AS uuid), CAST(:product_id AS uuid), position, name, choices FROM given
+        ON CONFLICT (tenant_id, product_id, position) DO UPDATE SET name = excluded.name, choices = excluded.choices
+    """
+)
 _INSERT_VARIANT = text(
     """
     WITH new_variant AS (
@@ -251,6 +267,14 @@ async def count_translations(uow: UnitOfWork, product_id: UUID) -> int:
 async def list_choices(uow: UnitOfWork, product_id: UUID) -> list[list[str]]:
     """Return the choices of each option, in order of position."""
     return [row.choices for row in await uow.execute(_LIST_CHOICES, _of(uow, product_id))]
+
+
+async def list_variant_options(uow: UnitOfWork, product_id: UUID) -> Sequence[Row[Any]]:
+    return (await uow.execute(_LIST_VARIANT_OPTIONS, _of(uow, product_id))).all()
+
+
+async def replace_options(uow: UnitOfWork, product_id: UUID, options: Sequence[Mapping[str, Any]]) -> None:
+    await uow.execute(_REPLACE_OPTIONS, {**_of(uow, product_id), "options": to_json(options)})
 
 
 async def insert_variant(

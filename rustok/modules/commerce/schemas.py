@@ -114,6 +114,13 @@ class DeleteTranslation(Input):
     locale: Locale
 
 
+class SetOptions(Input):
+    """All options of the product, in order; every variant must choose one value of each."""
+
+    product_id: UUID
+    options: Annotated[list[OptionInput], Field(max_length=3)]
+
+
 class AddVariant(VariantInput):
     product_id: UUID
 

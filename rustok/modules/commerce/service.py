@@ -132,6 +132,18 @@ async def delete_translation(uow: UnitOfWork, data: schemas.DeleteTranslation) -
     return await _product(uow, data.product_id)
 
 
+async def set_options(uow: UnitOfWork, data: schemas.SetOptions) -> Product:
+    """Replace all options, unless a variant chooses what would be gone."""
+    await _lock(uow, data.product_id)
+    choices = [option.choices for option in data.options]
+    for row in await repository.list_variant_options(uow, data.product_id):
+        _check_options(choices, schemas.VariantFields(**row._mapping), "/options")
+    async with _change(uow, data.product_id, events.ProductUpdated(changed=["options"])):
+        rows = [{"position": n, **option.model_dump()} for n, option in enumerate(data.options, 1)]
+        await repository.replace_options(uow, data.product_id, rows)
+    return await _product(uow, data.product_id)
+
+
 async def add_variant(uow: UnitOfWork, data: schemas.AddVariant) -> Product:
     """Add a variant with its prices, behind the others."""
     await _lock(uow, data.product_id)
