@@ -70,4 +70,21 @@ PRODUCTS = IndexTable(
     },
 )
 
-TABLES = {table.name: table for table in (PRODUCTS,)}
+CONTENT = IndexTable(
+    name="index_content",
+    key="node_id",
+    columns={
+        "kind": "text",
+        "slug": "text",
+        "title": "text",
+        "excerpt": "text",
+        "author": "text",
+        "tags": "text[]",
+        "parent_id": "uuid",
+        "position": "integer",
+        "published_at": "timestamptz",
+        "details": "jsonb",
+    },
+)
+
+TABLES = {table.name: table for table in (PRODUCTS, CONTENT)}
