@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from rustok.db.idempotency import IdempotencyKey, find_answer, keep_answer
 from rustok.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from rustok.kernel.context import Context
-from rustok.kernel.errors import Forbidden, InvalidInput, VersionRequired, Violation
+from rustok.kernel.errors import InvalidInput, VersionRequired, Violation
 from rustok.kernel.module import Command, Query, Result
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -71,16 +71,10 @@ class Dispatcher:
 
     async def query(self, query: Query, arguments: Mapping[str, Any], context: Context) -> Result:
         """Answer a query in a read-only transaction; *arguments* are texts, as a URL has them."""
-        authorise(query.permission, context)
+        context.require(query.permission)
         data = validate(query.input, arguments, strict=False)
         async with self._units.begin(context, read_only=True) as uow:
             return await query.handler(uow, data)
-
-
-def authorise(permission: str, context: Context) -> None:
-    """Raise Forbidden unless the context's principal has *permission*."""
-    if permission not in context.principal.permissions:
-        raise Forbidden(f"This needs the permission {permission}.")
 
 
 def validate(model: type[Model], values: Mapping[str, Any], *, strict: bool = True) -> Model:
@@ -113,7 +107,7 @@ def invalid_input(error: ValidationError) -> InvalidInput:
 
 
 def _admit(call: Call, context: Context) -> BaseModel:
-    authorise(call.command.permission, context)
+    context.require(call.command.permission)
     if call.command.checks_version and call.expected_version is None:
         raise VersionRequired("State the version you have seen: send its ETag in If-Match.")
     if isinstance(call.input, BaseModel):

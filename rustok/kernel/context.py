@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from rustok.kernel.errors import Forbidden
 from rustok.kernel.ids import uuid7
 
 
@@ -33,3 +34,8 @@ class Context:
     correlation_id: UUID = field(default_factory=uuid7)
     causation_id: UUID = field(default_factory=uuid7)
     traceparent: str | None = None
+
+    def require(self, permission: str) -> None:
+        """Raise Forbidden unless the principal has *permission*."""
+        if permission not in self.principal.permissions:
+            raise Forbidden(f"This needs the permission {permission}.")

@@ -54,7 +54,7 @@ async def test_a_post_lives_from_draft_to_deletion(rustok: PlatformUnderTest) ->
 
     assert (post.status, published.status, deleted.version) == ("draft", "published", 8)
     assert (stored.author, stored.tags) == ("Ada", ["first"])
-    assert {locale: t.slug for locale, t in stored.translations.items()} == {"en": "old-news"}
+    assert {locale: t.slug for locale, t in stored.translations.items()} == {"en": "news"}
     assert stored.bodies["en"].model_dump() == {"body": "<p>Old</p>", "format": "html"}
 
 

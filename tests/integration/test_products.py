@@ -5,9 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from rustok.kernel.errors import InvalidInput, VersionMismatch, VersionRequired
+from rustok.dispatch import Call
+from rustok.kernel.errors import Forbidden, InvalidInput, VersionMismatch, VersionRequired
 from rustok.modules.commerce import errors
-from rustok.testing import PlatformUnderTest
+from rustok.testing import PlatformUnderTest, a_context
 from tests.integration.test_product_to_index import a_product
 
 SIZES = [{"name": "Size", "choices": ["S", "M"]}]
@@ -84,6 +85,28 @@ async def test_a_change_states_the_version_it_has_seen(rustok: PlatformUnderTest
         await rustok.run("commerce.products.update", tenant, seen=1, product_id=str(product.id), vendor="Other")
 
     assert await rustok.query("commerce.products.get", tenant, product_id=str(product.id)) == product
+
+
+async def test_a_new_title_keeps_the_address(rustok: PlatformUnderTest) -> None:
+    """A handle changes only when somebody says so: links to the product stay good."""
+    tenant = await rustok.create_tenant()
+    product = await create(rustok, tenant, translations={"en": {"title": "Ketle"}})
+
+    corrected = await rustok.run(
+        "commerce.translations.set", tenant, seen=2, product_id=str(product.id), locale="en", title="Kettle"
+    )
+
+    assert (corrected.translations["en"].title, corrected.translations["en"].handle) == ("Kettle", "ketle")
+
+
+async def test_creating_a_published_product_wants_the_right_to_publish(rustok: PlatformUnderTest) -> None:
+    """There is no way around a permission."""
+    tenant = await rustok.create_tenant()
+    writer = a_context(tenant, frozenset({"commerce.products.write"}))
+    call = Call(rustok.registry.commands["commerce.products.create"], a_product())
+
+    with pytest.raises(Forbidden, match=r"commerce\.products\.publish"):
+        await rustok.platform.dispatcher.run(call, writer)
 
 
 async def test_a_published_product_cannot_be_deleted(rustok: PlatformUnderTest) -> None:

@@ -98,10 +98,12 @@ _SET_TRANSLATION = text(
     """
     INSERT INTO product_translations (tenant_id, product_id, locale, title, handle, description, meta_title,
                                       meta_description)
-    VALUES (:tenant_id, :product_id, :locale, :title, :handle, :description, :meta_title, :meta_description)
+    VALUES (:tenant_id, :product_id, :locale, :title, coalesce(CAST(:handle AS text), :made_handle), :description,
+            :meta_title, :meta_description)
         ON CONFLICT (tenant_id, product_id, locale)
-        DO UPDATE SET title = excluded.title, handle = excluded.handle, description = excluded.description,
-                      meta_title = excluded.meta_title, meta_description = excluded.meta_description
+        DO UPDATE SET title = excluded.title, handle = coalesce(:handle, product_translations.handle),
+                      description = excluded.description, meta_title = excluded.meta_title,
+                      meta_description = excluded.meta_description
     """
 )
 _DELETE_TRANSLATION = text(

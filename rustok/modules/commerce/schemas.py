@@ -16,7 +16,7 @@ Status = Literal["draft", "active", "archived"]
 
 
 class TranslationInput(Input):
-    """Texts in one locale. Without a `handle`, one is made from the title."""
+    """Texts in one locale. Without a `handle` the stored one stays, or one is made from the title."""
 
     title: Title
     handle: Slug | None = None

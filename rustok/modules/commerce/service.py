@@ -17,6 +17,9 @@ from rustok.kernel.module import PageLinks
 from rustok.modules.commerce import errors, events, repository, schemas
 from rustok.modules.commerce.schemas import Product
 
+PUBLISH = "commerce.products.publish"
+"""Wanted for a product that is created as a published one, beside the permission to create it."""
+
 _CONFLICTS: dict[str | None, tuple[type[Conflict], str]] = {
     "product_translations_handle_key": (
         errors.DuplicateHandle,
@@ -110,11 +113,11 @@ async def delete_product(uow: UnitOfWork, data: schemas.ProductAction) -> schema
 
 
 async def set_translation(uow: UnitOfWork, data: schemas.SetTranslation) -> Product:
-    """Set all texts of one locale."""
+    """Set all texts of one locale; without a handle the stored one stays, since addresses are made of it."""
     await _lock(uow, data.product_id)
     event = events.ProductTranslationUpdated(locale=data.locale, removed=False)
     async with _change(uow, data.product_id, event):
-        values = {**data.model_dump(exclude={"product_id"}), "handle": _handle(data, data.product_id)}
+        values = {**data.model_dump(exclude={"product_id"}), "made_handle": _handle(data, data.product_id)}
         await repository.set_translation(uow, data.product_id, values)
     return await _product(uow, data.product_id)
 
@@ -251,6 +254,7 @@ def _new_product(uow: UnitOfWork, data: schemas.CreateProduct) -> Product:
     created = events.ProductCreated(locales=sorted(data.translations), variants=len(data.variants))
     version = uow.emit(created, product_id)
     if data.status == "active":
+        uow.context.require(PUBLISH)
         version = uow.emit(events.ProductPublished(), product_id)
     for place, variant in enumerate(data.variants):
         _check_options([option.choices for option in data.options], variant, f"/variants/{place}")

@@ -115,9 +115,10 @@ _DELETE_NODE = text("DELETE FROM nodes WHERE tenant_id = :tenant_id AND id = :no
 _SET_TRANSLATION = text(
     """
     INSERT INTO node_translations (tenant_id, node_id, locale, kind, title, slug, excerpt)
-    VALUES (:tenant_id, :node_id, :locale, :kind, :title, :slug, :excerpt)
+    VALUES (:tenant_id, :node_id, :locale, :kind, :title, coalesce(CAST(:slug AS text), :made_slug), :excerpt)
         ON CONFLICT (tenant_id, node_id, locale)
-        DO UPDATE SET title = excluded.title, slug = excluded.slug, excerpt = excluded.excerpt
+        DO UPDATE SET title = excluded.title, slug = coalesce(:slug, node_translations.slug),
+                      excerpt = excluded.excerpt
     """
 )
 _DELETE_TRANSLATION = text(

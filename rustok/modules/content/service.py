@@ -113,11 +113,11 @@ async def delete_node(
 
 
 async def set_translation(uow: UnitOfWork, data: schemas.SetTranslation, kind: NodeKind | None = None) -> Node:
-    """Set the short texts of one locale; its body stays."""
+    """Set the short texts of one locale; its body stays, and without a slug the stored one."""
     row = await _lock(uow, data.node_id, kind)
     event = events.NodeTranslationUpdated(kind=row.kind, locale=data.locale, removed=False)
     async with _change(uow, data.node_id, event):
-        values = {**data.model_dump(), "kind": row.kind, "slug": _slug(data, data.node_id)}
+        values = {**data.model_dump(), "kind": row.kind, "made_slug": _slug(data, data.node_id)}
         await repository.set_translation(uow, values)
     return await _node(uow, data.node_id, kind)
 
