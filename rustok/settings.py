@@ -64,15 +64,15 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
-def load_settings() -> Settings:
-    """Return the settings of this process.
+def load_settings(env_file: Path | None = None) -> Settings:
+    """Return the settings of this process; *env_file*, if it is there, supplies what the environment lacks.
 
     Raises:
         Misconfigured: a value is not allowed; the message names the variable and the valid values.
 
     """
     try:
-        return Settings()
+        return Settings(_env_file=env_file)
     except ValidationError as error:
         faults = [f"RUSTOK_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
         raise Misconfigured("The environment does not fit: " + "; ".join(faults)) from None

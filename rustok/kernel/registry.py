@@ -85,13 +85,14 @@ def placeholders(route: str) -> tuple[str, ...]:
 
 def _faults(modules: Sequence[Module]) -> Iterator[str]:
     names = [module.name for module in modules]
-    yield from _duplicates("module", names)
+    yield from _duplicates("modules", names)
     yield from _dependency_faults(modules)
-    yield from _duplicates("command or query", [o.name for m in modules for o in _operations(m)])
-    yield from _duplicates("event", [f"{e.type} v{e.version}" for m in modules for e in m.events])
-    yield from _duplicates("projection", [p.name for m in modules for p in m.projections])
-    yield from _duplicates("table", [table for m in modules for table in m.tables])
-    yield from _duplicates("route", [r for m in modules for r in _routes(m)])
+    yield from _duplicates("commands or queries", [o.name for m in modules for o in _operations(m)])
+    yield from _duplicates("events", [f"{e.type} v{e.version}" for m in modules for e in m.events])
+    yield from _duplicates("projections", [p.name for m in modules for p in m.projections])
+    yield from _duplicates("permissions", [p.name for m in modules for p in m.permissions])
+    yield from _duplicates("tables", [table for m in modules for table in m.tables])
+    yield from _duplicates("routes", [r for m in modules for r in _routes(m)])
     published = {event.type for module in modules for event in module.events}
     for module in modules:
         yield from _module_faults(module, published)
@@ -173,5 +174,5 @@ def _duplicates(what: str, names: Iterable[str]) -> Iterator[str]:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            yield f"two {what}s are called {name}"
+            yield f"two {what} are called {name}"
         seen.add(name)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import grimp
 import pytest
 from importlinter.api import read_configuration
 from importlinter.cli import lint_imports
@@ -21,3 +22,19 @@ def test_every_contract_is_read() -> None:
     contracts = read_configuration(str(ROOT / "pyproject.toml"))["contracts_options"]
 
     assert len(contracts) >= 6
+
+
+def test_nobody_imports_another_modules_sql() -> None:
+    """A module is met at its public face: its repository is its own."""
+    graph = grimp.build_graph("rustok", "api", "workers")
+    repositories = [name for name in graph.modules if name.startswith("rustok.modules.") and "repository" in name]
+
+    intruders = {
+        (importer, repository)
+        for repository in repositories
+        for importer in graph.find_modules_that_directly_import(repository)
+        if not importer.startswith(repository.removesuffix("repository"))
+    }
+
+    assert len(repositories) >= 4
+    assert intruders == set()
