@@ -27,7 +27,9 @@ class LocalWake:
 
     async def wait(self, timeout_s: float) -> bool:
         try:
-            await asyncio.wait_for(self._event.wait(), timeout_s)
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the wake-up.
+            async with asyncio.timeout(timeout_s):
+                await self._event.wait()
         except TimeoutError:
             return False
         self._event.clear()

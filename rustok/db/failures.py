@@ -54,7 +54,9 @@ def translated_failures() -> Iterator[None]:
         yield
     except (exc.SQLAlchemyError, asyncpg.PostgresError, _FAREWELL, *_CONNECTION_ERRORS) as error:
         if is_transient(error):
-            raise Unavailable("PostgreSQL does not answer now; nothing was written.") from error
+            raise Unavailable(
+                "PostgreSQL does not answer now: repeat the call, with the same Idempotency-Key."
+            ) from error
         raise
 
 

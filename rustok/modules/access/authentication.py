@@ -55,12 +55,12 @@ class Authenticator:
 
         """
         cache_key = hashlib.sha256(token.encode()).digest()
-        identity = None if fresh else self._cache.get(cache_key)
-        if identity is None:
+        identity = self._cache.pop(cache_key, None)
+        if identity is None or fresh:
             identity = await self._look_up(token)
-            self._cache[cache_key] = identity
-            while len(self._cache) > _CACHED_TOKENS:
-                self._cache.popitem(last=False)
+        self._cache[cache_key] = identity
+        if len(self._cache) > _CACHED_TOKENS:
+            self._cache.popitem(last=False)  # the one that was not used for the longest time
         if identity.expires_at is not None and identity.expires_at <= self._clock.now():
             raise Unauthenticated(_REFUSED)
         return identity

@@ -164,7 +164,7 @@ async def update_variant(uow: UnitOfWork, data: schemas.UpdateVariant) -> Produc
     await _lock(uow, data.product_id)
     stored = await repository.find_variant(uow, data.product_id, data.variant_id)
     if stored is None:
-        raise _no_variant(data.variant_id)
+        raise _no_variant()
     values = data.model_dump(exclude_unset=True, exclude={"product_id", "variant_id"})
     if values:
         merged = schemas.VariantFields(**{**stored._mapping, **values})
@@ -180,7 +180,7 @@ async def delete_variant(uow: UnitOfWork, data: schemas.DeleteVariant) -> Produc
     await _lock(uow, data.product_id)
     async with _change(uow, data.product_id, events.VariantDeleted(variant_id=data.variant_id)):
         if not await repository.delete_variant(uow, data.product_id, data.variant_id):
-            raise _no_variant(data.variant_id)
+            raise _no_variant()
     return await _product(uow, data.product_id)
 
 
@@ -191,7 +191,7 @@ async def set_price(uow: UnitOfWork, data: schemas.SetPrice) -> Product:
     event = events.PriceUpdated(variant_id=data.variant_id, currency=data.currency, **price)
     async with _change(uow, data.product_id, event):
         if not await repository.set_price(uow, data.product_id, data.variant_id, data.currency, price):
-            raise _no_variant(data.variant_id)
+            raise _no_variant()
     return await _product(uow, data.product_id)
 
 
@@ -208,14 +208,14 @@ async def delete_price(uow: UnitOfWork, data: schemas.DeletePrice) -> Product:
 async def _lock(uow: UnitOfWork, product_id: UUID) -> Row[Any]:
     row = await repository.lock_product(uow, product_id)
     if row is None:
-        raise _no_product(product_id)
+        raise _no_product()
     return row
 
 
 async def _product(uow: UnitOfWork, product_id: UUID) -> Product:
     row = await repository.find_product(uow, product_id)
     if row is None:
-        raise _no_product(product_id)
+        raise _no_product()
     return Product(**row._mapping)
 
 
@@ -308,9 +308,9 @@ def _check_options(choices: Sequence[Sequence[str]], variant: schemas.VariantFie
         raise errors.OptionsMismatch("A variant chooses one value of each of the product's options.", faults)
 
 
-def _no_product(product_id: UUID) -> errors.ProductNotFound:
-    return errors.ProductNotFound(f"There is no product {product_id}.")
+def _no_product() -> errors.ProductNotFound:
+    return errors.ProductNotFound("There is no such product.")
 
 
-def _no_variant(variant_id: UUID) -> errors.VariantNotFound:
-    return errors.VariantNotFound(f"The product has no variant {variant_id}.")
+def _no_variant() -> errors.VariantNotFound:
+    return errors.VariantNotFound("The product has no such variant.")

@@ -50,7 +50,7 @@ async def get_node(uow: UnitOfWork, data: schemas.GetNode, kind: NodeKind | None
     """Return a node with its bodies, whatever its status."""
     row = await repository.find_node_with_bodies(uow, data.node_id, kind)
     if row is None:
-        raise _no_node(data.node_id)
+        raise _no_node()
     return schemas.NodeWithBodies(**row._mapping)
 
 
@@ -146,14 +146,14 @@ async def set_body(uow: UnitOfWork, data: schemas.SetBody, kind: NodeKind | None
 async def _lock(uow: UnitOfWork, node_id: UUID, kind: NodeKind | None) -> Row[Any]:
     row = await repository.lock_node(uow, node_id, kind)
     if row is None:
-        raise _no_node(node_id)
+        raise _no_node()
     return row
 
 
 async def _node(uow: UnitOfWork, node_id: UUID, kind: NodeKind | None) -> Node:
     row = await repository.find_node(uow, node_id, kind)
     if row is None:
-        raise _no_node(node_id)
+        raise _no_node()
     return Node(**row._mapping)
 
 
@@ -225,5 +225,5 @@ def _slug(translation: schemas.TranslationInput, node_id: UUID) -> str:
     return translation.slug or slugify(translation.title) or f"node-{node_id.hex}"
 
 
-def _no_node(node_id: UUID) -> errors.NodeNotFound:
-    return errors.NodeNotFound(f"There is no node {node_id}.")
+def _no_node() -> errors.NodeNotFound:
+    return errors.NodeNotFound("There is no such node.")

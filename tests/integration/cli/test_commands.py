@@ -59,7 +59,7 @@ async def test_migrations_are_applied_once_and_shown(cli: Cli) -> None:
 
 
 async def test_an_unreachable_database_is_one_coded_line(cli: Cli) -> None:
-    """No traceback: what is wrong, and that nothing was written."""
+    """No traceback: what is wrong, and what to do."""
     nowhere = "postgresql://rustok_app:app@127.0.0.1:1/nothing"
 
     finished = await cli("tenant", "list", RUSTOK_SYSTEM_DATABASE_URL=nowhere, RUSTOK_DATABASE_URL=nowhere)

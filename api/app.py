@@ -1,0 +1,102 @@
+"""ROOT 1: `uvicorn --factory api.app:create_app`."""
+
+import logging
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.body import BodyLimits
+from api.checks import server_checks
+from api.error_docs import error_docs_route
+from api.errors import on_error, on_http_exception
+from api.health import health_routes
+from api.middleware import Guarded, Observed
+from api.openapi import openapi_route
+from api.parts import assemble
+from api.routes import api_routes
+from api.startup import PlainStartFailure
+from rustok.catalog import MODULES
+from rustok.kernel.errors import RustokError
+from rustok.kernel.module import Module
+from rustok.kernel.ports import Clock
+from rustok.kernel.transport import EventTransport
+from rustok.runtime import SystemClock
+from rustok.settings import Settings, load_settings
+from rustok.telemetry.logging import configure_logging
+
+BODY_TIMEOUT_S = 15.0
+
+
+def create_app() -> Starlette:
+    """Return the application that the environment describes; a fault in it ends the process with one line."""
+    try:
+        settings = load_settings()
+        configure_logging(settings.log_format, settings.log_level)
+        _adopt_server_logs()
+        return build_app(settings)
+    except RustokError as error:
+        sys.exit(f"{error.code}: {error}")
+
+
+def build_app(
+    settings: Settings,
+    modules: Sequence[Module] = MODULES,
+    *,
+    clock: Clock | None = None,
+    engine: AsyncEngine | None = None,
+    transport: EventTransport | None = None,
+    body_timeout_s: float = BODY_TIMEOUT_S,
+) -> Starlette:
+    """Return the application of *modules*; it connects when its lifespan begins.
+
+    A given *engine* or *transport* takes the place of the one that the settings ask for.
+
+    Raises:
+        Misconfigured: a setting is missing, or the modules do not add up.
+
+    """
+    clock = clock or SystemClock()
+    parts = assemble(settings, modules, clock, engine, transport)
+    registry = parts.platform.registry
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with parts.running():
+            yield
+
+    app = Starlette(
+        routes=[
+            *api_routes(parts.platform, BodyLimits(settings.body_limit_bytes, body_timeout_s)),
+            openapi_route(registry),
+            error_docs_route(registry),
+            *health_routes(server_checks(parts.database_url, redis_url), registry.modules, clock),
+            Route("/metrics", _metrics),
+        ],
+        middleware=[Middleware(PlainStartFailure), Middleware(Observed, clock), Middleware(Guarded)],
+        exception_handlers={HTTPException: on_http_exception, RustokError: on_error},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _metrics(_request: Request) -> Response:
+    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _adopt_server_logs() -> None:
+    """Let uvicorn's messages take our format, and drop its line a request: `middleware.py` writes a better one."""
+    logging.getLogger("uvicorn").handlers.clear()
+    logging.getLogger("uvicorn").propagate = True
+    logging.getLogger("uvicorn.access").handlers.clear()
+    logging.getLogger("uvicorn.access").propagate = False

@@ -1,0 +1,70 @@
+"""Who calls: turns the credential of a request into the context that commands and queries run in."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from starlette.requests import Request
+
+from api.faults import TenantMismatch
+from api.headers import bearer_token
+from api.record import record_of
+from rustok.db.unit_of_work import StaleAuthorization
+from rustok.kernel.context import Context
+from rustok.kernel.errors import Forbidden, Unavailable
+from rustok.modules.access import Authenticator
+
+T = TypeVar("T")
+
+
+class Caller:
+    """The authenticated origin of one request."""
+
+    def __init__(self, authenticator: Authenticator, request: Request, context: Context) -> None:
+        self._authenticator = authenticator
+        self._request = request
+        self._context = context
+
+    async def run(self, work: Callable[[Context], Awaitable[T]]) -> T:
+        """Return what *work* returns, run with rights that are still in force.
+
+        What this process remembers of a credential may be older than the tenant's rules: then, and before a
+        refusal becomes final, the rights are read again, and *work* runs once more if they have changed.
+        """
+        try:
+            return await work(self._context)
+        except (StaleAuthorization, Forbidden) as refusal:
+            fresh = await _context(self._authenticator, self._request, fresh=True)
+            if fresh.principal == self._context.principal and isinstance(refusal, Forbidden):
+                raise
+        try:
+            return await work(fresh)
+        except StaleAuthorization:
+            raise Unavailable("The tenant's access rules are being changed: try again.") from None
+
+
+async def identify(authenticator: Authenticator, request: Request) -> Caller:
+    """Return who sends *request*.
+
+    Raises:
+        Unauthenticated: the credential is missing or not valid.
+        TenantMismatch: it belongs to another tenant than X-Tenant, a slug or an id, names.
+
+    """
+    return Caller(authenticator, request, await _context(authenticator, request, fresh=False))
+
+
+async def _context(authenticator: Authenticator, request: Request, *, fresh: bool) -> Context:
+    identity = await authenticator.authenticate(bearer_token(request), fresh=fresh)
+    wanted = request.headers.get("x-tenant")
+    if wanted is not None and wanted not in (identity.tenant_slug, str(identity.tenant_id)):
+        raise TenantMismatch("The credential belongs to another tenant than X-Tenant names: drop the header.")
+    structlog.contextvars.bind_contextvars(tenant=identity.tenant_slug)
+    record = record_of(request.scope)
+    return Context(
+        tenant_id=identity.tenant_id,
+        principal=identity.principal,
+        correlation_id=record.correlation_id,
+        causation_id=record.correlation_id,
+        traceparent=record.traceparent,
+    )

@@ -1,0 +1,74 @@
+"""What can be wrong with a request as HTTP, before it is a command or a query."""
+
+from collections.abc import Sequence
+
+from rustok.kernel.errors import Forbidden, NotFound, RustokError, Violation
+
+
+class BadRequest(RustokError):
+    """The request does not follow the protocol."""
+
+    code = "bad_request"
+
+
+class MalformedJson(BadRequest):
+    """The body is not JSON."""
+
+    code = "malformed_json"
+
+
+class InvalidHeader(BadRequest):
+    """A header has a form that this API does not accept."""
+
+    code = "invalid_header"
+
+
+class InvalidParameters(BadRequest):
+    """A query parameter is unknown, or given more than once."""
+
+    code = "invalid_input"
+
+    def __init__(self, message: str, violations: Sequence[Violation] = ()) -> None:
+        super().__init__(message)
+        self.violations = tuple(violations)
+
+
+class BodyTooLarge(RustokError):
+    """The body is larger than this API reads."""
+
+    code = "body_too_large"
+
+
+class UnsupportedMediaType(RustokError):
+    """The body is of a type that this route does not read."""
+
+    code = "unsupported_media_type"
+
+
+class RequestTimeout(RustokError):
+    """The body took too long to arrive."""
+
+    code = "request_timeout"
+    retryable = True
+
+
+class RouteNotFound(NotFound):
+    """There is no such route."""
+
+    code = "route_not_found"
+
+
+class MethodNotAllowed(RustokError):
+    """The route exists and has no such method."""
+
+    code = "method_not_allowed"
+
+
+class InternalError(RustokError):
+    """The server failed; the fault is not in the request."""
+
+
+class TenantMismatch(Forbidden):
+    """The credential belongs to another tenant than the request names."""
+
+    code = "tenant_mismatch"

@@ -1,0 +1,64 @@
+"""Request headers that carry a meaning of ours: versions, idempotency keys, credentials."""
+
+import re
+
+from starlette.requests import Request
+
+from api.faults import InvalidHeader
+
+# A strong entity tag (RFC 9110, section 8.8.3) of ours: a version, which PostgreSQL keeps in 64 bits.
+_VERSION_TAG = re.compile(r'"(0|[1-9][0-9]{0,17})"')
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def entity_tag(version: int) -> str:
+    return f'"{version}"'
+
+
+def expected_version(request: Request) -> int | None:
+    """Return the version in If-Match; None without the header.
+
+    Raises:
+        InvalidHeader: it is not one strong tag of ours; `*` would not say what the caller has seen.
+
+    """
+    text = _only(request, "if-match")
+    if text is None:
+        return None
+    tag = _VERSION_TAG.fullmatch(text)
+    if tag is None:
+        raise InvalidHeader('If-Match must be one strong ETag that this API sent, such as "3".')
+    return int(tag[1])
+
+
+def is_unchanged(request: Request, tag: str) -> bool:
+    """Tell whether If-None-Match names *tag*, by weak comparison (RFC 9110, section 13.1.2)."""
+    given = ",".join(request.headers.getlist("if-none-match")).split(",")
+    return any(candidate.strip().removeprefix("W/") in (tag, "*") for candidate in given)
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Return the Idempotency-Key; None without the header, and for a method that is idempotent anyway.
+
+    Raises:
+        InvalidHeader: it is not 1 to 255 printable ASCII characters.
+
+    """
+    text = _only(request, "idempotency-key") if request.method == "POST" else None
+    if text is not None and not _IDEMPOTENCY_KEY.fullmatch(text):
+        raise InvalidHeader("Idempotency-Key must be 1 to 255 printable ASCII characters.")
+    return text
+
+
+def bearer_token(request: Request) -> str:
+    """Return the token in Authorization; an empty text, which is nobody's, where there is none."""
+    given = request.headers.getlist("authorization")
+    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _only(request: Request, name: str) -> str | None:
+    values = request.headers.getlist(name)
+    if len(values) > 1:
+        raise InvalidHeader(f"{name} must be sent once.")
+    return values[0].strip() if values else None

@@ -1,0 +1,131 @@
+"""OpenAPI 3.1, generated from what the modules declare."""
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.openapi_answers import PROBLEM, Answers
+from api.openapi_schemas import Schemas
+from api.routes import method_and_path
+from rustok.kernel.module import Command, Query
+from rustok.kernel.registry import Registry, placeholders
+
+PATH = "/api/openapi.json"
+
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "Tenant": {
+        "name": "X-Tenant",
+        "description": "Slug or id. The credential names the tenant; another one here is refused.",
+        "schema": {"type": "string"},
+    },
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "description": "A retry with the same key and body gets the first answer again, for 24 hours.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    },
+    "IfMatch": {
+        "name": "If-Match",
+        "description": "The ETag that the caller has seen; another version is not changed.",
+        "schema": {"type": "string", "pattern": '^"(0|[1-9][0-9]{0,17})"$'},
+    },
+    "IfNoneMatch": {
+        "name": "If-None-Match",
+        "description": "The ETag that the caller has; without a change the answer is 304.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+def openapi_route(registry: Registry) -> Route:
+    """Return the route of the document, which is made when it is first asked for."""
+    made: list[bytes] = []
+
+    async def endpoint(_request: Request) -> Response:
+        if not made:
+            made.append(orjson.dumps(build_document(registry)))
+        return Response(made[0], media_type="application/json")
+
+    return Route(PATH, endpoint)
+
+
+def build_document(registry: Registry) -> dict[str, Any]:
+    """Return the document; the same registry gives the same document."""
+    commands = [command for command in registry.commands.values() if command.route is not None]
+    every: list[Command | Query] = [*commands, *registry.queries.values()]
+    operations = sorted(every, key=lambda operation: operation.name)
+    schemas, answers = Schemas(operations), Answers()
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        method, path = method_and_path(registry, operation)
+        described = _operation(registry, operation, schemas, answers)
+        paths.setdefault(path, {})[method.lower()] = described
+    used = {registry.module_of(operation.name).name for operation in operations}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "RusToK", "version": "1"},
+        "tags": [{"name": m.name, "description": m.summary} for m in registry.modules if m.name in used],
+        "security": [{"apiKey": []}],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
+            "parameters": {name: {"in": "header", **parameter} for name, parameter in _PARAMETERS.items()},
+            **answers.components(),
+            "schemas": {**schemas.components(), "Problem": PROBLEM},
+        },
+    }
+
+
+def _operation(registry: Registry, operation: Command | Query, schemas: Schemas, answers: Answers) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [registry.module_of(operation.name).name],
+        "x-permission": operation.permission,
+        "parameters": [*_input_parameters(operation, schemas), *_header_parameters(operation)],
+    }
+    if isinstance(operation, Command):
+        body = schemas.body(operation.input, without=placeholders(operation.route or ""))
+        if body is not None:
+            described["requestBody"] = _body(operation, body)
+    described["responses"] = answers.responses(operation, schemas.result(operation.result))
+    return described
+
+
+def _input_parameters(operation: Command | Query, schemas: Schemas) -> list[dict[str, Any]]:
+    in_path = placeholders(operation.route or "")
+    parameters = schemas.parameters(operation.input, in_path, "path")
+    if isinstance(operation, Query):
+        others = [name for name in operation.input.model_fields if name not in in_path]
+        parameters += schemas.parameters(operation.input, others, "query")
+    return parameters
+
+
+def _header_parameters(operation: Command | Query) -> list[dict[str, Any]]:
+    if isinstance(operation, Query):
+        return [_parameter("Tenant"), *([_parameter("IfNoneMatch")] if _has_version(operation) else [])]
+    # A reference cannot add `required`, so the header is spelled out where it is.
+    if_match = (
+        {"in": "header", **_PARAMETERS["IfMatch"], "required": True}
+        if operation.checks_version
+        else _parameter("IfMatch")
+    )
+    is_post = (operation.route or "").startswith("POST ")
+    return [_parameter("Tenant"), if_match, *([_parameter("IdempotencyKey")] if is_post else [])]
+
+
+def _body(command: Command, schema: dict[str, Any]) -> dict[str, Any]:
+    media_types = ["application/json"]
+    if (command.route or "").startswith("PATCH "):
+        media_types.append("application/merge-patch+json")
+    return {"required": True, "content": {media_type: {"schema": schema} for media_type in media_types}}
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
+def _has_version(operation: Query) -> bool:
+    return "version" in operation.result.model_fields

@@ -1,0 +1,139 @@
+"""The answers of an operation in OpenAPI: its result, and a problem for each code it may fail with."""
+
+from http import HTTPStatus
+from itertools import groupby
+from typing import Any
+
+from api.errors import MEDIA_TYPE, problem_members, status_of, title_of
+from api.operation_errors import ErrorClass, errors_of
+from rustok.kernel.module import Command, Query
+
+_TEXT = {"type": "string"}
+
+HEADERS: dict[str, Any] = {
+    "RequestId": {"description": "The request's id, as sent or made.", "schema": _TEXT},
+    "ETag": {"description": 'The version, such as `"3"`.', "schema": _TEXT},
+    "Location": {"description": "Path of what was made.", "schema": _TEXT},
+    "IdempotentReplayed": {
+        "description": "`true` when this is the answer to an earlier request with the same Idempotency-Key.",
+        "schema": {"const": "true"},
+    },
+    "RetryAfter": {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}},
+    "WwwAuthenticate": {"description": "`Bearer`.", "schema": _TEXT},
+}
+_NULLABLE_TEXT = {"type": ["string", "null"]}
+PROBLEM: dict[str, Any] = {
+    "title": "Problem",
+    "description": "RFC 9457. Decide by `code`, which is stable; `detail` is for people.",
+    "type": "object",
+    "required": [
+        "type",
+        "title",
+        "status",
+        "detail",
+        "code",
+        "retryable",
+        "request_id",
+        "trace_id",
+        "errors",
+    ],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": _TEXT,
+        "code": _TEXT,
+        "retryable": {"type": "boolean", "description": "The same request may succeed later, unchanged."},
+        "request_id": _TEXT,
+        "trace_id": _NULLABLE_TEXT,
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "detail"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "JSON Pointer as a fragment: `#/price/amount`."},
+                    "code": _TEXT,
+                    "detail": _TEXT,
+                },
+            },
+        },
+    },
+}
+_PROBLEM_HEADERS = {
+    401: {"WWW-Authenticate": "WwwAuthenticate"},
+    409: {"Retry-After": "RetryAfter"},
+    503: {"Retry-After": "RetryAfter"},
+}
+
+
+class Answers:
+    """Makes the answers of operations, and collects the examples that they share."""
+
+    def __init__(self) -> None:
+        self._examples: dict[str, Any] = {}
+        self._problems: dict[str, Any] = {}
+
+    def components(self) -> dict[str, Any]:
+        """Return what the answers made so far refer to."""
+        return {
+            "responses": dict(sorted(self._problems.items())),
+            "examples": dict(sorted(self._examples.items())),
+            "headers": HEADERS,
+        }
+
+    def responses(self, operation: Command | Query, result: dict[str, Any]) -> dict[str, Any]:
+        """Return the answers of *operation* by status."""
+        status = operation.status if isinstance(operation, Command) else 200
+        responses: dict[str, Any] = {
+            str(status): {
+                "description": HTTPStatus(status).phrase,
+                "headers": _headers(_success_headers(operation)),
+                "content": {"application/json": {"schema": result}},
+            }
+        }
+        if isinstance(operation, Query) and "version" in operation.result.model_fields:
+            responses["304"] = {"description": "Not Modified", "headers": _headers({"ETag": "ETag"})}
+        kinds = sorted(errors_of(operation), key=status_of)
+        for error_status, group in groupby(kinds, key=status_of):
+            responses[str(error_status)] = self._problem(error_status, list(group))
+        return responses
+
+    def _problem(self, status: int, kinds: list[ErrorClass]) -> dict[str, str]:
+        name = ".".join([str(status), *sorted(kind.code for kind in kinds)])
+        self._problems[name] = {
+            "description": HTTPStatus(status).phrase,
+            "headers": _headers(_PROBLEM_HEADERS.get(status, {})),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {kind.code: self._example(kind) for kind in kinds},
+                }
+            },
+        }
+        return {"$ref": f"#/components/responses/{name}"}
+
+    def _example(self, kind: ErrorClass) -> dict[str, str]:
+        name = f"{kind.code}.{status_of(kind)}"
+        value = problem_members(kind, title_of(kind))
+        self._examples[name] = {
+            "value": {**value, "request_id": "019a7c00-0000-7000-8000-000000000000", "trace_id": None, "errors": []}
+        }
+        return {"$ref": f"#/components/examples/{name}"}
+
+
+def _success_headers(operation: Command | Query) -> dict[str, str]:
+    headers = {"ETag": "ETag"} if "version" in operation.result.model_fields else {}
+    if isinstance(operation, Command):
+        if operation.location is not None:
+            headers["Location"] = "Location"
+        if (operation.route or "").startswith("POST "):
+            headers["Idempotent-Replayed"] = "IdempotentReplayed"
+    return headers
+
+
+def _headers(names: dict[str, str]) -> dict[str, Any]:
+    return {
+        name: {"$ref": f"#/components/headers/{component}"}
+        for name, component in {"X-Request-Id": "RequestId", **names}.items()
+    }

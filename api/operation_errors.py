@@ -1,0 +1,49 @@
+"""Which errors an operation may answer: what its module declares, and what comes with HTTP."""
+
+from api import faults
+from rustok.db.idempotency import IdempotencyKeyReused, RequestInProgress
+from rustok.db.unit_of_work import TenantDisabled
+from rustok.kernel import errors
+from rustok.kernel.module import Command, Query
+
+ErrorClass = type[errors.RustokError]
+
+ROUTER: tuple[ErrorClass, ...] = (faults.RouteNotFound, faults.MethodNotAllowed)
+
+_ANY: tuple[ErrorClass, ...] = (
+    errors.Unauthenticated,
+    errors.Forbidden,
+    faults.TenantMismatch,
+    TenantDisabled,
+    errors.InvalidInput,
+    faults.InternalError,
+    errors.Unavailable,
+)
+_QUERY: tuple[ErrorClass, ...] = (faults.InvalidParameters,)
+_COMMAND: tuple[ErrorClass, ...] = (
+    faults.MalformedJson,
+    faults.InvalidHeader,
+    faults.RequestTimeout,
+    faults.BodyTooLarge,
+    faults.UnsupportedMediaType,
+    errors.VersionMismatch,
+)
+_POST: tuple[ErrorClass, ...] = (RequestInProgress, IdempotencyKeyReused)
+
+
+def errors_of(operation: Command | Query) -> tuple[ErrorClass, ...]:
+    """Return the error classes that *operation* may answer with, each once."""
+    if isinstance(operation, Query):
+        return tuple(dict.fromkeys((*_ANY, *_QUERY, *operation.errors)))
+    is_post = (operation.route or "").startswith("POST ")
+    return tuple(
+        dict.fromkeys(
+            (
+                *_ANY,
+                *_COMMAND,
+                *(_POST if is_post else ()),
+                *((errors.VersionRequired,) if operation.checks_version else ()),
+                *operation.errors,
+            )
+        )
+    )

@@ -1,0 +1,110 @@
+"""What an API process is made of: engines, platform, and what runs beside the requests."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.background import running
+from api.startup import check_database
+from rustok.bootstrap import Platform, build_consumers, build_platform
+from rustok.db.engine import create_engine
+from rustok.events.in_process import InProcessConfig, InProcessConsumers
+from rustok.events.memory import MemoryTransport
+from rustok.events.memory_store import MemoryConsumerStore
+from rustok.events.outbox import OutboxTransport
+from rustok.events.wakeup import OutboxNotifier
+from rustok.kernel.errors import Misconfigured
+from rustok.kernel.module import Module
+from rustok.kernel.ports import Clock
+from rustok.kernel.secrets import Secrets
+from rustok.kernel.transport import EventTransport
+from rustok.runtime import LocalWake
+from rustok.settings import Settings, required
+
+_APP, _SYSTEM = "RUSTOK_DATABASE_URL", "RUSTOK_SYSTEM_DATABASE_URL"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """`engines` by the setting that names their database."""
+
+    platform: Platform
+    database_url: str
+    engines: dict[str, AsyncEngine]
+    background: Sequence[Callable[[], Awaitable[None]]] = ()
+    afterwards: Sequence[Callable[[], Awaitable[None]]] = ()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Check the databases, run what runs beside the requests, and leave nothing open."""
+        try:
+            for setting, engine in self.engines.items():
+                await check_database(engine, setting)
+            async with running(self.background):
+                yield
+            for finish in self.afterwards:
+                await finish()
+        finally:
+            for engine in self.engines.values():
+                await engine.dispose()
+
+
+def assemble(
+    settings: Settings,
+    modules: Sequence[Module],
+    clock: Clock,
+    engine: AsyncEngine | None = None,
+    transport: EventTransport | None = None,
+) -> Parts:
+    """Return the parts that *settings* ask for; nothing is connected yet.
+
+    Raises:
+        Misconfigured: a setting is missing, or the modules do not add up.
+
+    """
+    url = required(settings.database_url, "database_url")
+    secrets = Secrets(required(settings.secret, "secret"))
+    engine = engine or _engine(
+        _APP,
+        url,
+        pool_size=settings.database_pool_size,
+        pool_timeout_s=settings.database_pool_timeout_s,
+        statement_timeout_s=settings.database_statement_timeout_s,
+        application_name="rustok_api",
+    )
+    build = partial(build_platform, modules, engine=engine, secrets=secrets, clock=clock)
+    if transport is not None:
+        return Parts(build(transport=transport), url, {_APP: engine})
+    if settings.event_transport == "memory":
+        return _in_process(settings, build, url, engine, clock)
+    notifier = OutboxNotifier(url, clock)
+    platform = build(transport=OutboxTransport(engine, notifier.committed))
+    return Parts(platform, url, {_APP: engine}, (notifier.run,))
+
+
+def _in_process(
+    settings: Settings, build: Callable[..., Platform], url: str, engine: AsyncEngine, clock: Clock
+) -> Parts:
+    """Return the parts of L0: this process commits the events and runs their consumers."""
+    wake = LocalWake()
+    transport = MemoryTransport(wake.wake)
+    system_url = required(settings.system_database_url, "system_database_url")
+    system_engine = _engine(_SYSTEM, system_url, pool_size=2, application_name="rustok_api_consumers")
+    platform = build(transport=transport)
+    consumers = build_consumers(platform.registry, MemoryConsumerStore(system_engine, transport), clock)
+    loop = InProcessConsumers(InProcessConfig(), consumers, wake)
+    return Parts(platform, url, {_APP: engine, _SYSTEM: system_engine}, (loop.run,), (loop.finish,))
+
+
+def _engine(setting: str, url: str, **options: Any) -> AsyncEngine:
+    try:
+        return create_engine(url, **options)
+    except (ArgumentError, ValueError):
+        raise Misconfigured(
+            f"{setting} is no address of PostgreSQL: write postgresql://user:password@host:port/database."
+        ) from None

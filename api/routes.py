@@ -1,0 +1,129 @@
+"""One endpoint for every command and one for every query, made from what the modules declare."""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.body import BodyLimits, read_fields
+from api.caller import identify
+from api.headers import entity_tag, expected_version, idempotency_key, is_unchanged
+from api.parameters import list_fields, read_parameters
+from rustok.bootstrap import Platform
+from rustok.db.idempotency import IdempotencyKey
+from rustok.dispatch import Call, Outcome
+from rustok.kernel.context import Context
+from rustok.kernel.errors import InvalidInput, Violation
+from rustok.kernel.module import Command, Query, Result
+from rustok.kernel.registry import Registry, placeholders
+
+PREFIX = "/api/v1"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def api_routes(platform: Platform, limits: BodyLimits) -> list[Route]:
+    """Return a route for each path; it answers the methods of all operations with that path."""
+    methods: dict[str, dict[str, Endpoint]] = defaultdict(dict)
+    for command in platform.registry.commands.values():
+        if command.route is not None:
+            method, path = method_and_path(platform.registry, command)
+            methods[path][method] = _command_endpoint(platform, command, limits)
+    for query in platform.registry.queries.values():
+        method, path = method_and_path(platform.registry, query)
+        methods[path][method] = _query_endpoint(platform, query)
+    return [Route(path, _by_method(endpoints), methods=list(endpoints)) for path, endpoints in methods.items()]
+
+
+def method_and_path(registry: Registry, operation: Command | Query) -> tuple[str, str]:
+    """Return the method of an operation and its path under the prefix of this API."""
+    method, _, path = (operation.route or "").partition(" ")
+    return method, f"{PREFIX}/{registry.module_of(operation.name).routes_path}{path}"
+
+
+def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
+
+    return endpoint
+
+
+def _command_endpoint(platform: Platform, command: Command, limits: BodyLimits) -> Endpoint:
+    in_path = placeholders(command.route or "")
+    has_body = not command.input.model_fields.keys() <= set(in_path)
+    method, path = method_and_path(platform.registry, command)
+    location = _location(platform.registry, command)
+
+    async def endpoint(request: Request) -> Response:
+        caller = await identify(platform.authenticator, request)
+        key = idempotency_key(request)
+        seen = expected_version(request)
+        fields = await read_fields(request, limits, optional=not has_body)
+        _refuse_path_fields(fields, in_path)
+        fields |= request.path_params
+        call = Call(command, fields, seen)
+
+        async def work(context: Context) -> Outcome:
+            return await platform.dispatcher.run(call, context, _scoped(key, context, f"{method} {path}", fields))
+
+        outcome = await caller.run(work)
+        headers = {**_entity_headers(outcome.result), **location(outcome.result)}
+        if outcome.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        return Response(outcome.body, command.status, headers, "application/json")
+
+    return endpoint
+
+
+def _query_endpoint(platform: Platform, query: Query) -> Endpoint:
+    in_path = placeholders(query.route)
+    parameters = query.input.model_fields.keys() - set(in_path)
+    lists = list_fields(query.input)
+
+    async def endpoint(request: Request) -> Response:
+        caller = await identify(platform.authenticator, request)
+        arguments = read_parameters(request.scope["query_string"], parameters, lists) | request.path_params
+        result = await caller.run(lambda context: platform.dispatcher.query(query, arguments, context))
+        headers = _entity_headers(result)
+        if headers and is_unchanged(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(result.model_dump_json().encode(), 200, headers, "application/json")
+
+    return endpoint
+
+
+def _refuse_path_fields(fields: Mapping[str, Any], in_path: tuple[str, ...]) -> None:
+    """Refuse a body that repeats what the path says: one of the two would have to be ignored."""
+    faults = [
+        Violation(f"/{name}", "extra_forbidden", "is part of the path, not of the body")
+        for name in in_path
+        if name in fields
+    ]
+    if faults:
+        raise InvalidInput("The input does not fit.", faults)
+
+
+def _scoped(key: str | None, context: Context, route: str, fields: Mapping[str, Any]) -> IdempotencyKey | None:
+    """Return the client's key for this principal and route. Path fields count as part of the request:
+    the same key for another product is another request, not a repeated one.
+    """
+    if key is None:
+        return None
+    request = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    return IdempotencyKey(key, scope=f"{context.principal.actor} {route}", request=request)
+
+
+def _entity_headers(result: Result) -> dict[str, str]:
+    version = getattr(result, "version", None)
+    return {} if version is None else {"ETag": entity_tag(version)}
+
+
+def _location(registry: Registry, command: Command) -> Callable[[Result], dict[str, str]]:
+    if command.location is None:
+        return lambda _result: {}
+    template = f"{PREFIX}/{registry.module_of(command.name).routes_path}{command.location}"
+    return lambda result: {"Location": template.format_map(vars(result))}

@@ -1,0 +1,78 @@
+"""Starts only on a database that fences its tenants, and says in one line why not."""
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rustok.db.failures import is_transient, sqlstate
+from rustok.kernel.errors import Misconfigured, RustokError, Unavailable
+
+log = structlog.get_logger(__name__)
+
+_ROLE = text("SELECT rolname, rolsuper OR rolbypassrls AS unfenced FROM pg_roles WHERE rolname = current_user")
+# SQLSTATE classes (PostgreSQL appendix A): invalid authorization, invalid catalog name.
+_REFUSED_LOGIN = ("28", "3D")
+
+
+async def check_database(engine: AsyncEngine, setting: str) -> None:
+    """Return when the server answers and its row level security binds this process.
+
+    Raises:
+        Unavailable: nothing answers there.
+        Misconfigured: the login is refused, or its role is above row level security.
+
+    """
+    place = _place(engine.url)
+    try:
+        async with engine.connect() as connection:
+            role = (await connection.execute(_ROLE)).one()
+    except Exception as error:
+        if (sqlstate(error) or "").startswith(_REFUSED_LOGIN):
+            raise Misconfigured(
+                f"PostgreSQL at {place} refuses the login or has no such database: "
+                f"correct {setting}, or run `rustok db init`."
+            ) from error
+        if is_transient(error):
+            raise Unavailable(f"PostgreSQL at {place} does not answer: start it, or correct {setting}.") from error
+        raise
+    if role.unfenced:
+        raise Misconfigured(
+            f"{setting} connects as {role.rolname}, which row level security does not bind "
+            "(SUPERUSER or BYPASSRLS): use the role that `rustok db init` creates."
+        )
+
+
+class PlainStartFailure:
+    """Tells the server of a failed start in one line: Starlette would send the whole traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        failures: list[Message] = []
+
+        async def hold_failure(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                failures.append(message)
+            else:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, hold_failure)
+        except RustokError as error:
+            if not failures:
+                raise
+            await send({**failures[0], "message": f"{error.code}: {error}"})
+        except Exception:
+            for message in failures:
+                await send(message)
+            raise
+
+
+def _place(url: URL) -> str:
+    return f"{url.host or 'localhost'}:{url.port or 5432}"

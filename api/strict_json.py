@@ -1,0 +1,116 @@
+"""Parses JSON strictly: what gets through has one meaning, to every reader (RFC 7493) and to PostgreSQL."""
+
+import json
+import re
+from typing import Any
+
+from api.faults import MalformedJson
+from rustok.kernel.errors import InvalidInput, Violation
+
+DEPTH = 32
+NODES = 10_000
+_INT64 = 2**63
+_INFINITIES = (float("inf"), float("-inf"))
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+Place = Any
+"""Where a value is: its parent's place and a step, None for the root. Spelled out only for a fault."""
+
+
+def parse_json(raw: bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        MalformedJson: it is not JSON (RFC 8259) in UTF-8.
+        InvalidInput: it holds a value that is not interoperable, or more than a body may.
+
+    """
+    try:
+        text = raw.decode()
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise MalformedJson(f"The body is not JSON: see line {error.lineno}, column {error.colno}.") from None
+    except UnicodeDecodeError as error:
+        raise MalformedJson(f"The body is not UTF-8: see byte {error.start}.") from None
+    except RecursionError:
+        raise _too_deep(None) from None
+    except ValueError:  # an integer of thousands of digits
+        raise _out_of_range(None) from None
+    # Only an escape can bring in U+0000 or half a surrogate pair.
+    _check(value, check_texts="\\u" in text)
+    return value
+
+
+class _Repeating(dict[str, Any]):
+    """A JSON object in which a name occurs twice."""
+
+
+def _check(root: Any, *, check_texts: bool) -> None:
+    level: list[tuple[Any, Place]] = [(root, None)]
+    nodes = depth = 0
+    while level:
+        nodes += len(level)
+        depth += 1
+        if nodes > NODES:
+            raise refused("", "too_many_values", f"must not hold more than {NODES} values")
+        deeper: list[tuple[Any, Place]] = []
+        for value, place in level:
+            kind = type(value)
+            if kind is str:
+                if check_texts and _UNSTORABLE.search(value):
+                    raise _unstorable(place)
+            elif kind is int or kind is float:
+                if not -_INT64 <= value < _INT64 and (kind is int or value in _INFINITIES):
+                    raise _out_of_range(place)
+            elif value is not None and kind is not bool:
+                deeper += _members(value, place, check_names=check_texts)
+                if depth > DEPTH:
+                    raise _too_deep(place)
+        level = deeper
+
+
+def _members(container: Any, place: Place, *, check_names: bool) -> list[tuple[Any, Place]]:
+    if type(container) is list:
+        return [(value, (place, n)) for n, value in enumerate(container)]
+    if type(container) is _Repeating:
+        raise refused(_pointer(place), "duplicate_name", "must not hold a name twice")
+    if check_names and any(_UNSTORABLE.search(name) for name in container):
+        raise _unstorable(place)
+    return [(value, (place, name)) for name, value in container.items()]
+
+
+def refused(pointer: str, code: str, detail: str) -> InvalidInput:
+    """Return the refusal of one value."""
+    return InvalidInput("The input does not fit.", [Violation(pointer, code, detail)])
+
+
+def _unstorable(place: Place) -> InvalidInput:
+    return refused(_pointer(place), "text_not_storable", "texts must not hold U+0000 or a lone surrogate")
+
+
+def _out_of_range(place: Place) -> InvalidInput:
+    return refused(_pointer(place), "number_out_of_range", "integers must fit 64 bits, other numbers a double")
+
+
+def _too_deep(place: Place) -> InvalidInput:
+    return refused(_pointer(place), "too_deep", f"must not be nested deeper than {DEPTH}")
+
+
+def _pointer(place: Place) -> str:
+    steps = []
+    while place is not None:
+        place, step = place
+        steps.append("/" + str(step).replace("~", "~0").replace("/", "~1"))
+    return "".join(reversed(steps))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    return members if len(members) == len(pairs) else _Repeating(members)
+
+
+def _refuse_constant(_name: str) -> Any:
+    raise MalformedJson("The body is not JSON: NaN and Infinity are no JSON numbers.")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)

@@ -1,0 +1,27 @@
+"""The HTTP face, served in this process."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rustok.catalog import MODULES
+from rustok.testing import DatabaseServer, PlatformUnderTest
+from tests.integration.api.support import ApiUnderTest
+
+
+@pytest.fixture
+async def api(rustok: PlatformUnderTest) -> AsyncIterator[ApiUnderTest]:
+    """The API on a database of its own, with the tenant acme."""
+    async with ApiUnderTest.open(rustok) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+async def shared_api(database_server: DatabaseServer) -> AsyncIterator[ApiUnderTest]:
+    """The same for all tests of a file that write nothing."""
+    async with (
+        database_server.throw_away() as database,
+        PlatformUnderTest.open(MODULES, database) as rustok,
+        ApiUnderTest.open(rustok) as api,
+    ):
+        yield api
