@@ -36,7 +36,7 @@ async def test_every_change_raises_the_version_by_one(rustok: PlatformUnderTest)
     tenant = await rustok.create_tenant()
     product = await create(rustok, tenant, status="draft")
     [variant] = product.variants
-    one = {"product_id": str(product.id)}
+    one: dict[str, Any] = {"product_id": str(product.id)}
     price = {**one, "variant_id": str(variant.id), "currency": "USD", "amount": 1}
     steps: list[tuple[str, dict[str, Any]]] = [
         ("commerce.products.update", {**one, "vendor": None}),
@@ -66,7 +66,7 @@ async def test_an_empty_change_is_no_event(rustok: PlatformUnderTest) -> None:
     """Publishing what is published, or changing nothing, leaves the version alone."""
     tenant = await rustok.create_tenant()
     product = await create(rustok, tenant)
-    one = {"product_id": str(product.id)}
+    one: dict[str, Any] = {"product_id": str(product.id)}
 
     published = await rustok.run("commerce.products.publish", tenant, **one)
     updated = await rustok.run("commerce.products.update", tenant, seen=product.version, **one)
@@ -122,7 +122,7 @@ async def test_another_tenants_product_does_not_exist(rustok: PlatformUnderTest)
     """Every command answers as if the id had never been."""
     ours, theirs = await rustok.create_tenant("acme"), await rustok.create_tenant("globex")
     product = await create(rustok, ours)
-    one = {"product_id": str(product.id)}
+    one: dict[str, Any] = {"product_id": str(product.id)}
 
     for command, fields in (
         ("commerce.products.update", {"vendor": "Thief"}),
