@@ -6,7 +6,7 @@ UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-deep bench check lock
+.PHONY: help dev test test-deep bench check docs lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ check: $(VENV)/dev ## lint, format, types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/dev ## write the reference pages from the code
+	$(RUN) tests.reference
 
 lock: $(VENV)/uv ## pin every dependency by hash, without addresses
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --extra embedded pyproject.toml -o requirements.lock

@@ -31,6 +31,7 @@ from rustok.kernel.ports import Clock
 from rustok.kernel.transport import EventTransport
 from rustok.runtime import SystemClock
 from rustok.settings import Settings, load_settings
+from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
 
 BODY_TIMEOUT_S = 15.0
@@ -91,7 +92,7 @@ def build_app(
 
 
 async def _metrics(_request: Request) -> Response:
-    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return Response(generate_latest(metrics.API), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _adopt_server_logs() -> None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from api import faults
 from api.record import RequestRecord, record_of
-from rustok.events.consumer import describe
+from rustok.db.failures import describe
 from rustok.kernel import errors
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from rustok.events.consumer import describe
+from rustok.db.failures import describe
 from rustok.kernel.errors import RustokError
 from rustok.kernel.module import Module
 from rustok.kernel.ports import Clock

@@ -45,34 +45,39 @@ class Settings(BaseSettings):
     """Where embedded servers keep their data. Not set: the XDG state directory."""
 
     api_host: str = "127.0.0.1"
+    """Address that the API listens on."""
     api_port: int = Field(default=8000, ge=0, le=65535)
     """Port of the API; `rustok dev` takes the next free one if it is in use."""
     body_limit_bytes: int = Field(default=1_048_576, ge=1024)
     """Largest request body."""
 
     worker_processes: int = Field(default=1, ge=1, le=64)
+    """Worker processes of `rustok worker` and `rustok dev`."""
     worker_threads: int = Field(default=8, ge=1, le=64)
     """Messages a worker process handles at the same time."""
 
     metrics_host: str = "127.0.0.1"
+    """Address that relay and workers serve metrics on."""
     relay_metrics_port: int = Field(default=0, ge=0, le=65535)
     """Where the relay serves its metrics; 0: nowhere."""
     worker_metrics_port: int = Field(default=0, ge=0, le=65535)
-    """Where a worker process serves its metrics; 0: nowhere. Processes on one host need different ones."""
+    """Where the first worker process serves its metrics, the second on the next port; 0: nowhere."""
 
     log_format: Literal["json", "console"] = "json"
+    """One JSON object a line, or text for people."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least important lines that are written."""
 
 
-def load_settings(env_file: Path | None = None) -> Settings:
-    """Return the settings of this process; *env_file*, if it is there, supplies what the environment lacks.
+def load_settings() -> Settings:
+    """Return the settings of this process.
 
     Raises:
         Misconfigured: a value is not allowed; the message names the variable and the valid values.
 
     """
     try:
-        return Settings(_env_file=env_file)
+        return Settings()
     except ValidationError as error:
         faults = [f"RUSTOK_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
         raise Misconfigured("The environment does not fit: " + "; ".join(faults)) from None

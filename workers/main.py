@@ -1,7 +1,9 @@
 """One worker process: `python -m workers.main`. Start as many as the load wants; none knows of the others."""
 
 import signal
+import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing
 
 import dramatiq
@@ -11,11 +13,13 @@ from prometheus_client import start_http_server
 from rustok.bootstrap import build_consumers
 from rustok.catalog import MODULES
 from rustok.db.engine import create_engine
+from rustok.db.failures import translated_failures
 from rustok.events.store import PostgresConsumerStore
-from rustok.kernel.errors import Misconfigured
+from rustok.kernel.errors import Misconfigured, RustokError
 from rustok.kernel.registry import build_registry
 from rustok.runtime import SystemClock
 from rustok.settings import Settings, load_settings, required
+from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
 from workers.actors import declare_actors
 from workers.broker import StreamBroker
@@ -28,6 +32,15 @@ STOP_TIMEOUT_S = 8.0
 """Messages in hand get this long to finish; the rest is handed back. A supervisor kills after 10 s."""
 
 
+def start(root: Callable[[], None]) -> None:
+    """Run *root*; a coded error ends the process with one line."""
+    try:
+        with translated_failures():
+            root()
+    except RustokError as error:
+        sys.exit(f"{error.code}: {error}")
+
+
 def main() -> None:
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
@@ -36,7 +49,7 @@ def main() -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_arguments: stop.set())
     if settings.worker_metrics_port:
-        start_http_server(settings.worker_metrics_port, addr=settings.metrics_host)
+        start_http_server(settings.worker_metrics_port, addr=settings.metrics_host, registry=metrics.WORKER)
     run_worker(settings, stop)
 
 
@@ -71,4 +84,4 @@ def refuse_memory_transport(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -28,7 +28,7 @@ from rustok.settings import Settings, load_settings, required
 from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
 from workers.broker import BrokerUnavailable, StreamBroker
-from workers.main import refuse_memory_transport
+from workers.main import refuse_memory_transport, start
 from workers.queues import CONSUME, consume_message
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ def main() -> None:
     configure_logging(settings.log_format, settings.log_level)
     refuse_memory_transport(settings)
     if settings.relay_metrics_port:
-        start_http_server(settings.relay_metrics_port, addr=settings.metrics_host)
+        start_http_server(settings.relay_metrics_port, addr=settings.metrics_host, registry=metrics.RELAY)
     with suppress(asyncio.CancelledError):
         uvloop.run(_until_signalled(settings))
     log.info("relay_stopped")
@@ -118,4 +118,4 @@ async def _until_signalled(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -60,9 +60,11 @@ async def _create(tenant: str, role: str, name: str, expires_in_days: int | None
     expires_at = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
     async with open_session() as session:
         token = await create_key(session, tenant, role, name, expires_at)
-    if not as_json:
-        err.print("This token is shown once; keep it safe:")
-    print_rows([{"token": token}], ("token",), as_json=as_json)
+    if as_json:
+        print_rows([{"token": token}], ("token",), as_json=True)
+        return
+    err.print("This token is shown once; keep it safe:")
+    typer.echo(token)
 
 
 async def _list(tenant: str, *, as_json: bool) -> None:

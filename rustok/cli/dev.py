@@ -24,7 +24,7 @@ from rustok.cli.imports import Shape, import_file
 from rustok.cli.output import err, out
 from rustok.cli.session import ENV_FILE, open_session, state_dir
 from rustok.cli.supervisor import ProcessSpec, Supervisor, roots_directory
-from rustok.cli.worker import WORKER
+from rustok.cli.worker import worker_processes
 from rustok.db.migrate import migrate
 from rustok.db.roles import Passwords, create_database, create_roles
 from rustok.dispatch import Call
@@ -77,8 +77,8 @@ def _run(directory: Path, stack: ExitStack) -> None:
     with _step("API, relay and workers"):
         supervisor.start(ProcessSpec("api", ("-m", "uvicorn", *api_arguments(settings.api_host, port))))
         supervisor.start(ProcessSpec("relay", ("-m", "workers.relay")))
-        for number in range(1, settings.worker_processes + 1):
-            supervisor.start(ProcessSpec(f"worker {number}", WORKER))
+        for worker in worker_processes(settings.worker_processes, settings.worker_metrics_port):
+            supervisor.start(worker)
         _wait_until_ready(url, supervisor)
     with _step("demo tenant"):
         token = asyncio.run(_demo_key(remembered))
@@ -238,6 +238,9 @@ def _what_next(url: str, token: str) -> str:
     )
     return f"""
 RusToK is running. Documentation of the API: {url}/api/openapi.json
+
+export RUSTOK_URL={url}
+export RUSTOK_TOKEN={token}
 
 Create a product; paste it twice and see the same answer replayed:
 

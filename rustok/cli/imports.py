@@ -55,7 +55,7 @@ def products(
     *,
     as_json: Json = False,
 ) -> None:
-    """Import products, one a line, published.
+    """Import products, one a line.
 
     A bad line is reported with its number and skipped. An interrupted import goes on where it stopped when
     it is started again: how far it has come is kept with the products, under the hash of the file.

@@ -11,7 +11,9 @@ from rich.table import Table
 
 from rustok.kernel.errors import InvalidInput, RustokError
 
-out = Console(soft_wrap=True)
+_UNLIMITED = 10_000
+
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _UNLIMITED)
 err = Console(stderr=True, soft_wrap=True)
 
 
@@ -31,7 +33,9 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_
     if as_json:
         print(json.dumps(rows, default=str))  # noqa: T201 - data, unstyled
         return
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*("" if row[name] is None else str(row[name]) for name in columns))
     out.print(table)

@@ -2,6 +2,7 @@
 
 import typer
 
+from rustok.cli.session import cli_settings
 from rustok.cli.supervisor import run_root
 
 app = typer.Typer()
@@ -10,4 +11,5 @@ app = typer.Typer()
 @app.callback(invoke_without_command=True)
 def relay() -> None:
     """Run a relay in this process; any number may run at once."""
+    cli_settings()
     run_root("workers.relay")

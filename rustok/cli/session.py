@@ -16,6 +16,7 @@ from rustok.db.failures import translated_failures
 from rustok.embedded import default_state_dir
 from rustok.events.outbox import OutboxTransport
 from rustok.kernel.context import Context, Principal
+from rustok.kernel.errors import Misconfigured
 from rustok.kernel.secrets import Secrets
 from rustok.modules.tenants import find_tenant
 from rustok.runtime import SystemClock
@@ -53,14 +54,21 @@ def state_dir() -> Path:
 
 
 def cli_settings() -> Settings:
-    """Return the settings of the environment, completed by those of a running `rustok dev`."""
-    return load_settings(state_dir() / ENV_FILE)
+    """Return the settings of the environment, which is first completed by those of a running `rustok dev`."""
+    file = state_dir() / ENV_FILE
+    if file.exists():
+        for line in file.read_text().splitlines():
+            name, _, value = line.partition("=")
+            os.environ.setdefault(name, value)
+    return load_settings()
 
 
 @asynccontextmanager
 async def open_session() -> AsyncIterator[Session]:
     """Connect as the roles app and system."""
     settings = cli_settings()
+    if settings.event_transport == "memory":
+        raise Misconfigured("RUSTOK_EVENT_TRANSPORT=memory keeps the log inside the API process: use its HTTP face.")
     app_url = required(settings.database_url, "database_url")
     system_url = required(settings.system_database_url, "system_database_url")
     async with (

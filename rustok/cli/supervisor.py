@@ -27,6 +27,7 @@ _POLL_S = 0.1
 class _Child:
     name: str
     command: Sequence[str]
+    environment: Mapping[str, str]
     process: subprocess.Popen[bytes]
     started_s: float
     early_deaths: int = 0
@@ -38,7 +39,8 @@ class ProcessSpec:
     """A Python module that is run as a process of its own, from the directory of the roots."""
 
     name: str
-    arguments: Sequence[str] = field(default_factory=tuple)
+    arguments: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Supervisor:
@@ -52,7 +54,9 @@ class Supervisor:
     def start(self, spec: ProcessSpec) -> None:
         """Start `python <arguments>`."""
         command = dies_with_us([sys.executable, *spec.arguments], signal.SIGTERM)
-        self._children.append(_Child(spec.name, command, self._spawn(command), time.monotonic()))
+        environment = {**self._environment, **spec.environment}
+        process = self._spawn(command, environment)
+        self._children.append(_Child(spec.name, command, environment, process, time.monotonic()))
 
     def run(self) -> None:
         """Replace processes that die, until SIGTERM or SIGINT; then stop all of them."""
@@ -98,7 +102,8 @@ class Supervisor:
         now_s = time.monotonic()
         if child.restart_at_s is not None:
             if now_s >= child.restart_at_s:
-                child.process, child.started_s, child.restart_at_s = self._spawn(child.command), now_s, None
+                child.process = self._spawn(child.command, child.environment)
+                child.started_s, child.restart_at_s = now_s, None
             return
         status = child.process.poll()
         if status is None:
@@ -110,10 +115,10 @@ class Supervisor:
         err.print(f"{child.name} (pid {child.process.pid}) ended with {status}; started again in {pause_s:.1f} s")
         child.restart_at_s = now_s + pause_s
 
-    def _spawn(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _spawn(self, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C in our terminal reaches only us, and we stop the others in order.
         return subprocess.Popen(  # noqa: S603 - the command is ours, no shell
-            command, env=self._environment, cwd=roots_directory(), stdin=subprocess.DEVNULL, start_new_session=True
+            command, env=environment, cwd=roots_directory(), stdin=subprocess.DEVNULL, start_new_session=True
         )
 
 

@@ -1,6 +1,7 @@
 """`rustok worker`: worker processes under a supervisor."""
 
 import os
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -12,7 +13,12 @@ from rustok.settings import required
 
 app = typer.Typer()
 
-WORKER = ("-m", "workers.main")
+
+def worker_processes(count: int, metrics_port: int) -> Iterator[ProcessSpec]:
+    """Yield worker processes; each serves its metrics on a port of its own, from *metrics_port* on, unless 0."""
+    for number in range(count):
+        ports = {"RUSTOK_WORKER_METRICS_PORT": str(metrics_port + number)} if metrics_port else {}
+        yield ProcessSpec(f"worker {number + 1}", ("-m", "workers.main"), ports)
 
 
 @app.callback(invoke_without_command=True)
@@ -25,7 +31,7 @@ def worker(
     required(settings.redis_url, "redis_url")
     supervisor = Supervisor(os.environ)
     count = processes or settings.worker_processes
-    for number in range(1, count + 1):
-        supervisor.start(ProcessSpec(f"worker {number}", WORKER))
+    for spec in worker_processes(count, settings.worker_metrics_port):
+        supervisor.start(spec)
     err.print(f"{count} worker processes; Ctrl-C stops them")
     supervisor.run()

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 import asyncpg
 from sqlalchemy import exc
 
-from rustok.kernel.errors import Unavailable
+from rustok.kernel.errors import Misconfigured, Unavailable
 
 # SQLSTATE classes and codes (PostgreSQL appendix A): connection exceptions, insufficient resources,
 # operator intervention (shutdown, cancel), and the serialisation failure and deadlock that a retry mends.
 _TRANSIENT_CLASSES = ("08", "53", "57")
 _TRANSIENT_CODES = ("40001", "40P01", "55P03", "25006")
+_REFUSED_LOGIN = ("28", "3D")  # invalid authorization, invalid catalog name
 _CONNECTION_ERRORS = (OSError, TimeoutError, exc.TimeoutError, asyncpg.InterfaceError)
 # What asyncpg raises between the server's farewell and the end of the connection: it has no SQLSTATE, and
 # SQLAlchemy does not take it for a disconnect. Without it a restart of PostgreSQL looks like a defect.
@@ -36,6 +37,12 @@ def is_transient(error: BaseException) -> bool:
     return state is not None and (state.startswith(_TRANSIENT_CLASSES) or state in _TRANSIENT_CODES)
 
 
+def describe(error: BaseException) -> str:
+    """Return the error as one line of at most 500 characters, without values of the statement."""
+    origin = getattr(error, "orig", None) or error
+    return f"{type(origin).__name__}: {origin}".split("\n", 1)[0][:500]
+
+
 def violated_constraint(error: exc.IntegrityError) -> str | None:
     """Return the name of the constraint that the statement violated."""
     found: BaseException | None = error.orig
@@ -53,6 +60,8 @@ def translated_failures() -> Iterator[None]:
     try:
         yield
     except (exc.SQLAlchemyError, asyncpg.PostgresError, _FAREWELL, *_CONNECTION_ERRORS) as error:
+        if (sqlstate(error) or "").startswith(_REFUSED_LOGIN):
+            raise Misconfigured(f"PostgreSQL refuses the login: {describe(error)}.") from error
         if is_transient(error):
             raise Unavailable(
                 "PostgreSQL does not answer now: repeat the call, with the same Idempotency-Key."

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from rustok.db.failures import is_transient
+from rustok.db.failures import describe, is_transient
 from rustok.events.parking import Parked, ParkedState, RetryPolicy
 from rustok.kernel.event import AggregateKey, LoggedEvent, matches
 from rustok.kernel.ports import Clock
@@ -215,9 +215,3 @@ class Consumer:
             error = describe(failures[parked.key])
             await claim.park(replace(parked, state=state, attempts=attempts, due_at=due_at, error=error))
         return len(due)
-
-
-def describe(error: BaseException) -> str:
-    """Return the error as one line of at most 500 characters, without values of the statement."""
-    origin = getattr(error, "orig", None) or error
-    return f"{type(origin).__name__}: {origin}".split("\n", 1)[0][:500]

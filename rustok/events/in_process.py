@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from rustok.db.failures import is_transient
-from rustok.events.consumer import Consumer, describe
+from rustok.db.failures import describe, is_transient
+from rustok.events.consumer import Consumer
 from rustok.kernel.event import SHARDS
 from rustok.kernel.ports import Wake
 

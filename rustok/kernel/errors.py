@@ -25,7 +25,7 @@ class RustokError(Exception):
 
 
 class InvalidInput(RustokError):
-    """The input does not fit its schema or a rule; `violations` name each fault."""
+    """The input does not fit its schema or a rule; each fault is named with its place."""
 
     code = "invalid_input"
 

@@ -14,7 +14,7 @@ from rustok.events.consumer import Consumer
 from rustok.events.outbox import OutboxTransport
 from rustok.events.store import PostgresConsumerStore, PostgresSequencerStore
 from rustok.kernel.context import Context, Principal
-from rustok.kernel.event import SHARDS
+from rustok.kernel.event import SHARDS, LoggedEvent
 from rustok.kernel.ids import uuid7
 from rustok.kernel.module import Module, Result
 from rustok.kernel.ports import Clock
@@ -91,6 +91,12 @@ class PlatformUnderTest:
             self.registry.queries[query], arguments, self.context(tenant_id)
         )
         return result
+
+    async def events(self) -> list[LoggedEvent]:
+        """Return everything that was committed so far, in the order of the log."""
+        while await self.sequencer.sequence(1000):
+            pass
+        return await OutboxTransport(self.system_engine).read_all(after=0, limit=10_000)
 
     async def settle(self) -> None:
         """Sequence everything that was committed and let every consumer catch up."""

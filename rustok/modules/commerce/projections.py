@@ -24,7 +24,7 @@ _LOAD = text(
              WHERE (v.tenant_id, v.product_id) = (p.tenant_id, p.id)) AS variant_count,
            coalesce((SELECT jsonb_object_agg(s.currency, to_jsonb(s) - 'currency') FROM (
                 SELECT c.currency, min(c.amount) AS min, max(c.amount) AS max,
-                       bool_or(c.compare_at > c.amount) AS on_sale
+                       coalesce(bool_or(c.compare_at > c.amount), false) AS on_sale
                   FROM variants AS v JOIN prices AS c ON (c.tenant_id, c.variant_id) = (v.tenant_id, v.id)
                  WHERE (v.tenant_id, v.product_id) = (p.tenant_id, p.id) GROUP BY c.currency) AS s), '{}') AS prices
       FROM json_to_recordset(CAST(:keys AS json)) AS k (tenant_id uuid, aggregate_id uuid)
@@ -61,7 +61,7 @@ def build_products(source: Source) -> Sequence[Mapping[str, Any]]:
             "skus": product["skus"],
             "price_min": price["min"],
             "price_max": price["max"],
-            "on_sale": bool(price["on_sale"]),
+            "on_sale": price["on_sale"],
             "published_at": product["published_at"],
             "details": {
                 "description": translation["description"],

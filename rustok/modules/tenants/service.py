@@ -13,7 +13,7 @@ from rustok.modules.tenants.schemas import CreateTenant, Tenant
 class DuplicateSlug(Conflict):
     """Another tenant has this slug."""
 
-    code = "duplicate_slug"
+    code = "tenant_slug_taken"
 
 
 class TenantNotFound(NotFound):

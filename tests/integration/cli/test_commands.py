@@ -33,7 +33,7 @@ async def test_a_taken_or_reserved_slug_is_refused(cli: Cli) -> None:
     reserved = await cli("tenant", "create", "admin")
 
     assert (taken.code, reserved.code) == (1, 1)
-    assert "(duplicate_slug)" in taken.err
+    assert "(tenant_slug_taken)" in taken.err
     assert "/slug: is reserved by the platform" in reserved.err
 
 
