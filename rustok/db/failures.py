@@ -11,7 +11,7 @@ from rustok.kernel.errors import Misconfigured, Unavailable
 # SQLSTATE classes and codes (PostgreSQL appendix A): connection exceptions, insufficient resources,
 # operator intervention (shutdown, cancel), and the serialisation failure and deadlock that a retry mends.
 _TRANSIENT_CLASSES = ("08", "53", "57")
-_TRANSIENT_CODES = ("40001", "40P01", "55P03", "25006")
+_TRANSIENT_CODES = ("40001", "40P01", "55P03")
 _REFUSED_LOGIN = ("28", "3D")  # invalid authorization, invalid catalog name
 _CONNECTION_ERRORS = (OSError, TimeoutError, exc.TimeoutError, asyncpg.InterfaceError)
 # What asyncpg raises between the server's farewell and the end of the connection: it has no SQLSTATE, and

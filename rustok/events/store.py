@@ -5,8 +5,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rustok.db.transaction import Transaction, begin, run_alone
 from rustok.events.consumer import Claim
 from rustok.events.outbox import COLUMNS, logged_event, read_shard
 from rustok.events.parking import Parked, ParkedState
@@ -39,9 +40,14 @@ _IS_BEHIND = text(
       FROM checkpoints AS c WHERE c.consumer = :consumer AND c.shard = :shard
     """
 )
+# Effects and checkpoint are lost together when the server crashes right after, and are simply made again from the
+# log; so nobody waits for the disk.
+_BEGIN = "BEGIN; SET LOCAL synchronous_commit = off"
 _CLAIM = text("SELECT position FROM checkpoints WHERE consumer = :consumer AND shard = :shard FOR UPDATE SKIP LOCKED")
 _PARKED_COLUMNS = """tenant_id, aggregate_id, aggregate_type, position, state, attempts, due_at, error, parked_at"""
-_PARKED = text(f"SELECT {_PARKED_COLUMNS} FROM parked_aggregates WHERE consumer = :consumer AND shard = :shard")
+_PARKED = text(
+    f"SELECT {_PARKED_COLUMNS} FROM parked_aggregates WHERE consumer = :consumer AND shard = :shard FOR UPDATE"
+)
 _READ_AGGREGATE = text(
     f"""
     SELECT {COLUMNS} FROM event_log
@@ -73,15 +79,13 @@ class PostgresSequencerStore:
     """Calls the server-side functions, each in a transaction of its own."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine
 
     async def sequence(self, limit: int) -> Sequence[Sequenced]:
-        async with self._engine.connect() as connection:
-            return [Sequenced(*row) for row in await connection.execute(_SEQUENCE, {"limit": limit})]
+        return [Sequenced(*row) for row in await run_alone(self._engine, _SEQUENCE, {"limit": limit})]
 
     async def raise_floor(self) -> None:
-        async with self._engine.connect() as connection:
-            await connection.execute(_RAISE_FLOOR)
+        await run_alone(self._engine, _RAISE_FLOOR)
 
 
 class PostgresConsumerStore:
@@ -107,30 +111,30 @@ class PostgresConsumerStore:
             return [(row.consumer, row.shard) for row in await connection.execute(_BEHIND)]
 
     async def is_behind(self, consumer: str, shard: int) -> bool:
-        async with self._engine.connect() as connection:
-            return bool((await connection.execute(_IS_BEHIND, {"consumer": consumer, "shard": shard})).scalar_one())
+        row = await run_alone(self._engine, _IS_BEHIND, {"consumer": consumer, "shard": shard})
+        return bool(row.scalar_one())
 
     @asynccontextmanager
     async def claim(self, consumer: str, shard: int) -> AsyncIterator[Claim | None]:
-        async with self._engine.begin() as connection:
+        async with begin(self._engine, _BEGIN) as (transaction, _):
             names = {"consumer": consumer, "shard": shard}
-            position = (await connection.execute(_CLAIM, names)).scalar_one_or_none()
+            position = (await transaction.execute(_CLAIM, names)).scalar_one_or_none()
             if position is None:
                 yield None
                 return
-            rows = await connection.execute(_PARKED, names)
-            yield _PostgresClaim(connection, names, position, {p.key: p for p in map(_parked, rows)})
+            rows = await transaction.execute(_PARKED, names)
+            yield _PostgresClaim(transaction, names, position, {p.key: p for p in map(_parked, rows)})
 
 
 class _PostgresClaim:
     def __init__(
         self,
-        connection: AsyncConnection,
+        transaction: Transaction,
         names: Mapping[str, Any],
         position: int,
         parked: dict[AggregateKey, Parked],
     ) -> None:
-        self.transaction = connection
+        self.transaction = transaction
         self.position = position
         self.parked = parked
         self._names = names
@@ -143,7 +147,7 @@ class _PostgresClaim:
         return [logged_event(row) for row in await self.transaction.execute(_READ_AGGREGATE, bounds)]
 
     def savepoint(self) -> AbstractAsyncContextManager[Any]:
-        return self.transaction.begin_nested()
+        return self.transaction.savepoint()
 
     async def advance(self, position: int) -> None:
         await self.transaction.execute(_ADVANCE, {**self._names, "position": position})

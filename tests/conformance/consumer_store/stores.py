@@ -1,0 +1,80 @@
+"""The consumers' stores, each with a log that can be written to, and a table for effects."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rustok.db.engine import open_engine
+from rustok.events.consumer import ConsumerStore
+from rustok.events.memory_store import MemoryConsumerStore
+from rustok.events.store import PostgresConsumerStore
+from rustok.kernel.event import AggregateKey, shard_of
+from rustok.testing import Database
+from tests.conformance.transport.levels import TENANT, Level, open_level
+
+STORES = ("memory", "postgres")
+CONSUMER = "notes.reader"
+SHARD = 3
+
+_EFFECT = text("INSERT INTO effects VALUES (:effect)")
+_EFFECTS = text("SELECT effect FROM effects ORDER BY effect")
+
+
+def aggregates(count: int) -> list[UUID]:
+    """Return *count* aggregates of the shard under test."""
+    found = (UUID(int=n) for n in range(10_000))
+    return [i for i in found if shard_of(AggregateKey(TENANT, i)) == SHARD][:count]
+
+
+async def take_effect(transaction: Any, effect: str) -> None:
+    """Do something inside a claim's transaction."""
+    await transaction.execute(_EFFECT, {"effect": effect})
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUnderTest:
+    store: ConsumerStore
+    level: Level
+    engine: AsyncEngine
+
+    async def log(self, *aggregate_ids: UUID) -> None:
+        """Write an event of each aggregate; together they stand at the positions from 1 on."""
+        for aggregate_id in aggregate_ids:
+            await self.level.write(aggregate_id)
+        await self.level.settle()
+
+    async def effects(self) -> list[str]:
+        """Return what was committed inside claims."""
+        async with self.engine.connect() as connection:
+            return list((await connection.execute(_EFFECTS)).scalars())
+
+
+async def create_effects(database: Database) -> None:
+    admin = await asyncpg.connect(database.admin_url)
+    await admin.execute("CREATE TABLE effects (effect text); GRANT ALL ON effects TO rustok_system")
+    await admin.close()
+
+
+async def forget_effects(database: Database) -> None:
+    admin = await asyncpg.connect(database.admin_url)
+    await admin.execute("DELETE FROM effects")
+    await admin.close()
+
+
+@asynccontextmanager
+async def open_store(name: str, database: Database) -> AsyncIterator[StoreUnderTest]:
+    """Open the store *name* on *database*."""
+    transport = "memory" if name == "memory" else "outbox"
+    async with open_level(transport, database) as level, open_engine(database.system_url) as engine:
+        if name == "memory":
+            yield StoreUnderTest(MemoryConsumerStore(engine, level.transport), level, engine)
+            return
+        postgres = PostgresConsumerStore(engine)
+        await postgres.prepare([CONSUMER, "notes.other"])
+        yield StoreUnderTest(postgres, level, engine)

@@ -1,0 +1,32 @@
+"""When a parked aggregate is tried again, and when it is given up."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rustok.events.parking import ParkedState, RetryPolicy
+
+NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("attempts", "delay_s"), [(1, 1), (2, 4), (3, 16), (4, 64)])
+def test_each_failure_waits_four_times_longer(attempts: int, delay_s: int) -> None:
+    """The defaults: 1 s, 4 s, 16 s, 64 s."""
+    state, due_at = RetryPolicy().next(attempts, NOW)
+
+    assert (state, due_at) == (ParkedState.RETRYING, NOW + timedelta(seconds=delay_s))
+
+
+@pytest.mark.parametrize("attempts", [5, 6])
+def test_after_the_last_attempt_the_aggregate_is_dead(attempts: int) -> None:
+    """Five failures make a dead letter; it stays one."""
+    state, _ = RetryPolicy().next(attempts, NOW)
+
+    assert state is ParkedState.DEAD
+
+
+def test_one_attempt_means_no_retry() -> None:
+    """The first failure is then the last."""
+    state, _ = RetryPolicy(attempts=1).next(1, NOW)
+
+    assert state is ParkedState.DEAD
