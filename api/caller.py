@@ -57,7 +57,7 @@ async def identify(authenticator: Authenticator, request: Request) -> Caller:
 async def _context(authenticator: Authenticator, request: Request, *, fresh: bool) -> Context:
     identity = await authenticator.authenticate(bearer_token(request), fresh=fresh)
     wanted = request.headers.get("x-tenant")
-    if wanted is not None and wanted not in (identity.tenant_slug, str(identity.tenant_id)):
+    if wanted is not None and wanted != identity.tenant_slug and wanted.lower() != str(identity.tenant_id):
         raise TenantMismatch("The credential belongs to another tenant than X-Tenant names: drop the header.")
     structlog.contextvars.bind_contextvars(tenant=identity.tenant_slug)
     record = record_of(request.scope)

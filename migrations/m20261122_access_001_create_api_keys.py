@@ -34,7 +34,7 @@ def upgrade() -> None:
         CREATE FUNCTION find_api_key(wanted text)
         RETURNS TABLE (tenant_id uuid, id uuid, secret_hash bytea, role text, expires_at timestamptz,
                        revoked_at timestamptz, authz_version bigint, tenant_slug text)
-        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
             SELECT k.tenant_id, k.id, k.secret_hash, k.role, k.expires_at, k.revoked_at, t.authz_version, t.slug
               FROM public.api_keys k JOIN public.tenants t ON t.id = k.tenant_id
              WHERE k.key_id = wanted

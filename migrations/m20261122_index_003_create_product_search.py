@@ -22,7 +22,7 @@ def upgrade() -> None:
         RETURNS TABLE (product_id uuid, handle text, title text, vendor text, product_type text, tags text[],
                        price_min bigint, price_max bigint, on_sale boolean, published_at timestamptz,
                        source_version bigint, details jsonb, sort_key jsonb)
-        LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+        LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
         DECLARE
             key text;
             key_type text;

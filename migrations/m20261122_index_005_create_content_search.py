@@ -23,7 +23,7 @@ def upgrade() -> None:
         RETURNS TABLE (node_id uuid, kind text, slug text, title text, excerpt text, author text, tags text[],
                        parent_id uuid, "position" integer, published_at timestamptz, source_version bigint,
                        details jsonb, sort_key jsonb)
-        LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+        LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
         DECLARE
             key text;
             key_type text;

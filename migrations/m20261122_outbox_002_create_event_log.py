@@ -55,7 +55,7 @@ def upgrade() -> None:
     op.execute(
         """
         CREATE FUNCTION extend_event_log() RETURNS void
-        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
         DECLARE
             size constant bigint := 1000000;
             start constant bigint := (SELECT partitioned_to FROM public.log_state);

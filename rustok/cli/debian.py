@@ -24,9 +24,9 @@ class Converter:
         """
         try:
             sku, size_bytes = str(record["sku"]), int(record["size_bytes"])
-            translations = dict(record["translations"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise InvalidInput(f"This is no package record: {type(error).__name__} at {error}.") from error
+            translations = {locale: dict(texts) for locale, texts in record["translations"].items()}
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            raise InvalidInput("This is no record of a package: it lacks sku, size_bytes or translations.") from error
         handle = self._handle(sku)
         return {
             "status": "active",

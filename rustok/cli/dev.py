@@ -39,6 +39,7 @@ app = typer.Typer()
 
 DEMO_TENANT = "demo"
 _DATABASE = "rustok"
+_METRICS_PORT = 9100
 _READY_TIMEOUT_S = 30.0
 _SETTLE_TIMEOUT_S = 120.0
 
@@ -77,7 +78,7 @@ def _run(directory: Path, stack: ExitStack) -> None:
     with _step("API, relay and workers"):
         supervisor.start(ProcessSpec("api", ("-m", "uvicorn", *api_arguments(settings.api_host, port))))
         supervisor.start(ProcessSpec("relay", ("-m", "workers.relay")))
-        for worker in worker_processes(settings.worker_processes, settings.worker_metrics_port):
+        for worker in worker_processes(settings.worker_processes, int(environment["RUSTOK_WORKER_METRICS_PORT"])):
             supervisor.start(worker)
         _wait_until_ready(url, supervisor)
     with _step("demo tenant"):
@@ -89,7 +90,7 @@ def _run(directory: Path, stack: ExitStack) -> None:
     with _step("projections"):
         asyncio.run(_settle())
     err.print(f"{progress.imported} products of the Debian package index, {progress.rejected} bad lines skipped")
-    out.print(_what_next(url, token), highlight=False, markup=False)
+    out.print(_what_next(url, token, int(environment["RUSTOK_RELAY_METRICS_PORT"])), highlight=False, markup=False)
     supervisor.run()
 
 
@@ -116,7 +117,8 @@ def _environment(admin_url: str, redis_url: str, remembered: Mapping[str, Any], 
         "RUSTOK_SECRET": remembered["secret"],
         "RUSTOK_LOG_FORMAT": "console",
         "RUSTOK_LOG_LEVEL": "WARNING",
-        "RUSTOK_API_PORT": str(port),
+        "RUSTOK_RELAY_METRICS_PORT": str(_free_port("127.0.0.1", _METRICS_PORT)),
+        "RUSTOK_WORKER_METRICS_PORT": str(_free_port("127.0.0.1", _METRICS_PORT) + 1),
     }
     return {name: os.environ.get(name, value) for name, value in ours.items()} | {"RUSTOK_API_PORT": str(port)}
 
@@ -222,10 +224,10 @@ async def _settle() -> None:
                 return
             if time.monotonic() > deadline_s:
                 raise Unavailable("The projections did not catch up: look at `rustok index status`.")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
 
 
-def _what_next(url: str, token: str) -> str:
+def _what_next(url: str, token: str, metrics_port: int) -> str:
     command = Path(sys.argv[0])
     shown = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
     body = json.dumps(
@@ -259,6 +261,9 @@ In another terminal:
 {shown} events tail
 {shown} index status
 {shown} import products FILE --tenant {DEMO_TENANT}     # your own, one JSON object a line
+{shown} import products catalog.jsonl.gz --tenant {DEMO_TENANT} --shape debian     # a whole package index
+
+Metrics: {url}/metrics (API), http://127.0.0.1:{metrics_port}/metrics (relay), :{metrics_port + 1} (first worker)
 
 Ctrl-C stops everything; the data stays.
 """

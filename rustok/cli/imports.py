@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import zlib
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -58,7 +59,7 @@ def products(
     """Import products, one a line.
 
     A bad line is reported with its number and skipped. An interrupted import goes on where it stopped when
-    it is started again: how far it has come is kept with the products, under the hash of the file.
+    it is started again: how far it has come is kept with the products, under shape and hash of the file.
     """
     progress = asyncio.run(import_file(file, tenant, shape))
     print_rows([progress.model_dump()], ("imported", "rejected", "next_line"), as_json=as_json)
@@ -70,7 +71,7 @@ async def import_file(file: Path, tenant: str, shape: Shape) -> ImportProgress:
         context = session.operator(await session.tenant_id(tenant))
         with file.open("rb") as raw, _progress_bar() as bar:  # nothing else runs in this process
             task = bar.add_task(file.name, total=os.fstat(raw.fileno()).st_size, imported=0)
-            importer = _Importer(session, context, hashlib.file_digest(raw, "sha256").hexdigest())
+            importer = _Importer(session, context, f"{shape} {hashlib.file_digest(raw, 'sha256').hexdigest()}")
             await importer.begin()
             raw.seek(0)
             for batch in _batches(_lines(raw, shape, importer.next_line)):
@@ -130,8 +131,7 @@ class _Importer:
 def _lines(raw: io.BufferedReader, shape: Shape, first_line: int) -> Iterator[_Line]:
     """Yield the lines from *first_line* on. Those before are read too: what they hold takes handles."""
     convert = Converter() if shape is Shape.DEBIAN else None
-    content = gzip.GzipFile(fileobj=raw) if raw.peek(2).startswith(b"\x1f\x8b") else raw
-    for number, text in enumerate(content, 1):
+    for number, text in enumerate(_texts(raw), 1):
         try:
             value = _parse(text)
             if convert is not None:
@@ -142,6 +142,23 @@ def _lines(raw: io.BufferedReader, shape: Shape, first_line: int) -> Iterator[_L
             if number >= first_line:
                 _report(number, error)
                 yield _Line(number, None)
+
+
+def _texts(raw: io.BufferedReader) -> Iterator[bytes]:
+    """Yield the file's lines; of one that is too long only the beginning, which is then refused.
+
+    Raises:
+        InvalidInput: the file is compressed and damaged; the lines before the damage have been yielded.
+    """
+    content = gzip.GzipFile(fileobj=raw) if raw.peek(2).startswith(b"\x1f\x8b") else raw
+    try:
+        while text := content.readline(_LINE_LIMIT_BYTES + 1):
+            rest = text
+            while len(rest) > _LINE_LIMIT_BYTES and not rest.endswith(b"\n"):
+                rest = content.readline(_LINE_LIMIT_BYTES + 1)
+            yield text
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InvalidInput(f"The compressed file is damaged ({error}): what came before is imported.") from error
 
 
 def _parse(text: bytes) -> dict[str, Any]:
@@ -158,11 +175,16 @@ def _parse(text: bytes) -> dict[str, Any]:
 
 def _batches(lines: Iterator[_Line]) -> Iterator[list[_Line]]:
     batch: list[_Line] = []
-    for line in lines:
-        batch.append(line)
-        if len(batch) == _BATCH_LINES:
+    try:
+        for line in lines:
+            batch.append(line)
+            if len(batch) == _BATCH_LINES:
+                yield batch
+                batch = []
+    except InvalidInput:
+        if batch:
             yield batch
-            batch = []
+        raise
     if batch:
         yield batch
 

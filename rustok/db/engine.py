@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import make_url
+from sqlalchemy import event, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 
@@ -21,13 +22,15 @@ def create_engine(
 ) -> AsyncEngine:
     """Return an engine whose pool opens connections when they are first needed.
 
-    Pooled connections are not tested before use: a broken one costs one failed transaction, which the
-    caller answers with `unavailable`, and SQLAlchemy then drops every connection older than the failure.
+    Pooled connections are not tested before use: one that the server has closed is replaced, one that has
+    become silent costs one failed transaction, which the caller answers with `unavailable`.
     """
     server_settings = {
         "application_name": application_name,
         "jit": "off",
         "timezone": "UTC",
+        # Lock, then read: the reading statement must see what was committed while it waited for the lock.
+        "default_transaction_isolation": "read committed",
         # A process that stopped or lost its network in mid-transaction must not keep its locks.
         "idle_in_transaction_session_timeout": str(int(idle_in_transaction_timeout_s * 1000)),
         "tcp_keepalives_idle": "5",
@@ -36,7 +39,7 @@ def create_engine(
     }
     if statement_timeout_s is not None:
         server_settings["statement_timeout"] = str(int(statement_timeout_s * 1000))
-    return create_async_engine(
+    engine = create_async_engine(
         async_url(url),
         pool_size=pool_size,
         max_overflow=0,
@@ -46,6 +49,8 @@ def create_engine(
         json_deserializer=orjson.loads,
         connect_args={"server_settings": server_settings, "timeout": 5},
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
 
 
 @asynccontextmanager
@@ -56,6 +61,12 @@ async def open_engine(url: str, **options: Any) -> AsyncIterator[AsyncEngine]:
         yield engine
     finally:
         await engine.dispose()
+
+
+def _refuse_closed(connection: Any, *_arguments: object) -> None:
+    """Have the pool open another connection in the place of a closed one, and of every older one."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def async_url(url: str) -> Any:

@@ -6,17 +6,20 @@ from contextlib import contextmanager
 import asyncpg
 from sqlalchemy import exc
 
-from rustok.kernel.errors import Misconfigured, Unavailable
+from rustok.kernel.errors import InvalidInput, Misconfigured, RustokError, Unavailable
 
 # SQLSTATE classes and codes (PostgreSQL appendix A): connection exceptions, insufficient resources,
 # operator intervention (shutdown, cancel), and the serialisation failure and deadlock that a retry mends.
 _TRANSIENT_CLASSES = ("08", "53", "57")
 _TRANSIENT_CODES = ("40001", "40P01", "55P03")
 _REFUSED_LOGIN = ("28", "3D")  # invalid authorization, invalid catalog name
+_REFUSED_VALUE = ("22001", "22003", "54")  # too long, out of range, program limit exceeded
 _CONNECTION_ERRORS = (OSError, TimeoutError, exc.TimeoutError, asyncpg.InterfaceError)
 # What asyncpg raises between the server's farewell and the end of the connection: it has no SQLSTATE, and
 # SQLAlchemy does not take it for a disconnect. Without it a restart of PostgreSQL looks like a defect.
 _FAREWELL = asyncpg.InternalClientError
+# A migration changed what a prepared statement returns; the connection prepares it anew the next time.
+_OUTDATED = asyncpg.InvalidCachedStatementError
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -31,7 +34,7 @@ def is_transient(error: BaseException) -> bool:
         return True
     if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
         return True
-    if any(isinstance(found, _FAREWELL) for found in _chain(error)):
+    if any(isinstance(found, (_FAREWELL, _OUTDATED)) for found in _chain(error)):
         return True
     state = sqlstate(error)
     return state is not None and (state.startswith(_TRANSIENT_CLASSES) or state in _TRANSIENT_CODES)
@@ -56,12 +59,23 @@ def violated_constraint(error: exc.IntegrityError) -> str | None:
 
 @contextmanager
 def translated_failures() -> Iterator[None]:
-    """Raise `Unavailable` in the place of a failure of the server or of the connection."""
+    """Raise a coded error in the place of what PostgreSQL, or the way to it, has raised.
+
+    Raises:
+        Unavailable: the server or the connection failed; whether a commit was heard of is not known.
+        Misconfigured: the server refuses the login.
+        InvalidInput: a value is larger than the server can store.
+    """
     try:
         yield
-    except (exc.SQLAlchemyError, asyncpg.PostgresError, _FAREWELL, *_CONNECTION_ERRORS) as error:
-        if (sqlstate(error) or "").startswith(_REFUSED_LOGIN):
+    except RustokError:
+        raise
+    except Exception as error:
+        state = sqlstate(error) or ""
+        if state.startswith(_REFUSED_LOGIN):
             raise Misconfigured(f"PostgreSQL refuses the login: {describe(error)}.") from error
+        if state.startswith(_REFUSED_VALUE):
+            raise InvalidInput("PostgreSQL cannot store a value of the input: it is too large.") from error
         if is_transient(error):
             raise Unavailable(
                 "PostgreSQL does not answer now: repeat the call, with the same Idempotency-Key."

@@ -14,27 +14,24 @@ from rustok.kernel.errors import Busy, InvalidInput
 
 KEPT_HOURS = 24
 
-# One round trip: take the lock, then look. Not waiting for the lock is the point: the duplicate is told at
-# once that the first is still running, instead of waiting in line behind it.
-_BEGIN = text(
+# Not waiting for the lock is the point: the duplicate is told at once that the first is still running. A
+# statement of its own, so that the look that follows sees what the last holder of the lock has committed.
+_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
+_FIND = text(
     f"""
-    SELECT pg_try_advisory_xact_lock(:lock) AS locked, k.request_hash, k.result
-      FROM (SELECT 1) AS always
-      LEFT JOIN idempotency_keys AS k
-             ON k.tenant_id = :tenant_id AND k.scope_hash = :scope_hash
-            AND k.created_at > CAST(:now AS timestamptz) - interval '{KEPT_HOURS} hours'
+    SELECT request_hash, result FROM idempotency_keys
+     WHERE tenant_id = :tenant_id AND scope_hash = :scope_hash
+       AND created_at > CAST(:now AS timestamptz) - interval '{KEPT_HOURS} hours'
     """
 )
-# The look above may have begun before the first request committed and the lock been had after it: then the
-# answer is there now, no row is written, and the caller rolls everything back.
+# A row that is there already has outlived its time: the look has passed it over.
 _KEEP = text(
-    f"""
-    INSERT INTO idempotency_keys AS k (tenant_id, scope_hash, request_hash, result, created_at)
+    """
+    INSERT INTO idempotency_keys (tenant_id, scope_hash, request_hash, result, created_at)
     VALUES (:tenant_id, :scope_hash, :request_hash, :result, :now)
         ON CONFLICT (tenant_id, scope_hash)
         DO UPDATE SET request_hash = excluded.request_hash, result = excluded.result,
                       created_at = excluded.created_at
-                WHERE k.created_at <= excluded.created_at - interval '{KEPT_HOURS} hours'
     """
 )
 _PURGE = text(
@@ -44,7 +41,6 @@ _PURGE = text(
          WHERE created_at < now() - interval '{KEPT_HOURS} hours' LIMIT :limit)
     """
 )
-_IN_PROGRESS = "A request with this Idempotency-Key is still running: try again."
 
 
 class IdempotencyKeyReused(InvalidInput):
@@ -86,12 +82,12 @@ async def find_answer(uow: UnitOfWork, key: IdempotencyKey) -> str | None:
     """
     scope_hash = key.scope_hash
     lock = int.from_bytes(hashlib.sha256(uow.tenant_id.bytes + scope_hash).digest()[:8], signed=True)
+    if not (await uow.execute(_LOCK, {"lock": lock})).scalar_one():
+        raise RequestInProgress("A request with this Idempotency-Key is still running: try again.")
     row = (
-        await uow.execute(_BEGIN, {"lock": lock, "tenant_id": uow.tenant_id, "scope_hash": scope_hash, "now": uow.now})
-    ).one()
-    if not row.locked:
-        raise RequestInProgress(_IN_PROGRESS)
-    if row.request_hash is None:
+        await uow.execute(_FIND, {"tenant_id": uow.tenant_id, "scope_hash": scope_hash, "now": uow.now})
+    ).one_or_none()
+    if row is None:
         return None
     if row.request_hash != key.request_hash:
         raise IdempotencyKeyReused("This Idempotency-Key was used for another request: make a new one.")
@@ -99,18 +95,17 @@ async def find_answer(uow: UnitOfWork, key: IdempotencyKey) -> str | None:
 
 
 async def keep_answer(uow: UnitOfWork, key: IdempotencyKey, result: str) -> None:
-    """Keep *result* in the transaction that it tells about.
-
-    Raises:
-        RequestInProgress: another request with this key has just committed; nothing of this one may stay.
-
-    """
+    """Keep *result* in the transaction that it tells about."""
     values = {"tenant_id": uow.tenant_id, "scope_hash": key.scope_hash, "request_hash": key.request_hash}
-    if not (await uow.execute(_KEEP, {**values, "result": result, "now": uow.now})).rowcount:
-        raise RequestInProgress(_IN_PROGRESS)
+    await uow.execute(_KEEP, {**values, "result": result, "now": uow.now})
 
 
-async def purge_answers(system_engine: AsyncEngine, limit: int = 5_000) -> int:
-    """Delete up to *limit* answers that have outlived their time, of every tenant; return how many."""
-    async with system_engine.begin() as connection:
-        return (await connection.execute(_PURGE, {"limit": limit})).rowcount
+async def purge_answers(system_engine: AsyncEngine, batch: int = 5_000) -> int:
+    """Delete the answers that have outlived their time, of every tenant, in batches; return how many."""
+    deleted = 0
+    while True:
+        async with system_engine.begin() as connection:
+            count = (await connection.execute(_PURGE, {"limit": batch})).rowcount
+        deleted += count
+        if count < batch:
+            return deleted

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CursorResult, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.failures import translated_failures
+from rustok.db.transaction import Rows, Transaction, begin
 from rustok.kernel.context import Context
 from rustok.kernel.cursor import Cursors
 from rustok.kernel.errors import Forbidden, VersionMismatch
@@ -19,17 +20,14 @@ from rustok.kernel.ports import Clock
 from rustok.kernel.secrets import Secrets
 from rustok.kernel.transport import EventTransport
 
-# LATERAL matters: the tenant's row is visible only once its id is set, and only a value that the look-up needs
-# makes PostgreSQL set it first. In one flat query the row is looked for before, and never found.
-_BIND = text(
-    """
-    SELECT bound.tenant_id, bound.read_only, tenant.authz_version, tenant.is_active
-      FROM (SELECT set_config('rustok.tenant_id', CAST(:tenant_id AS text), true) AS tenant_id,
-                   set_config('transaction_read_only', :read_only, true) AS read_only) AS bound
-      LEFT JOIN LATERAL (SELECT authz_version, is_active FROM tenants
-                          WHERE id = CAST(bound.tenant_id AS uuid) OFFSET 0) AS tenant ON true
-    """
-)
+# What is out of the ordinary is looked for in the round trip that opens the transaction, and told by its row
+# count; only then is it read. Policies see the tenant because the setting is a statement of its own, before.
+_BEGIN = """
+BEGIN {mode};
+SELECT set_config('rustok.tenant_id', '{tenant_id}', true);
+SELECT FROM tenants WHERE id = '{tenant_id}' AND (NOT is_active OR authz_version <> {authz_version})
+"""
+_IS_ACTIVE = text("SELECT is_active FROM tenants WHERE id = :tenant_id")
 
 
 class TenantDisabled(Forbidden):
@@ -58,8 +56,8 @@ class UnitOfWork:
     this transaction does not hold.
     """
 
-    def __init__(self, connection: AsyncConnection, context: Context, now: datetime, secrets: Secrets) -> None:
-        self.connection = connection
+    def __init__(self, transaction: Transaction, context: Context, now: datetime, secrets: Secrets) -> None:
+        self._transaction = transaction
         self.context = context
         self.now = now
         self.secrets = secrets
@@ -78,10 +76,9 @@ class UnitOfWork:
     def new_id(self) -> UUID:
         return uuid7()
 
-    async def execute(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
+    async def execute(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> Rows:
         """Run one statement in this transaction."""
-        result: CursorResult[Any] = await self.connection.execute(statement, parameters)
-        return result
+        return await self._transaction.execute(statement, parameters)
 
     def hold(self, aggregate_type: str, aggregate_id: UUID, version: int) -> None:
         """State that this transaction has inserted (version 0) or locked the aggregate's row.
@@ -164,22 +161,25 @@ class UnitOfWorkFactory:
 
         """
         with translated_failures():
-            async with self._engine.begin() as connection:
-                await self._bind(connection, context, read_only=read_only)
-                uow = UnitOfWork(connection, context, self._clock.now(), self._secrets)
+            async with begin(self._engine, _script(context, read_only=read_only)) as (transaction, is_unusual):
+                if is_unusual:
+                    await _refuse(transaction, context)
+                uow = UnitOfWork(transaction, context, self._clock.now(), self._secrets)
                 yield uow
                 await uow.flush_events(self._transport)
         uow.committed()
 
-    async def _bind(self, connection: AsyncConnection, context: Context, *, read_only: bool) -> None:
-        row = (
-            await connection.execute(
-                _BIND,
-                {"tenant_id": str(context.tenant_id), "read_only": "on" if read_only else "off"},
-            )
-        ).one()
-        if row.is_active is False:
-            raise TenantDisabled("This tenant is switched off: ask its operator.")
-        seen = context.principal.authz_version
-        if seen is not None and seen != row.authz_version:
-            raise StaleAuthorization
+
+def _script(context: Context, *, read_only: bool) -> str:
+    seen = context.principal.authz_version
+    return _BEGIN.format(
+        mode="READ ONLY" if read_only else "READ WRITE",
+        tenant_id=UUID(int=context.tenant_id.int),  # whatever type it has: nothing else may get in here
+        authz_version="authz_version" if seen is None else int(seen),
+    )
+
+
+async def _refuse(transaction: Transaction, context: Context) -> None:
+    if not (await transaction.execute(_IS_ACTIVE, {"tenant_id": context.tenant_id})).scalar_one():
+        raise TenantDisabled("This tenant is switched off: ask its operator.")
+    raise StaleAuthorization

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 _LOG = text(
     """
-    SELECT (SELECT count(*) FROM outbox) AS pending,
+    SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT 100000) AS o) AS pending,
            coalesce((SELECT extract(epoch FROM clock_timestamp() - occurred_at) FROM outbox ORDER BY id LIMIT 1), 0)
                AS oldest_age_s,
            coalesce((SELECT position FROM event_log ORDER BY position DESC LIMIT 1), 0) AS position
@@ -22,7 +22,9 @@ _CONSUMERS = text(
       FROM checkpoints AS c
       CROSS JOIN LATERAL (
            SELECT count(*) AS events, extract(epoch FROM clock_timestamp() - min(e.recorded_at)) AS age_s
-             FROM event_log AS e WHERE e.shard = c.shard AND e.position > c.position) AS b
+             FROM (SELECT recorded_at FROM event_log
+                    WHERE event_log.shard = c.shard AND event_log.position > c.position
+                    ORDER BY position LIMIT 10000) AS e) AS b
      GROUP BY c.consumer ORDER BY c.consumer
     """
 )
@@ -46,7 +48,10 @@ class LogFigures:
 
 
 async def read_figures(engine: AsyncEngine) -> LogFigures:
-    """Return the figures of this moment, as the role system."""
+    """Return the figures of this moment, as the role system.
+
+    A backlog is counted up to 100,000 events in the outbox and 10,000 a consumer and shard: past that, age tells.
+    """
     async with engine.connect() as connection:
         log = (await connection.execute(_LOG)).one()
         consumers = [

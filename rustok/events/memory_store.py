@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rustok.db.transaction import Transaction, begin
 from rustok.events.consumer import Claim
 from rustok.events.parking import Parked
 from rustok.kernel.event import AggregateKey, LoggedEvent
@@ -34,9 +35,9 @@ class MemoryConsumerStore:
             yield None
             return
         async with self._locks[place]:
-            async with self._engine.begin() as connection:
+            async with begin(self._engine, "BEGIN") as (transaction, _):
                 claim = _MemoryClaim(
-                    connection, self._transport, shard, self._positions[place], dict(self._parked[place])
+                    transaction, self._transport, shard, self._positions[place], dict(self._parked[place])
                 )
                 yield claim
             self._positions[place] = claim.checkpoint
@@ -46,13 +47,13 @@ class MemoryConsumerStore:
 class _MemoryClaim:
     def __init__(
         self,
-        connection: AsyncConnection,
+        transaction: Transaction,
         transport: EventTransport,
         shard: int,
         position: int,
         parked: dict[AggregateKey, Parked],
     ) -> None:
-        self.transaction = connection
+        self.transaction = transaction
         self.position = self.checkpoint = position
         self.parked = parked
         self._transport = transport
@@ -67,7 +68,7 @@ class _MemoryClaim:
         return [e for e in events if e.envelope.key == parked.key and e.position <= self.position]
 
     def savepoint(self) -> AbstractAsyncContextManager[Any]:
-        return self.transaction.begin_nested()
+        return self.transaction.savepoint()
 
     async def advance(self, position: int) -> None:
         self.checkpoint = position

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.engine import to_json
 from rustok.kernel.event import Envelope, LoggedEvent
@@ -29,6 +29,8 @@ _STAGE = text(
 
 COLUMNS = """position, event_id, type, schema_version, tenant_id, aggregate_type, aggregate_id, aggregate_version,
     correlation_id, causation_id, traceparent, actor, occurred_at, payload"""
+
+_NAMES = tuple(Envelope.__dataclass_fields__)
 
 _READ_SHARD = text(
     f"SELECT {COLUMNS} FROM event_log WHERE shard = :shard AND position > :after ORDER BY position LIMIT :limit"
@@ -64,7 +66,7 @@ class OutboxTransport:
             return int((await connection.execute(_HEAD)).scalar_one())
 
 
-async def read_shard(connection: AsyncConnection, shard: int, after: int, limit: int) -> list[LoggedEvent]:
+async def read_shard(connection: Any, shard: int, after: int, limit: int) -> list[LoggedEvent]:
     """Return up to *limit* events of *shard* after a position, in order."""
     rows = await connection.execute(_READ_SHARD, {"shard": shard, "after": after, "limit": limit})
     return [logged_event(row) for row in rows]
@@ -73,13 +75,12 @@ async def read_shard(connection: AsyncConnection, shard: int, after: int, limit:
 def logged_event(row: Any) -> LoggedEvent:
     """Return a row of `COLUMNS` as an event."""
     position, *values = row
-    names = Envelope.__dataclass_fields__
-    return LoggedEvent(position, Envelope(**dict(zip(names, values, strict=True))))
+    return LoggedEvent(position, Envelope(**dict(zip(_NAMES, values, strict=True))))
 
 
 def _row(event: Envelope, place: int) -> dict[str, Any]:
     return {
-        **{name: getattr(event, name) for name in Envelope.__dataclass_fields__},
+        **{name: getattr(event, name) for name in _NAMES},
         "shard": event.shard,
         "place": place,
     }

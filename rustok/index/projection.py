@@ -4,7 +4,8 @@ The order matters. Reading before the lock lets an older reader overwrite a newe
 guard, 39 of 2,000 schedules stayed stale for ever; locking first, none.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import text
@@ -69,9 +70,21 @@ async def project(connection: AsyncConnection, projection: Projection, seen: Map
 
     """
     known = await _lock(connection, projection.name, seen)
-    behind = [key for key, version in seen.items() if version > known[key]]
-    if not behind:
-        return
+    behind = {key: version for key, version in seen.items() if version > known[key]}
+    failures: dict[AggregateKey, Exception] = {}
+    for keys in _chunks(behind, projection.chunk):
+        failures |= await _project_chunk(connection, projection, {key: behind[key] for key in keys}, known)
+    if failures:
+        raise AggregatesFailed(failures)
+
+
+async def _project_chunk(
+    connection: AsyncConnection,
+    projection: Projection,
+    behind: Mapping[AggregateKey, int],
+    known: Mapping[AggregateKey, int],
+) -> Mapping[AggregateKey, Exception]:
+    """Bring some aggregates up to their sources; return those whose documents could not be built."""
     sources = await projection.load(connection, behind)
     documents: list[dict[str, Any]] = []
     failures: dict[AggregateKey, Exception] = {}
@@ -82,17 +95,18 @@ async def project(connection: AsyncConnection, projection: Projection, seen: Map
             failures[key] = error
             continue
         documents += ({**key._asdict(), "source_version": source.version, **d} for d in built)
-    if failures:
-        raise AggregatesFailed(failures)
-    versions = [
-        {
-            **key._asdict(),
-            "version": sources[key].version if key in sources else seen[key],
-            "is_deleted": key not in sources,
-        }
-        for key in behind
-    ]
-    await _write(connection, projection, documents, versions)
+    if not failures:
+        versions = {key: sources[key].version if key in sources else seen for key, seen in behind.items()}
+        rows = [{**key._asdict(), "version": v, "is_deleted": key not in sources} for key, v in versions.items()]
+        changed = [row for key, row in zip(versions, rows, strict=True) if known[key]]
+        await _write(connection, projection, documents, rows, changed)
+    return failures
+
+
+def _chunks(keys: Iterable[AggregateKey], size: int) -> Iterator[list[AggregateKey]]:
+    rest = iter(keys)
+    while chunk := list(islice(rest, size)):
+        yield chunk
 
 
 async def _lock(connection: AsyncConnection, projection: str, keys: Iterable[AggregateKey]) -> dict[AggregateKey, int]:
@@ -108,10 +122,12 @@ async def _write(
     projection: Projection,
     documents: Sequence[Mapping[str, Any]],
     versions: Sequence[Mapping[str, Any]],
+    changed: Sequence[Mapping[str, Any]],
 ) -> None:
+    """Write documents and versions; *changed* are those of aggregates that may have documents of older versions."""
     table = TABLES[projection.table]
     if documents:
         await connection.execute(table.upsert, {"documents": to_json(documents)})
-    versions_json = to_json(versions)
-    await connection.execute(table.delete_other_versions, {"versions": versions_json})
-    await connection.execute(_SET_VERSIONS, {"projection": projection.name, "versions": versions_json})
+    if changed:
+        await connection.execute(table.delete_other_versions, {"versions": to_json(changed)})
+    await connection.execute(_SET_VERSIONS, {"projection": projection.name, "versions": to_json(versions)})

@@ -18,6 +18,7 @@ class SearchProducts(QueryInput):
     """Published products in one locale. Prices are in minor units of the tenant's default currency.
 
     `q` is what a person types: words, "a phrase", -without, or. `sort` is by relevance when there is a `q`.
+    Sorted by price, products without a price in that currency are left out.
     """
 
     locale: Locale

@@ -96,6 +96,7 @@ class Projection:
 
     An event only says "look again": `load` reads the sources of many aggregates in one statement (deleted
     ones are absent), `build` turns one of them into its documents, one a locale, none when it is not public.
+    `chunk` is how many aggregates are in memory at a time: few where they may be large.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Projection:
     table: str
     load: Callable[[Any, Iterable[AggregateKey]], Awaitable[Mapping[AggregateKey, Source]]]
     build: Callable[[Source], Sequence[Mapping[str, Any]]]
+    chunk: int = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

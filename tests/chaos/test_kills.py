@@ -17,7 +17,6 @@ from tests.checksums import index_checksums, source_checksums
 from tests.waiting import eventually_async
 
 SEED = 20260201
-KILLS = 12
 BATCHES_A_KILL = 10
 BATCH = 10
 
@@ -43,14 +42,15 @@ def processes(database: Database, redis_url: str) -> Iterator[Supervisor]:
     supervisor.stop()
 
 
+@pytest.mark.parametrize("kills", [12, pytest.param(100, marks=[pytest.mark.deep, pytest.mark.timeout(900)])])
 async def test_an_import_survives_the_death_of_relays_and_workers(
-    rustok: PlatformUnderTest, processes: Supervisor
+    rustok: PlatformUnderTest, processes: Supervisor, kills: int
 ) -> None:
     """SIGKILL of a relay or worker in mid-work: the index equals a direct JOIN of the source, for every tenant."""
     chance = random.Random(SEED)
     tenants = [await rustok.create_tenant(slug) for slug in ("acme", "globex", "initech")]
 
-    for kill in range(KILLS):
+    for kill in range(kills):
         before = await indexed(rustok)
         for number in range(BATCHES_A_KILL):
             await import_batch(rustok, chance.choice(tenants), kill * BATCHES_A_KILL + number)
@@ -59,7 +59,7 @@ async def test_an_import_survives_the_death_of_relays_and_workers(
 
     await eventually_async(lambda: settled(rustok, processes), within_s=60)
     expected = await source_checksums(rustok.system_engine)
-    assert sum(count for count, _digest in expected.values()) == KILLS * BATCHES_A_KILL * BATCH * 2
+    assert sum(count for count, _digest in expected.values()) == kills * BATCHES_A_KILL * BATCH * 2
     assert await index_checksums(rustok.system_engine) == expected
 
 

@@ -181,6 +181,9 @@ async def test_what_contradicts_the_stored_is_refused_whole(
         ({"variants": [{"prices": {"EUR": {"amount": -1}}}]}, "/variants/0/prices/EUR/amount"),
         ({"variants": [{"prices": {"EUR": {"amount": 5, "compare_at": 4}}}]}, "/variants/0/prices/EUR"),
         ({"variants": [{"prices": {"EUR": {"amount": "5"}}}]}, "/variants/0/prices/EUR/amount"),
+        ({"options": [{"name": "Size", "choices": ["S", "S"]}]}, "/options/0/choices"),
+        ({"options": [*SIZES, *SIZES]}, "/options"),
+        ({"options": [{"name": "x" * 101, "choices": ["S"]}]}, "/options/0/name"),
         ({"colour": "red"}, "/colour"),
         ({"seo": {"huge": "x" * 70_000}}, "/seo"),
     ],
@@ -195,6 +198,25 @@ async def test_a_fault_of_the_input_is_named_by_its_pointer(
         await create(rustok, tenant, **change)
 
     assert [violation.pointer for violation in caught.value.violations] == [pointer]
+
+
+async def test_commands_run_together_are_done_together(rustok: PlatformUnderTest) -> None:
+    """Several commands in one transaction: all of them, or none and no event."""
+    tenant = await rustok.create_tenant()
+    create_command = rustok.registry.commands["commerce.products.create"]
+    first, second = (Call(create_command, a_product(variants=[], translations={"en": {"title": t}})) for t in "AB")
+    context = rustok.context(tenant)
+
+    created = await rustok.platform.dispatcher.run_all([first, second], context)
+    with pytest.raises(errors.DuplicateHandle):
+        await rustok.platform.dispatcher.run_all(
+            [Call(create_command, a_product(variants=[], translations={"en": {"title": "C"}})), first], context
+        )
+
+    page = await rustok.query("commerce.products.list", tenant)
+    products = [event for event in await rustok.events() if event.envelope.aggregate_type == "product"]
+    assert len(created) == len(page.data) == 2
+    assert len(products) == 4
 
 
 async def test_the_last_translation_stays(rustok: PlatformUnderTest) -> None:

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import exc
 
 from rustok.db.failures import describe, is_transient, sqlstate, translated_failures
-from rustok.kernel.errors import Unavailable
+from rustok.kernel.errors import InvalidInput, Unavailable
 
 
 class DriverError(Exception):
@@ -42,7 +42,6 @@ LASTING = {
     "a violated constraint": wrapped(asyncpg.UniqueViolationError("duplicate key")),
     "a missing table": wrapped(asyncpg.UndefinedTableError("relation does not exist")),
     "a missing right": wrapped(asyncpg.InsufficientPrivilegeError("permission denied")),
-    "a text that is too long for the search": wrapped(asyncpg.ProgramLimitExceededError("too long for tsvector")),
     "a value that the driver itself refuses": asyncpg.DataError("value out of int32 range"),
     "a value that the driver cannot send": wrapped(asyncpg.DataError("an integer is required")),
     "a defect": KeyError("hub"),
@@ -58,6 +57,16 @@ def test_a_failure_of_the_server_is_transient(error: Exception) -> None:
 @pytest.mark.parametrize("error", LASTING.values(), ids=LASTING)
 def test_a_fault_of_the_data_is_not_transient(error: Exception) -> None:
     """Trying again for ever would stop everything behind it."""
+    assert not is_transient(error)
+
+
+def test_a_value_that_is_too_large_to_store_is_the_callers_fault() -> None:
+    """It is lasting: a consumer parks it, a client is told."""
+    error = wrapped(asyncpg.ProgramLimitExceededError("index row size 3112 exceeds maximum 2704"))
+
+    with pytest.raises(InvalidInput), translated_failures():
+        raise error
+
     assert not is_transient(error)
 
 

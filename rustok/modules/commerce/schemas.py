@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from rustok.kernel.fields import Currency, JsonObject, Locale, Minor, Slug, Title
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
@@ -12,7 +12,14 @@ from rustok.kernel.module import Input, PageLinks, QueryInput, Result
 Description = Annotated[str, StringConstraints(max_length=100_000)]
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Tags = Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=100)]], Field(max_length=250)]
+Choice = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Status = Literal["draft", "active", "archived"]
+
+
+def _distinct(texts: list[str]) -> list[str]:
+    if len(set(texts)) < len(texts):
+        raise ValueError("must not repeat")
+    return texts
 
 
 class TranslationInput(Input):
@@ -26,8 +33,18 @@ class TranslationInput(Input):
 
 
 class OptionInput(Input):
-    name: ShortText
-    choices: Annotated[list[ShortText], Field(min_length=1, max_length=100)]
+    """Something to choose, such as a size; names and choices do not repeat."""
+
+    name: Choice
+    choices: Annotated[list[Choice], Field(min_length=1, max_length=100), AfterValidator(_distinct)]
+
+
+def _differently_named(options: list[OptionInput]) -> list[OptionInput]:
+    _distinct([option.name for option in options])
+    return options
+
+
+Options = Annotated[list[OptionInput], Field(max_length=3), AfterValidator(_differently_named)]
 
 
 class PriceInput(Input):
@@ -50,9 +67,9 @@ class VariantFields(Input):
     barcode: ShortText | None = None
     inventory_policy: Literal["deny", "continue"] = "deny"
     weight_g: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    option1: ShortText | None = None
-    option2: ShortText | None = None
-    option3: ShortText | None = None
+    option1: Choice | None = None
+    option2: Choice | None = None
+    option3: Choice | None = None
 
 
 class VariantInput(VariantFields):
@@ -69,7 +86,7 @@ class CreateProduct(Input):
     rich_description: JsonObject = {}
     seo: JsonObject = {}
     translations: Annotated[dict[Locale, TranslationInput], Field(min_length=1, max_length=50)]
-    options: Annotated[list[OptionInput], Field(max_length=3)] = []
+    options: Options = []
     variants: Annotated[list[VariantInput], Field(max_length=100)] = []
 
 
@@ -118,7 +135,7 @@ class SetOptions(Input):
     """All options of the product, in order; every variant must choose one value of each."""
 
     product_id: UUID
-    options: Annotated[list[OptionInput], Field(max_length=3)]
+    options: Options
 
 
 class AddVariant(VariantInput):

@@ -76,4 +76,5 @@ INDEX_CONTENT = Projection(
     table="index_content",
     load=load_nodes,
     build=build_documents,
+    chunk=10,  # a node has up to a megabyte of body a locale
 )

@@ -103,6 +103,52 @@ async def test_a_debian_record_becomes_a_product_in_each_of_its_languages(
     assert {hit.price_min for hit in russian.data} == {100 + 50_000 % 49_900}
 
 
+async def test_a_damaged_file_gives_what_it_has(rustok: PlatformUnderTest, cli: Cli, tmp_path: Path) -> None:
+    """Lines before the damage are imported; the rest is one coded line."""
+    tenant = await rustok.create_tenant("acme")
+    whole = gzip.compress("\n".join(a_line(n) for n in range(5_000)).encode())
+    file = tmp_path / "products.jsonl.gz"
+    file.write_bytes(whole[: len(whole) // 2])
+
+    finished = await cli("import", "products", str(file), "-t", "acme")
+
+    assert finished.code == 1
+    assert "The compressed file is damaged" in finished.err
+    assert (await rustok.query("commerce.products.list", tenant, limit="1")).data != []
+
+
+async def test_odd_lines_never_stop_the_rest(rustok: PlatformUnderTest, cli: Cli, tmp_path: Path) -> None:
+    """Records of another shape, endless lines, values that no index can hold: each is one rejected line."""
+    tenant = await rustok.create_tenant("acme")
+    good = {"sku": "good", "size_bytes": 1, "translations": {"en": {"title": "Good", "description": ""}}}
+    lines = [
+        json.dumps({**good, "translations": {"en": "text"}}),
+        json.dumps({**good, "translations": ["en"]}),
+        json.dumps({**good, "size_bytes": "many"}),
+        json.dumps({**good, "vendor": "x" * 2_000_000}),
+        json.dumps(good),
+    ]
+
+    file = str(write(tmp_path / "odd.jsonl", lines))
+    finished = await cli("import", "products", file, "-t", "acme", "--shape", "debian", "--json")
+
+    [progress] = json.loads(finished.out)
+    assert (progress["imported"], progress["rejected"]) == (1, 4)
+    assert [p.variants[0].sku for p in (await rustok.query("commerce.products.list", tenant)).data] == ["good"]
+
+
+async def test_the_wrong_shape_does_not_use_a_file_up(rustok: PlatformUnderTest, cli: Cli, tmp_path: Path) -> None:
+    """Progress belongs to a file in a shape: the same file in its true shape starts at its first line."""
+    await rustok.create_tenant("acme")
+    record = {"sku": "good", "size_bytes": 1, "translations": {"en": {"title": "Good", "description": ""}}}
+    file = str(write(tmp_path / "packages.jsonl", [json.dumps(record)]))
+    await cli("import", "products", file, "-t", "acme")
+
+    finished = await cli("import", "products", file, "-t", "acme", "--shape", "debian", "--json")
+
+    assert json.loads(finished.out)[0]["imported"] == 1
+
+
 async def test_an_import_for_an_unknown_tenant_changes_nothing(cli: Cli, tmp_path: Path) -> None:
     """A wrong tenant is one clear line with its code."""
     file = write(tmp_path / "products.jsonl", [a_line(1)])

@@ -418,7 +418,7 @@ async def test_functions_with_their_owners_rights_have_a_fixed_path_and_named_ca
             """
             SELECT proname FROM pg_proc
              WHERE prosecdef AND pronamespace = 'public'::regnamespace
-               AND (proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, public']
+               AND (proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, public, pg_temp']
                     OR proacl IS NULL OR proacl::text ~ '[{,]=X')
             """
         )
