@@ -26,6 +26,9 @@ from rustok.kernel.transport import EventTransport
 from rustok.runtime import LocalWake
 from rustok.settings import Settings, required
 
+_REPLY_MARGIN_S = 2.0
+"""PostgreSQL cancels a slow statement by itself; only a silent server keeps us waiting for longer."""
+
 _APP, _SYSTEM = "RUSTOK_DATABASE_URL", "RUSTOK_SYSTEM_DATABASE_URL"
 
 
@@ -75,6 +78,7 @@ def assemble(
         pool_size=settings.database_pool_size,
         pool_timeout_s=settings.database_pool_timeout_s,
         statement_timeout_s=settings.database_statement_timeout_s,
+        reply_timeout_s=settings.database_statement_timeout_s + _REPLY_MARGIN_S,
         application_name="rustok_api",
     )
     build = partial(build_platform, modules, engine=engine, secrets=secrets, clock=clock)

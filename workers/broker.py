@@ -95,6 +95,8 @@ class StreamBroker(Broker):
             asks for (twice its threads). Hundreds for short messages, few for long ones: what is prefetched
             waits while other processes idle.
         ack_age_ms: the longest that an ack waits for company.
+        queue_caps: about how many messages a queue keeps, by queue; the oldest give way. Only for messages that
+            somebody will send again: a queue without an entry keeps all.
         letter_cap: about how many dead letters a queue keeps, and how many entries the quarantine.
         forget_after_ms: consumer names that hold nothing are deleted after this long in silence.
         socket_timeout_s: for a reply; blocking reads add the time they block.
@@ -111,6 +113,7 @@ class StreamBroker(Broker):
         claim_idle_ms: int = 5_000,
         prefetch: Mapping[str, int] | None = None,
         ack_age_ms: int = 3,
+        queue_caps: Mapping[str, int] | None = None,
         letter_cap: int = 10_000,
         forget_after_ms: int = 3_600_000,
         socket_timeout_s: float = 2.0,
@@ -122,6 +125,7 @@ class StreamBroker(Broker):
         self._url = url
         self._claim_idle_ms = claim_idle_ms
         self._prefetch = dict(prefetch or {})
+        self._queue_caps = dict(queue_caps or {})
         self._letter_cap = letter_cap
         self._socket_timeout_s = socket_timeout_s
         self._name = name
@@ -173,7 +177,7 @@ class StreamBroker(Broker):
             self.emit_before("enqueue", message, None)
         with _reported(), self._client.pipeline(transaction=False) as pipe:
             for stream, message in zip(streams, messages, strict=True):
-                pipe.xadd(stream, {FIELD: encode(message)})
+                pipe.xadd(stream, {FIELD: encode(message)}, maxlen=self._queue_caps.get(message.queue_name))
             pipe.execute()
         for message in messages:
             self.emit_after("enqueue", message, None)

@@ -10,6 +10,10 @@ PREFETCH = {CONSUME: 64}
 """Messages a process takes at a time: few milliseconds of work each."""
 
 
+CAPS = {CONSUME: 10_000}
+"""While no worker runs, hints would pile up for ever: the relay's sweep repeats those that still hold."""
+
+
 def consume_message(consumer: str, shard: int) -> Message[Any]:
     """Return the wake-up of one consumer for one shard."""
     return Message(queue_name=CONSUME, actor_name=CONSUME, args=(consumer, shard), kwargs={}, options={})

@@ -29,7 +29,7 @@ from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
 from workers.broker import BrokerUnavailable, StreamBroker
 from workers.main import refuse_memory_transport, start
-from workers.queues import CONSUME, consume_message
+from workers.queues import CAPS, CONSUME, consume_message
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ async def run_relay(settings: Settings) -> None:
     clock = SystemClock()
     url = required(settings.system_database_url, "system_database_url")
     engine = create_engine(url, pool_size=4, application_name="rustok-relay")
-    broker = StreamBroker(required(settings.redis_url, "redis_url"))
+    broker = StreamBroker(required(settings.redis_url, "redis_url"), queue_caps=CAPS)
     consumers = sorted(build_registry(MODULES).projections)
     store = PostgresConsumerStore(engine)
     await store.prepare(consumers)

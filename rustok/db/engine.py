@@ -18,12 +18,20 @@ def create_engine(
     pool_timeout_s: float = 5.0,
     statement_timeout_s: float | None = None,
     idle_in_transaction_timeout_s: float = 5.0,
+    reply_timeout_s: float = 30.0,
     application_name: str = "rustok",
 ) -> AsyncEngine:
     """Return an engine whose pool opens connections when they are first needed.
 
     Pooled connections are not tested before use: one that the server has closed is replaced, one that has
     become silent costs one failed transaction, which the caller answers with `unavailable`.
+
+    Args:
+        statement_timeout_s: PostgreSQL cancels a statement after this long.
+        idle_in_transaction_timeout_s: PostgreSQL ends a session that leaves a transaction alone for this long.
+        reply_timeout_s: this process gives up a server that has not answered for this long: one that froze, or
+            whose network is gone, says nothing.
+
     """
     server_settings = {
         "application_name": application_name,
@@ -47,7 +55,7 @@ def create_engine(
         pool_use_lifo=True,
         json_serializer=_json_dumps,
         json_deserializer=orjson.loads,
-        connect_args={"server_settings": server_settings, "timeout": 5},
+        connect_args={"server_settings": server_settings, "timeout": 5, "command_timeout": reply_timeout_s},
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
@@ -64,7 +72,7 @@ async def open_engine(url: str, **options: Any) -> AsyncIterator[AsyncEngine]:
 
 
 def _refuse_closed(connection: Any, *_arguments: object) -> None:
-    """Have the pool open another connection in the place of a closed one, and of every older one."""
+    """Have the pool open another connection in the place of a closed one."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
 

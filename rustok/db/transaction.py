@@ -4,6 +4,7 @@ SQLAlchemy's way to a row costs 100 to 300 us of Python a statement, more than P
 and opens a transaction in a round trip of its own.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
@@ -19,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import PoolProxiedConnection
 
 _DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy's own constructor
+_ROLLBACK_TIMEOUT_S = 1.0
 _PREPARED_LIMIT = 500
 """Statements that a connection keeps prepared at most; the platform has fewer."""
 
@@ -137,7 +139,8 @@ async def _roll_back(pooled: PoolProxiedConnection) -> None:
     try:
         with suppress(Exception):  # the error that led here is the one to tell
             if not driver.is_closed():
-                await driver.execute("ROLLBACK")
+                async with asyncio.timeout(_ROLLBACK_TIMEOUT_S):
+                    await driver.execute("ROLLBACK")
                 has_ended = True
     finally:
         if not has_ended:

@@ -97,6 +97,8 @@ class Counts:
 @dataclass(frozen=True, slots=True)
 class ConsumerConfig:
     batch: int = 500
+    retries_a_batch: int = 50
+    """Parked aggregates that are tried again in one transaction, however many are due."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
@@ -117,7 +119,8 @@ class Consumer:
         total = Counts()
         while (counts := await self.run_once(shard)) is not None:
             total = Counts(*(getattr(total, f) + getattr(counts, f) for f in Counts.__dataclass_fields__))
-            if counts.read < self._config.batch and not await self._store.is_behind(self.name, shard):
+            is_full = counts.read == self._config.batch or counts.retried == self._config.retries_a_batch
+            if not is_full and not await self._store.is_behind(self.name, shard):
                 break
         return total
 
@@ -202,7 +205,8 @@ class Consumer:
     async def _retry_due(self, claim: Claim) -> int:
         """Try the parked aggregates that are due, each with all its waiting events, in order."""
         now = self._clock.now()
-        due = [p for p in claim.parked.values() if p.state is ParkedState.RETRYING and p.due_at <= now]
+        ripe = [p for p in claim.parked.values() if p.state is ParkedState.RETRYING and p.due_at <= now]
+        due = sorted(ripe, key=lambda parked: parked.due_at)[: self._config.retries_a_batch]
         for parked in due:
             events = [e for e in await claim.read_aggregate(parked) if self._wants(e)]
             failures = await self._isolate(claim, events)

@@ -17,6 +17,8 @@ from rustok.runtime import LocalWake
 log = structlog.get_logger(__name__)
 
 _CONNECT_TIMEOUT_S = 5.0
+_REPLY_TIMEOUT_S = 5.0
+_PROBE_INTERVAL_S = 10.0
 # The last of them is what a connection raises between the server's farewell and its end.
 _FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
@@ -50,7 +52,7 @@ class OutboxNotifier:
         try:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await asyncpg.connect(self._url, timeout=_CONNECT_TIMEOUT_S)
-            await self._connection.execute(f"NOTIFY {CHANNEL}")
+            await self._connection.execute(f"NOTIFY {CHANNEL}", timeout=_REPLY_TIMEOUT_S)
         except _FAILURES as error:
             log.info("notify_failed", reason=str(error))
             if self._connection is not None:
@@ -83,6 +85,11 @@ class OutboxWake:
             connection.add_termination_listener(lambda _connection: lost.set())
             await connection.add_listener(CHANNEL, lambda *_arguments: self._wake.wake())
             self._wake.wake()
-            await lost.wait()
+            while not lost.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_PROBE_INTERVAL_S):
+                        await lost.wait()
+                # A server that froze, or whose network is gone, closes nothing: it has to be asked.
+                await connection.execute("SELECT 1", timeout=_REPLY_TIMEOUT_S)
         finally:
             connection.terminate()

@@ -584,3 +584,13 @@ def test_an_outage_is_one_line_in_the_log_and_ends_within_a_second(
         eventually(lambda: "broker_resumed" in caplog.text)
 
     assert caplog.text.count("broker_interrupted") == 1
+
+
+def test_a_capped_queue_lets_its_oldest_messages_go(brokers: StreamBrokers, client: redis.Redis) -> None:
+    """While nobody consumes, hints that will be repeated anyway must not fill the memory of Redis."""
+    broker = brokers(queue_caps={"default": 100})
+    act = actor(broker, Runs())
+
+    broker.enqueue_many([act.message(number) for number in range(1_000)])
+
+    assert 100 <= client.xlen(stream_of(broker)) < 300

@@ -1,6 +1,8 @@
 """One unit of work: a transaction bound to a tenant, its events, and what happens after its commit."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -408,3 +410,26 @@ async def test_a_fault_of_the_data_is_not_unavailable(units: Units) -> None:
             await uow.execute(_INSERT, {"tenant_id": uow.tenant_id, "id": product})
 
     assert not isinstance(refused.value, Unavailable)
+
+
+async def test_a_server_that_froze_is_given_up(shared_database: Database) -> None:
+    """A frozen server, or one behind a dead network, closes nothing: only our own clock ends the wait."""
+    async with open_engine(shared_database.app_url, reply_timeout_s=0.3) as engine:
+        factory = UnitOfWorkFactory(
+            engine, RecordingTransport(), FixedClock(), Secrets("a secret of the tests, long enough")
+        )
+        context = Context(tenant_id=uuid7(), principal=Principal("test", "somebody", frozenset()))
+        frozen: list[int] = []
+
+        async def freeze_and_ask() -> None:
+            async with asyncio.timeout(10), factory.begin(context) as uow:
+                frozen.append((await uow.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+                os.kill(frozen[0], signal.SIGSTOP)
+                await uow.execute(_COUNT)
+
+        with pytest.raises(Unavailable):
+            await freeze_and_ask()
+
+        os.kill(frozen[0], signal.SIGCONT)
+        async with factory.begin(context) as uow:
+            assert (await uow.execute(_COUNT)).scalar_one() == 0
