@@ -1,6 +1,6 @@
 """Tells failures of the servers (come back later) from faults of the data (somebody must look)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import asyncpg
@@ -46,15 +46,18 @@ def describe(error: BaseException) -> str:
     return f"{type(origin).__name__}: {origin}".split("\n", 1)[0][:500]
 
 
-def violated_constraint(error: exc.IntegrityError) -> str | None:
-    """Return the name of the constraint that the statement violated."""
-    found: BaseException | None = error.orig
-    while found is not None:
-        name = getattr(found, "constraint_name", None)
-        if isinstance(name, str):
-            return name
-        found = found.__cause__
-    return None
+@contextmanager
+def conflicts_named(conflicts: Mapping[str, tuple[type[RustokError], str]]) -> Iterator[None]:
+    """Raise a module's own error, with its message, in the place of a violated constraint that *conflicts* names."""
+    try:
+        yield
+    except exc.IntegrityError as error:
+        names = (getattr(found, "constraint_name", None) for found in _chain(error))
+        known = next((name for name in names if name in conflicts), None)
+        if known is None:
+            raise
+        kind, message = conflicts[known]
+        raise kind(message) from error
 
 
 @contextmanager

@@ -6,9 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row
-from sqlalchemy.exc import IntegrityError
 
-from rustok.db.failures import violated_constraint
+from rustok.db.failures import conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.errors import Conflict, Violation
 from rustok.kernel.event import Event
@@ -20,7 +19,7 @@ from rustok.modules.commerce.schemas import Product
 PUBLISH = "commerce.products.publish"
 """Wanted for a product that is created as a published one, beside the permission to create it."""
 
-_CONFLICTS: dict[str | None, tuple[type[Conflict], str]] = {
+_CONFLICTS: dict[str, tuple[type[Conflict], str]] = {
     "product_translations_handle_key": (
         errors.DuplicateHandle,
         "Another product has this handle in this locale: choose another handle.",
@@ -223,27 +222,14 @@ async def _product(uow: UnitOfWork, product_id: UUID) -> Product:
 async def _change(uow: UnitOfWork, product_id: UUID, event: Event) -> AsyncIterator[None]:
     """Emit *event*, run the change inside, and give the product its new version."""
     version = uow.emit(event, product_id)
-    async with _conflicts_named():
+    with conflicts_named(_CONFLICTS):
         yield
     await repository.set_version(uow, product_id, version)
 
 
-@asynccontextmanager
-async def _conflicts_named() -> AsyncIterator[None]:
-    """Raise the module's own error in the place of a violated constraint."""
-    try:
-        yield
-    except IntegrityError as error:
-        constraint = violated_constraint(error)
-        if constraint not in _CONFLICTS:
-            raise
-        kind, message = _CONFLICTS[constraint]
-        raise kind(message) from error
-
-
 async def _create(uow: UnitOfWork, inputs: Sequence[schemas.CreateProduct]) -> list[Product]:
     products = [_new_product(uow, data) for data in inputs]
-    async with _conflicts_named():
+    with conflicts_named(_CONFLICTS):
         await repository.insert_products(uow, _rows(products))
     return products
 

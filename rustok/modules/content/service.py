@@ -10,9 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row
-from sqlalchemy.exc import IntegrityError
 
-from rustok.db.failures import violated_constraint
+from rustok.db.failures import conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.errors import RustokError, Violation
 from rustok.kernel.event import Event
@@ -22,7 +21,7 @@ from rustok.modules.content import errors, events, repository, schemas
 from rustok.modules.content.kinds import NodeKind, may_be_below
 from rustok.modules.content.schemas import Node
 
-_CONFLICTS: dict[str | None, tuple[type[RustokError], str]] = {
+_CONFLICTS: dict[str, tuple[type[RustokError], str]] = {
     "node_translations_slug_key": (
         errors.DuplicateSlug,
         "Another node of the kind has this slug in this locale: choose another slug.",
@@ -73,7 +72,7 @@ async def update_node(uow: UnitOfWork, data: schemas.UpdateNode, kind: NodeKind 
     row = await _lock(uow, data.node_id, kind)
     if values:
         version = uow.emit(events.NodeUpdated(kind=row.kind, changed=sorted(values)), data.node_id)
-        async with _conflicts_named():
+        with conflicts_named(_CONFLICTS):
             if "parent_id" in values:
                 await _move(uow, row, data.parent_id, kind)
             await repository.update_node(uow, data.node_id, version, values)
@@ -161,22 +160,9 @@ async def _node(uow: UnitOfWork, node_id: UUID, kind: NodeKind | None) -> Node:
 async def _change(uow: UnitOfWork, node_id: UUID, event: Event) -> AsyncIterator[None]:
     """Emit *event*, run the change inside, and give the node its new version."""
     version = uow.emit(event, node_id)
-    async with _conflicts_named():
+    with conflicts_named(_CONFLICTS):
         yield
     await repository.set_version(uow, node_id, version)
-
-
-@asynccontextmanager
-async def _conflicts_named() -> AsyncIterator[None]:
-    """Raise the module's own error in the place of a violated constraint."""
-    try:
-        yield
-    except IntegrityError as error:
-        constraint = violated_constraint(error)
-        if constraint not in _CONFLICTS:
-            raise
-        error_class, message = _CONFLICTS[constraint]
-        raise error_class(message) from error
 
 
 async def _create(uow: UnitOfWork, data: schemas.NewNode, name: str, kind: NodeKind | None) -> Node:
@@ -188,7 +174,7 @@ async def _create(uow: UnitOfWork, data: schemas.NewNode, name: str, kind: NodeK
     uow.hold("node", node_id, version=0)
     version = uow.emit(events.NodeCreated(kind=name, locales=sorted(data.translations)), node_id)
     node = data.model_dump(exclude={"translations", "bodies"})
-    async with _conflicts_named():
+    with conflicts_named(_CONFLICTS):
         await repository.insert_node(
             uow,
             {**node, "id": node_id, "kind": name, "version": version, "depth": depth},

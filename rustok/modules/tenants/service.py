@@ -1,8 +1,8 @@
 """The rules of tenants. Finding and listing take the system role: they look across tenants."""
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rustok.db.failures import conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.errors import Conflict, NotFound
 from rustok.modules.tenants import repository
@@ -27,10 +27,9 @@ async def create_tenant(uow: UnitOfWork, data: CreateTenant) -> Tenant:
     tenant_id = uow.tenant_id
     uow.hold("tenant", tenant_id, version=0)
     version = uow.emit(TenantCreated(**data.model_dump(exclude={"name"})), tenant_id)
-    try:
-        await repository.insert_tenant(uow, {**data.model_dump(), "id": tenant_id, "version": version, "now": uow.now})
-    except IntegrityError as error:
-        raise DuplicateSlug(f"A tenant with the slug {data.slug!r} exists: choose another.") from error
+    with conflicts_named({"tenants_slug_key": (DuplicateSlug, "Another tenant has this slug: choose another.")}):
+        values = {**data.model_dump(), "id": tenant_id, "version": version, "now": uow.now}
+        await repository.insert_tenant(uow, values)
     return Tenant(**data.model_dump(), id=tenant_id, is_active=True, version=version)
 
 

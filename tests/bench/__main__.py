@@ -1,0 +1,53 @@
+"""`make bench`: every benchmark, or those named in ARGS, and a table at the end.
+
+Figures are ratios: ours and what stands beside it are measured in the same run, one after the other in turns. They
+mean nothing across machines, and little on a machine that does something else meanwhile: the load is printed.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Mapping
+
+from rich.console import Console
+
+from tests.bench import end_to_end, imports, projection, search, sequencer, visibility, write_path
+from tests.bench.stage import Stage, open_stage
+from tests.bench.table import Report, print_reports
+
+BENCHMARKS: Mapping[str, Callable[[Stage], Report]] = {
+    "write_path": write_path.run,
+    "sequencer": sequencer.run,
+    "projection": projection.run,
+    "end_to_end": end_to_end.run,
+    "visibility": visibility.run,
+    "search": search.run,
+    "import": imports.run,
+}
+
+
+def main() -> None:
+    arguments = _arguments()
+    console = Console()
+    reports = []
+    try:
+        with open_stage(quick=arguments.quick) as stage:
+            for name in arguments.names or BENCHMARKS:
+                started_s = time.perf_counter()
+                reports.append(BENCHMARKS[name](stage))
+                load = os.getloadavg()[0]
+                console.print(f"[dim]{name}: {time.perf_counter() - started_s:.0f} s, load average {load:.1f}[/]")
+    finally:  # what was measured before a failure is told all the same
+        console.print(f"{os.cpu_count()} cores; client, platform and servers share them.")
+        print_reports(reports, console)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(BENCHMARKS))
+    parser.add_argument("--quick", action="store_true", help="one short round each: a check that everything runs")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
