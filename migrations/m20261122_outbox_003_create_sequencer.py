@@ -19,7 +19,7 @@ def upgrade() -> None:
     op.execute(
         f"""
         CREATE FUNCTION sequence_outbox(batch_limit integer)
-        RETURNS TABLE (event_shard smallint, last_position bigint, event_count bigint)
+        RETURNS TABLE (event_shard smallint, last_position bigint, event_count bigint, event_types text[])
         LANGUAGE plpgsql VOLATILE AS $$
         DECLARE
             head bigint;
@@ -46,9 +46,9 @@ def upgrade() -> None:
                        aggregate_type, aggregate_id, aggregate_version, correlation_id, causation_id, traceparent,
                        actor, occurred_at, payload
                   FROM taken
-                RETURNING shard, position
+                RETURNING shard, position, type
             )
-            SELECT shard, max(position), count(*) FROM logged GROUP BY shard;
+            SELECT shard, max(position), count(*), array_agg(DISTINCT type) FROM logged GROUP BY shard;
         END $$
         """
     )

@@ -51,13 +51,13 @@ async def run_relay(settings: Settings) -> None:
     url = required(settings.system_database_url, "system_database_url")
     engine = create_engine(url, pool_size=4, application_name="rustok-relay")
     broker = StreamBroker(required(settings.redis_url, "redis_url"), queue_caps=CAPS)
-    consumers = sorted(build_registry(MODULES).projections)
+    subscriptions = {name: p.subscribes for name, p in build_registry(MODULES).projections.items()}
     store = PostgresConsumerStore(engine)
-    await store.prepare(consumers)
+    await store.prepare(subscriptions)
     wake = OutboxWake(url, clock)
-    hints = CoalescedHints(consumers, _DramatiqSender(broker), clock)
+    hints = CoalescedHints(subscriptions, _DramatiqSender(broker), clock)
     sequencer = Sequencer(SequencerConfig(), PostgresSequencerStore(engine), clock, wake, hints)
-    log.info("relay_started", consumers=consumers)
+    log.info("relay_started", consumers=sorted(subscriptions))
     try:
         async with asyncio.TaskGroup() as tasks:
             services = (wake, hints, Sweep(store, hints, clock), sequencer)

@@ -1,12 +1,14 @@
 """Who tells consumers that a shard has news: at once when there is little, coalesced when there is much."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import structlog
 
 from rustok.db.failures import is_transient
+from rustok.events.sequencer import Sequenced
 from rustok.events.store import PostgresConsumerStore
 from rustok.kernel.errors import Unavailable
+from rustok.kernel.event import matches
 from rustok.kernel.ports import Clock
 from rustok.runtime import LocalWake
 
@@ -22,20 +24,28 @@ Send = Callable[[Sequence[Shard]], Awaitable[None]]
 class CoalescedHints:
     """Sends each shard that moved at most once per *interval_s*, and never keeps the sequencer waiting."""
 
-    def __init__(self, consumers: Iterable[str], send: Send, clock: Clock, interval_s: float = 0.01) -> None:
-        self._consumers = frozenset(consumers)
+    def __init__(
+        self, subscriptions: Mapping[str, Sequence[str]], send: Send, clock: Clock, interval_s: float = 0.01
+    ) -> None:
+        self._subscriptions = subscriptions
         self._send = send
         self._clock = clock
         self._interval_s = interval_s
         self._moved: set[Shard] = set()
         self._wake = LocalWake()
 
-    async def shards_moved(self, shards: Sequence[int]) -> None:
-        self.add((consumer, shard) for consumer in self._consumers for shard in shards)
+    async def shards_moved(self, moved: Sequence[Sequenced]) -> None:
+        """Remember the shards for the consumers that subscribe to what they got; the others have time."""
+        self.add(
+            (consumer, batch.shard)
+            for batch in moved
+            for consumer, patterns in self._subscriptions.items()
+            if any(matches(pattern, event_type) for pattern in patterns for event_type in batch.types)
+        )
 
     def add(self, shards: Iterable[Shard]) -> None:
         """Remember these shards; those of a consumer that this release does not have are left alone."""
-        self._moved.update(shard for shard in shards if shard[0] in self._consumers)
+        self._moved.update(shard for shard in shards if shard[0] in self._subscriptions)
         self._wake.wake()
 
     async def run(self) -> None:

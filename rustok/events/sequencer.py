@@ -20,6 +20,7 @@ class Sequenced:
     shard: int
     last_position: int
     events: int
+    types: Sequence[str]
 
 
 class SequencerStore(Protocol):
@@ -33,7 +34,7 @@ class SequencerStore(Protocol):
 class Hints(Protocol):
     """Where the sequencer says that shards have news. A hint may be lost; the sweep mends that."""
 
-    async def shards_moved(self, shards: Sequence[int]) -> None: ...
+    async def shards_moved(self, moved: Sequence[Sequenced]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Sequencer:
         moved = await self._store.sequence(self._config.batch)
         if moved:
             SEQUENCED_EVENTS.inc(sum(m.events for m in moved))
-            await self._hints.shards_moved([m.shard for m in moved])
+            await self._hints.shards_moved(moved)
         if self._clock.monotonic_s() >= self._floor_due_s:
             await self._store.raise_floor()
             self._floor_due_s = self._clock.monotonic_s() + self._config.floor_interval_s

@@ -15,7 +15,7 @@ from rustok.events.sequencer import Sequenced
 from rustok.kernel.errors import Misconfigured
 from rustok.kernel.event import SHARDS, AggregateKey, LoggedEvent
 
-_SEQUENCE = text("SELECT event_shard, last_position, event_count FROM sequence_outbox(:limit)")
+_SEQUENCE = text("SELECT event_shard, last_position, event_count, event_types FROM sequence_outbox(:limit)")
 _RAISE_FLOOR = text("SELECT raise_outbox_floor()")
 _SHARDS = text("SELECT shards FROM log_state")
 _CREATE_CHECKPOINTS = text(

@@ -27,7 +27,9 @@ class ScriptedStore:
         step = self.script.pop(0)
         if isinstance(step, Exception):
             raise step
-        return [Sequenced(shard=step % 16, last_position=step, events=step)] if step else []
+        return (
+            [Sequenced(shard=step % 16, last_position=step, events=step, types=["clocks.clock.wound"])] if step else []
+        )
 
     async def raise_floor(self) -> None:
         self.floors += 1
@@ -51,8 +53,8 @@ class RecordedHints:
     def __init__(self) -> None:
         self.shards: list[list[int]] = []
 
-    async def shards_moved(self, shards: Sequence[int]) -> None:
-        self.shards.append(list(shards))
+    async def shards_moved(self, moved: Sequence[Sequenced]) -> None:
+        self.shards.append([batch.shard for batch in moved])
 
 
 class Relay:
