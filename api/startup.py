@@ -1,19 +1,14 @@
 """Starts only on a database that fences its tenants, and says in one line why not."""
 
-import structlog
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rustok.db.failures import is_transient, sqlstate
+from rustok.db.failures import is_refused_login, is_transient
 from rustok.kernel.errors import Misconfigured, RustokError, Unavailable
 
-log = structlog.get_logger(__name__)
-
 _ROLE = text("SELECT rolname, rolsuper OR rolbypassrls AS unfenced FROM pg_roles WHERE rolname = current_user")
-# SQLSTATE classes (PostgreSQL appendix A): invalid authorization, invalid catalog name.
-_REFUSED_LOGIN = ("28", "3D")
 
 
 async def check_database(engine: AsyncEngine, setting: str) -> None:
@@ -29,7 +24,7 @@ async def check_database(engine: AsyncEngine, setting: str) -> None:
         async with engine.connect() as connection:
             role = (await connection.execute(_ROLE)).one()
     except Exception as error:
-        if (sqlstate(error) or "").startswith(_REFUSED_LOGIN):
+        if is_refused_login(error):
             raise Misconfigured(
                 f"PostgreSQL at {place} refuses the login or has no such database: "
                 f"correct {setting}, or run `rustok db init`."

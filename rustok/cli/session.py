@@ -49,8 +49,7 @@ class Session:
 
 def state_dir() -> Path:
     """Return where `rustok dev` keeps its data: RUSTOK_STATE_DIR, else the XDG state directory."""
-    configured = os.environ.get("RUSTOK_STATE_DIR")
-    return Path(configured) if configured else default_state_dir(os.environ)
+    return load_settings().state_dir or default_state_dir(os.environ)
 
 
 def cli_settings() -> Settings:

@@ -40,6 +40,11 @@ def is_transient(error: BaseException) -> bool:
     return state is not None and (state.startswith(_TRANSIENT_CLASSES) or state in _TRANSIENT_CODES)
 
 
+def is_refused_login(error: BaseException) -> bool:
+    """Tell whether PostgreSQL answers, and refuses the role, its password or the database."""
+    return (sqlstate(error) or "").startswith(_REFUSED_LOGIN)
+
+
 def describe(error: BaseException) -> str:
     """Return the error as one line of at most 500 characters, without values of the statement."""
     origin = getattr(error, "orig", None) or error
@@ -74,10 +79,9 @@ def translated_failures() -> Iterator[None]:
     except RustokError:
         raise
     except Exception as error:
-        state = sqlstate(error) or ""
-        if state.startswith(_REFUSED_LOGIN):
+        if is_refused_login(error):
             raise Misconfigured(f"PostgreSQL refuses the login: {describe(error)}.") from error
-        if state.startswith(_REFUSED_VALUE):
+        if (sqlstate(error) or "").startswith(_REFUSED_VALUE):
             raise InvalidInput("PostgreSQL cannot store a value of the input: it is too large.") from error
         if is_transient(error):
             raise Unavailable(
