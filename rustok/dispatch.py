@@ -8,13 +8,19 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from rustok.db.idempotency import IdempotencyKey, find_answer, keep_answer
-from rustok.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from rustok.db.coalescer import Coalescer
+from rustok.db.idempotency import IdempotencyKey, find_answers, keep_answer
+from rustok.db.unit_of_work import StaleAuthorization, TenantDisabled, UnitOfWork, UnitOfWorkFactory
 from rustok.kernel.context import Context
-from rustok.kernel.errors import InvalidInput, VersionRequired, Violation
+from rustok.kernel.errors import InvalidInput, RustokError, Unavailable, VersionRequired, Violation
 from rustok.kernel.module import Command, Query, Result
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_GROUPS = 2
+"""Transactions of one tenant at a time that concurrent calls share: PostgreSQL works on one while the other's calls
+are prepared."""
+_GROUP_SIZE = 32
 
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -37,12 +43,23 @@ class Outcome:
     replayed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A call that was admitted."""
+
+    call: Call
+    data: BaseModel
+    context: Context
+    key: IdempotencyKey | None
+
+
 class Dispatcher:
     def __init__(self, units: UnitOfWorkFactory) -> None:
         self._units = units
+        self._coalescer = Coalescer(self._run_apart, width=_GROUPS, most=_GROUP_SIZE)
 
     async def run(self, call: Call, context: Context, key: IdempotencyKey | None = None) -> Outcome:
-        """Run one command in one transaction.
+        """Run one command in one transaction, which concurrent calls share where the command says so.
 
         With *key*, a repeated call returns the first one's outcome and changes nothing.
 
@@ -53,15 +70,33 @@ class Dispatcher:
             RustokError: what the command's own rules say.
 
         """
-        data = _admit(call, context)
-        async with self._units.begin(context) as uow:
-            if key is not None and (kept := await find_answer(uow, key)) is not None:
-                return Outcome(call.command.result.model_validate_json(kept), kept.encode(), replayed=True)
-            result = await _handle(uow, call, data)
-            body = result.model_dump_json()
-            if key is not None:
-                await keep_answer(uow, key, body)
-        return Outcome(result, body.encode())
+        job = _Job(call, _admit(call, context), context, key)
+        if call.command.coalesces:
+            return await self._coalescer.submit((context.tenant_id, context.principal.authz_version), job)
+        [outcome] = await self._run_together([job])
+        if isinstance(outcome, RustokError):
+            raise outcome
+        return outcome
+
+    async def _run_apart(self, jobs: Sequence[_Job]) -> Sequence[Outcome | Exception]:
+        """Run *jobs* in one transaction or, if one of them fails, in as few as keep the others from its fault."""
+        try:
+            return await self._run_together(jobs)
+        except (Unavailable, TenantDisabled, StaleAuthorization):
+            raise  # no job's own fault; and what became of a commit may be unknown
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's
+            if len(jobs) == 1:
+                return [error]
+        half = len(jobs) // 2
+        return [*await self._run_apart(jobs[:half]), *await self._run_apart(jobs[half:])]
+
+    async def _run_together(self, jobs: Sequence[_Job]) -> list[Outcome | RustokError]:
+        """Run *jobs* of one tenant in one transaction; return what became of each."""
+        async with self._units.begin(jobs[0].context) as uow:
+            keyed = [job for job in jobs if job.key is not None]
+            found = await find_answers(uow, [job.key for job in keyed if job.key is not None])
+            answers = {id(job): answer for job, answer in zip(keyed, found, strict=True)}
+            return [await _outcome(uow, job, answers.get(id(job))) for job in jobs]
 
     async def run_all(self, calls: Sequence[Call], context: Context) -> list[Result]:
         """Run several commands in one transaction: all of them or none. Raises as `run` does."""
@@ -113,6 +148,19 @@ def _admit(call: Call, context: Context) -> BaseModel:
     if isinstance(call.input, BaseModel):
         return call.input
     return validate(call.command.input, call.input)
+
+
+async def _outcome(uow: UnitOfWork, job: _Job, found: str | RustokError | None) -> Outcome | RustokError:
+    """Run *job* unless an answer was *found* for its key."""
+    if isinstance(found, RustokError):
+        return found
+    if found is not None:
+        return Outcome(job.call.command.result.model_validate_json(found), found.encode(), replayed=True)
+    result = await _handle(uow.alongside(job.context), job.call, job.data)
+    body = result.model_dump_json()
+    if job.key is not None:
+        keep_answer(uow, job.key, body)
+    return Outcome(result, body.encode())
 
 
 async def _handle(uow: UnitOfWork, call: Call, data: BaseModel) -> Result:

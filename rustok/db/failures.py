@@ -51,8 +51,12 @@ def describe(error: BaseException) -> str:
     return f"{type(origin).__name__}: {origin}".split("\n", 1)[0][:500]
 
 
+Conflicts = Mapping[str, tuple[type[RustokError], str]]
+"""A module's own error, with its message, by the name of the constraint whose violation it is."""
+
+
 @contextmanager
-def conflicts_named(conflicts: Mapping[str, tuple[type[RustokError], str]]) -> Iterator[None]:
+def conflicts_named(conflicts: Conflicts) -> Iterator[None]:
     """Raise a module's own error, with its message, in the place of a violated constraint that *conflicts* names."""
     try:
         yield

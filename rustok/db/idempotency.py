@@ -4,35 +4,43 @@ Scope: tenant, principal, method and route (draft-ietf-httpapi-idempotency-key-h
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from rustok.db.unit_of_work import UnitOfWork
-from rustok.kernel.errors import Busy, InvalidInput
+from rustok.db.unit_of_work import SetInsert, UnitOfWork
+from rustok.kernel.errors import Busy, InvalidInput, RustokError
 
 KEPT_HOURS = 24
 
 # Not waiting for the lock is the point: the duplicate is told at once that the first is still running. A
 # statement of its own, so that the look that follows sees what the last holder of the lock has committed.
-_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
+_LOCK = text("SELECT lock, pg_try_advisory_xact_lock(lock) AS is_held FROM unnest(CAST(:locks AS bigint[])) AS lock")
 _FIND = text(
     f"""
-    SELECT request_hash, result FROM idempotency_keys
-     WHERE tenant_id = :tenant_id AND scope_hash = :scope_hash
+    SELECT scope_hash, request_hash, result FROM idempotency_keys
+     WHERE tenant_id = :tenant_id AND scope_hash = ANY (CAST(:scope_hashes AS bytea[]))
        AND created_at > CAST(:now AS timestamptz) - interval '{KEPT_HOURS} hours'
     """
 )
 # A row that is there already has outlived its time: the look has passed it over.
-_KEEP = text(
-    """
-    INSERT INTO idempotency_keys (tenant_id, scope_hash, request_hash, result, created_at)
-    VALUES (:tenant_id, :scope_hash, :request_hash, :result, :now)
-        ON CONFLICT (tenant_id, scope_hash)
-        DO UPDATE SET request_hash = excluded.request_hash, result = excluded.result,
-                      created_at = excluded.created_at
-    """
+_KEEP = SetInsert(
+    text(
+        """
+        INSERT INTO idempotency_keys (tenant_id, scope_hash, request_hash, result, created_at)
+        SELECT CAST(:tenant_id AS uuid), decode(scope_hash, 'hex'), decode(request_hash, 'hex'), result,
+               CAST(:now AS timestamptz)
+          FROM json_to_recordset(CAST(:answers AS json)) AS answer (scope_hash text, request_hash text, result text)
+            ON CONFLICT (tenant_id, scope_hash)
+            DO UPDATE SET request_hash = excluded.request_hash, result = excluded.result,
+                          created_at = excluded.created_at
+        """
+    )
 )
 _PURGE = text(
     f"""
@@ -55,7 +63,7 @@ class RequestInProgress(Busy):
     code = "request_in_progress"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class IdempotencyKey:
     """A client's key: `scope` is principal, method and route, `request` the body's canonical bytes."""
 
@@ -63,41 +71,44 @@ class IdempotencyKey:
     scope: str
     request: bytes
 
-    @property
+    @cached_property
     def scope_hash(self) -> bytes:
         return hashlib.sha256(f"{self.scope}\0{self.key}".encode()).digest()
 
-    @property
+    @cached_property
     def request_hash(self) -> bytes:
         return hashlib.sha256(self.request).digest()
 
 
-async def find_answer(uow: UnitOfWork, key: IdempotencyKey) -> str | None:
-    """Return the kept result of an earlier request with *key*; None for the first, which now holds the key.
+async def find_answers(uow: UnitOfWork, keys: Sequence[IdempotencyKey]) -> list[str | RustokError | None]:
+    """Return what there is for each key: the kept result of an earlier request, or why this one is refused.
 
-    Raises:
-        IdempotencyKeyReused: the earlier request was another one.
-        RequestInProgress: the earlier request has not finished.
-
+    None for a first request, which now holds its key. Refused with IdempotencyKeyReused is another request than
+    the earlier one; with RequestInProgress one that came while the earlier one runs, or with it in *keys*.
     """
-    scope_hash = key.scope_hash
-    lock = int.from_bytes(hashlib.sha256(uow.tenant_id.bytes + scope_hash).digest()[:8], signed=True)
-    if not (await uow.execute(_LOCK, {"lock": lock})).scalar_one():
-        raise RequestInProgress("A request with this Idempotency-Key is still running: try again.")
-    row = (
-        await uow.execute(_FIND, {"tenant_id": uow.tenant_id, "scope_hash": scope_hash, "now": uow.now})
-    ).one_or_none()
-    if row is None:
-        return None
-    if row.request_hash != key.request_hash:
-        raise IdempotencyKeyReused("This Idempotency-Key was used for another request: make a new one.")
-    return str(row.result)
+    if not keys:
+        return []
+    locks = {key.scope_hash: _lock(uow.tenant_id, key.scope_hash) for key in keys}
+    held = {row.lock for row in await uow.execute(_LOCK, {"locks": list(locks.values())}) if row.is_held}
+    wanted = {"tenant_id": uow.tenant_id, "scope_hashes": list(locks), "now": uow.now}
+    kept = {row.scope_hash: row for row in await uow.execute(_FIND, wanted)}
+    free = {scope_hash for scope_hash, lock in locks.items() if lock in held}
+    found: list[str | RustokError | None] = []
+    for key in keys:
+        if key.scope_hash not in free:
+            found.append(RequestInProgress("A request with this Idempotency-Key is still running: try again."))
+        elif row := kept.get(key.scope_hash):
+            found.append(_answer(key, row))
+        else:
+            free.remove(key.scope_hash)
+            found.append(None)
+    return found
 
 
-async def keep_answer(uow: UnitOfWork, key: IdempotencyKey, result: str) -> None:
+def keep_answer(uow: UnitOfWork, key: IdempotencyKey, result: str) -> None:
     """Keep *result* in the transaction that it tells about."""
-    values = {"tenant_id": uow.tenant_id, "scope_hash": key.scope_hash, "request_hash": key.request_hash}
-    await uow.execute(_KEEP, {**values, "result": result, "now": uow.now})
+    answer = {"scope_hash": key.scope_hash.hex(), "request_hash": key.request_hash.hex(), "result": result}
+    uow.insert(_KEEP, {"answers": [answer]})
 
 
 async def purge_answers(system_engine: AsyncEngine, batch: int = 5_000) -> int:
@@ -109,3 +120,13 @@ async def purge_answers(system_engine: AsyncEngine, batch: int = 5_000) -> int:
         deleted += count
         if count < batch:
             return deleted
+
+
+def _lock(tenant_id: UUID, scope_hash: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(tenant_id.bytes + scope_hash).digest()[:8], signed=True)
+
+
+def _answer(key: IdempotencyKey, row: Row[Any]) -> str | RustokError:
+    if row.request_hash != key.request_hash:
+        return IdempotencyKeyReused("This Idempotency-Key was used for another request: make a new one.")
+    return str(row.result)

@@ -1,7 +1,9 @@
 """One transaction = the rows, their outbox records and the tenant it is bound to."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -9,7 +11,8 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from rustok.db.failures import translated_failures
+from rustok.db.engine import to_json
+from rustok.db.failures import Conflicts, conflicts_named, translated_failures
 from rustok.db.transaction import Rows, Transaction, begin
 from rustok.kernel.context import Context
 from rustok.kernel.cursor import Cursors
@@ -44,6 +47,34 @@ class UnlockedRoot(Exception):
     """A service emitted an event without holding the aggregate's row: the order of events would be lost."""
 
 
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetInsert:
+    """Inserts the rows of many callers with one statement (`UnitOfWork.insert`).
+
+    `statement` takes `:tenant_id`, `:now`, and the rows of each table as a JSON array. `conflicts` says what a
+    violated constraint means to the callers.
+    """
+
+    statement: TextClause
+    conflicts: Conflicts = field(default_factory=dict)
+
+
+def _no_rows() -> dict[str, list[Row]]:
+    return defaultdict(list)
+
+
+@dataclass(slots=True)
+class _Staged:
+    """What the units of one transaction have asked for and PostgreSQL has not been told yet."""
+
+    rows: dict[SetInsert, dict[str, list[Row]]] = field(default_factory=lambda: defaultdict(_no_rows))
+    events: list[Envelope] = field(default_factory=list)
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
+
+
 class _Root(NamedTuple):
     aggregate_type: str
     aggregate_id: UUID
@@ -56,16 +87,22 @@ class UnitOfWork:
     this transaction does not hold.
     """
 
-    def __init__(self, transaction: Transaction, context: Context, now: datetime, secrets: Secrets) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        context: Context,
+        now: datetime,
+        secrets: Secrets,
+        staged: _Staged | None = None,
+    ) -> None:
         self._transaction = transaction
+        self._staged = staged or _Staged()
         self.context = context
         self.now = now
         self.secrets = secrets
         self.cursors = Cursors(secrets)
         self._locked_at: dict[_Root, int] = {}
         self._versions: dict[_Root, int] = {}
-        self._events: list[Envelope] = []
-        self._after_commit: list[Callable[[], None]] = []
         self.expected_version: int | None = None
         """The version that the caller of the current command has seen."""
 
@@ -76,8 +113,28 @@ class UnitOfWork:
     def new_id(self) -> UUID:
         return uuid7()
 
+    def alongside(self, context: Context) -> "UnitOfWork":
+        """Return a unit for another caller of the same tenant, in the same transaction."""
+        return UnitOfWork(self._transaction, context, self.now, self.secrets, self._staged)
+
+    def insert(self, insert: SetInsert, rows: Mapping[str, Sequence[Row]]) -> None:
+        """Have *rows*, a list a table, inserted before the transaction's next statement or its commit.
+
+        What is inserted in the same way meanwhile goes with them, in one statement.
+        """
+        for table, values in rows.items():
+            self._staged.rows[insert][table] += values
+
     async def execute(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> Rows:
-        """Run one statement in this transaction."""
+        """Run one statement in this transaction.
+
+        Raises:
+            RustokError: rows that waited to be inserted violated a constraint.
+            IntegrityError: the statement did.
+
+        """
+        if self._staged.rows:
+            await self._insert_staged()
         return await self._transaction.execute(statement, parameters)
 
     def hold(self, aggregate_type: str, aggregate_id: UUID, version: int) -> None:
@@ -107,7 +164,7 @@ class UnitOfWork:
             raise UnlockedRoot(f"{event.type} was emitted without holding the row of {event.aggregate} {aggregate_id}")
         self._versions[root] += 1
         context = self.context
-        self._events.append(
+        self._staged.events.append(
             Envelope(
                 event_id=uuid7(),
                 type=event.type,
@@ -128,17 +185,28 @@ class UnitOfWork:
 
     def after_commit(self, hook: Callable[[], None]) -> None:
         """Call *hook* once the transaction has committed; it must not fail and must not block."""
-        self._after_commit.append(hook)
+        self._staged.after_commit.append(hook)
 
-    async def flush_events(self, transport: EventTransport) -> None:
-        """Hand the staged events to the transport, inside the transaction."""
-        events, self._events = self._events, []
+    async def flush(self, transport: EventTransport) -> None:
+        """Insert the rows that wait, and hand the staged events to the transport, inside the transaction."""
+        await self._insert_staged()
+        events, self._staged.events = self._staged.events, []
         if events:
             await transport.publish(self, events)
 
     def committed(self) -> None:
-        for hook in self._after_commit:
+        for hook in self._staged.after_commit:
             hook()
+
+    async def _insert_staged(self) -> None:
+        staged = dict(self._staged.rows)
+        self._staged.rows.clear()
+        for insert, tables in staged.items():
+            rows = {table: to_json(values) for table, values in tables.items()}
+            with conflicts_named(insert.conflicts):
+                await self._transaction.execute(
+                    insert.statement, {"tenant_id": self.tenant_id, "now": self.now, **rows}
+                )
 
 
 class UnitOfWorkFactory:
@@ -166,7 +234,7 @@ class UnitOfWorkFactory:
                     await _refuse(transaction, context)
                 uow = UnitOfWork(transaction, context, self._clock.now(), self._secrets)
                 yield uow
-                await uow.flush_events(self._transport)
+                await uow.flush(self._transport)
         uow.committed()
 
 

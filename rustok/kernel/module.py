@@ -54,6 +54,8 @@ class Command:
 
     `route` is None for a command without an HTTP face. `checks_version`: callers state the version they
     have seen (`If-Match`). `location` is the path of what was made, filled from the result's fields.
+    `coalesces`: concurrent calls of a tenant may share a transaction. It is for commands that only insert, by
+    `UnitOfWork.insert`: one that waited for a row would keep the others waiting.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Command:
     status: Literal[200, 201] = 200
     location: str | None = None
     checks_version: bool = False
+    coalesces: bool = False
     errors: tuple[type[RustokError], ...] = ()
 
 

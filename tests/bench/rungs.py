@@ -78,15 +78,16 @@ def _leave_out(pieces: Sequence[str]) -> None:
         self: Transaction, statement: TextClause, parameters: Mapping[str, Any] | None = None
     ) -> Rows:
         if any(piece in statement.text for piece in pieces):
-            return _answer(statement)
+            return _answer(statement, parameters or {})
         return await execute(self, statement, parameters)
 
     Transaction.execute = execute_some  # type: ignore[method-assign] # of this process, which is thrown away
 
 
-def _answer(statement: TextClause) -> Rows:
-    """Return what a statement that was not run would have returned: the key is ours, nobody used it before."""
-    rows = Rows(SimpleResultMetaData(["value"]), iter([(True,)] if _LOCK in statement.text else []))
+def _answer(statement: TextClause, parameters: Mapping[str, Any]) -> Rows:
+    """Return what a statement that was not run would have returned: the keys are ours, nobody used them before."""
+    locks = parameters["locks"] if _LOCK in statement.text else ()
+    rows = Rows(SimpleResultMetaData(["lock", "is_held"]), iter([(lock, True) for lock in locks]))
     rows.rowcount = 1
     return rows
 

@@ -37,6 +37,7 @@ COMMERCE = Module(
             route="POST /products",
             status=201,
             location="/products/{id}",
+            coalesces=True,
             errors=(
                 errors.DuplicateHandle,
                 errors.DuplicateSku,

@@ -9,7 +9,7 @@ from sqlalchemy import Row, TextClause, text
 from rustok.db.engine import to_json
 from rustok.db.unit_of_work import UnitOfWork
 
-_INSERT_PRODUCTS = text(
+INSERT_PRODUCTS = text(
     """
     WITH new_products AS (
         INSERT INTO products (tenant_id, id, status, vendor, product_type, tags, rich_description, seo, version,
@@ -199,12 +199,6 @@ _ADVANCE_IMPORT = text(
 
 _PRODUCT_COLUMNS = frozenset({"vendor", "product_type", "tags", "rich_description", "seo"})
 _VARIANT_COLUMNS = frozenset({"sku", "barcode", "inventory_policy", "weight_g", "option1", "option2", "option3"})
-
-
-async def insert_products(uow: UnitOfWork, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Insert products with all that belongs to them; *rows* has a list a table."""
-    sets = {table: to_json(values) for table, values in rows.items()}
-    await uow.execute(_INSERT_PRODUCTS, {"tenant_id": uow.tenant_id, "now": uow.now, **sets})
 
 
 async def begin_import(uow: UnitOfWork, source: str) -> Row[Any]:

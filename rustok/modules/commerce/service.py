@@ -7,9 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from rustok.db.failures import conflicts_named
-from rustok.db.unit_of_work import UnitOfWork
-from rustok.kernel.errors import Conflict, Violation
+from rustok.db.failures import Conflicts, conflicts_named
+from rustok.db.unit_of_work import SetInsert, UnitOfWork
+from rustok.kernel.errors import Violation
 from rustok.kernel.event import Event
 from rustok.kernel.fields import slugify
 from rustok.kernel.module import PageLinks
@@ -19,7 +19,7 @@ from rustok.modules.commerce.schemas import Product
 PUBLISH = "commerce.products.publish"
 """Wanted for a product that is created as a published one, beside the permission to create it."""
 
-_CONFLICTS: dict[str, tuple[type[Conflict], str]] = {
+_CONFLICTS: Conflicts = {
     "product_translations_handle_key": (
         errors.DuplicateHandle,
         "Another product has this handle in this locale: choose another handle.",
@@ -32,9 +32,12 @@ _CONFLICTS: dict[str, tuple[type[Conflict], str]] = {
 }
 
 
+_INSERT_PRODUCTS = SetInsert(repository.INSERT_PRODUCTS, _CONFLICTS)
+
+
 async def create_product(uow: UnitOfWork, data: schemas.CreateProduct) -> Product:
-    """Create a product with all that belongs to it, in one statement."""
-    [product] = await _create(uow, [data])
+    """Create a product with all that belongs to it."""
+    [product] = _create(uow, [data])
     return product
 
 
@@ -53,7 +56,7 @@ async def import_products(uow: UnitOfWork, data: schemas.ImportProducts) -> sche
     if row is None:
         raise errors.ImportOutOfStep(f"Line {data.first_line} is not the next one of this import: begin it again.")
     if data.products:
-        await _create(uow, data.products)
+        _create(uow, data.products)
     return schemas.ImportProgress(**row._mapping)
 
 
@@ -227,10 +230,9 @@ async def _change(uow: UnitOfWork, product_id: UUID, event: Event) -> AsyncItera
     await repository.set_version(uow, product_id, version)
 
 
-async def _create(uow: UnitOfWork, inputs: Sequence[schemas.CreateProduct]) -> list[Product]:
+def _create(uow: UnitOfWork, inputs: Sequence[schemas.CreateProduct]) -> list[Product]:
     products = [_new_product(uow, data) for data in inputs]
-    with conflicts_named(_CONFLICTS):
-        await repository.insert_products(uow, _rows(products))
+    uow.insert(_INSERT_PRODUCTS, _rows(products))
     return products
 
 
@@ -259,7 +261,7 @@ def _new_product(uow: UnitOfWork, data: schemas.CreateProduct) -> Product:
 
 
 def _rows(products: Iterable[Product]) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of *products*, a list a table, in the shape of `repository.insert_products`."""
+    """Return the rows of *products*, a list a table, in the shape of `repository.INSERT_PRODUCTS`."""
     rows: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("products", "translations", "options", "variants", "prices")
     }

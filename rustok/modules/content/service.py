@@ -11,9 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from rustok.db.failures import conflicts_named
+from rustok.db.failures import Conflicts, conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
-from rustok.kernel.errors import RustokError, Violation
+from rustok.kernel.errors import Violation
 from rustok.kernel.event import Event
 from rustok.kernel.fields import slugify
 from rustok.kernel.module import PageLinks
@@ -21,7 +21,7 @@ from rustok.modules.content import errors, events, repository, schemas
 from rustok.modules.content.kinds import NodeKind, may_be_below
 from rustok.modules.content.schemas import Node
 
-_CONFLICTS: dict[str, tuple[type[RustokError], str]] = {
+_CONFLICTS: Conflicts = {
     "node_translations_slug_key": (
         errors.DuplicateSlug,
         "Another node of the kind has this slug in this locale: choose another slug.",

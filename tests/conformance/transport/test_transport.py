@@ -53,7 +53,7 @@ async def test_an_event_is_not_readable_before_its_transaction_commits(level: Le
     """What is published inside a transaction belongs to it."""
     async with level.units.begin(a_context(TENANT, frozenset())) as uow:
         emit(uow, uuid7())
-        await uow.flush_events(level.transport)
+        await uow.flush(level.transport)
         await level.settle()
         before = await level.read_all()
 
@@ -212,7 +212,7 @@ async def test_the_process_is_not_told_of_a_rollback(level: Level) -> None:
     with suppress(Refused):
         async with level.units.begin(a_context(TENANT, frozenset())) as uow:
             emit(uow, uuid7())
-            await uow.flush_events(level.transport)
+            await uow.flush(level.transport)
             raise Refused
 
     assert level.commits == []

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from rustok.catalog import MODULES
-from rustok.db.idempotency import IdempotencyKey, IdempotencyKeyReused, RequestInProgress, find_answer, keep_answer
+from rustok.db.idempotency import IdempotencyKey, IdempotencyKeyReused, RequestInProgress, find_answers, keep_answer
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.dispatch import Call, Outcome
 from rustok.testing import Database, FixedClock, PlatformUnderTest
@@ -49,11 +49,17 @@ async def shop(database: Database) -> AsyncIterator[Shop]:
         yield Shop(platform, clock, await platform.create_tenant())
 
 
+async def look_up(uow: UnitOfWork, key: IdempotencyKey) -> object:
+    """Return what there is for one key."""
+    [found] = await find_answers(uow, [key])
+    return found
+
+
 async def answered(shop: Shop, key: IdempotencyKey, answer: str) -> None:
     """Let a first request with *key* run to its end."""
     async with shop.begin() as uow:
-        assert await find_answer(uow, key) is None
-        await keep_answer(uow, key, answer)
+        assert await look_up(uow, key) is None
+        keep_answer(uow, key, answer)
 
 
 async def test_a_repeated_request_gets_the_first_answer(shop: Shop) -> None:
@@ -79,8 +85,7 @@ async def test_another_request_with_the_same_key_is_refused(shop: Shop) -> None:
     other = IdempotencyKey(KEY.key, KEY.scope, b'{"title": "Chair"}')
 
     async with shop.begin() as uow:
-        with pytest.raises(IdempotencyKeyReused):
-            await find_answer(uow, other)
+        assert isinstance(await look_up(uow, other), IdempotencyKeyReused)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +102,7 @@ async def test_a_key_means_something_in_its_scope_only(shop: Shop, other: Idempo
     await answered(shop, KEY, "{}")
 
     async with shop.begin() as uow:
-        assert await find_answer(uow, other) is None
+        assert await look_up(uow, other) is None
 
 
 async def test_the_same_key_of_another_tenant_is_another_key(shop: Shop) -> None:
@@ -106,38 +111,37 @@ async def test_the_same_key_of_another_tenant_is_another_key(shop: Shop) -> None
     await answered(shop, KEY, "{}")
 
     async with shop.begin(other) as uow:
-        assert await find_answer(uow, KEY) is None
+        assert await look_up(uow, KEY) is None
 
 
 async def test_a_request_that_comes_while_the_first_is_running_is_told_so(shop: Shop) -> None:
     """At once, instead of waiting in line behind it."""
     async with shop.begin() as first, shop.begin() as second:
-        assert await find_answer(first, KEY) is None
+        assert await look_up(first, KEY) is None
 
-        with pytest.raises(RequestInProgress):
-            await find_answer(second, KEY)
+        assert isinstance(await look_up(second, KEY), RequestInProgress)
 
 
 async def test_a_request_that_failed_leaves_its_key_free(shop: Shop) -> None:
     """A client may mend its input and try again with the same key."""
     with suppress(Refused):
         async with shop.begin() as first:
-            assert await find_answer(first, KEY) is None
-            await keep_answer(first, KEY, "{}")
+            assert await look_up(first, KEY) is None
+            keep_answer(first, KEY, "{}")
             raise Refused
 
     async with shop.begin() as second:
-        assert await find_answer(second, KEY) is None
+        assert await look_up(second, KEY) is None
 
 
 async def test_a_request_that_waited_for_no_one_sees_what_the_first_has_just_committed(shop: Shop) -> None:
     """The look is a statement after the lock: whoever gets the lock sees what its last holder committed."""
     async with shop.begin() as late:
         async with shop.begin() as first:
-            assert await find_answer(first, KEY) is None
-            await keep_answer(first, KEY, '{"id": 1}')
+            assert await look_up(first, KEY) is None
+            keep_answer(first, KEY, '{"id": 1}')
 
-        assert await find_answer(late, KEY) == '{"id": 1}'
+        assert await look_up(late, KEY) == '{"id": 1}'
 
 
 async def test_an_answer_is_kept_for_a_day(shop: Shop) -> None:
@@ -146,7 +150,7 @@ async def test_an_answer_is_kept_for_a_day(shop: Shop) -> None:
     shop.clock.advance(24 * 3600 - 1)
 
     async with shop.begin() as uow:
-        assert await find_answer(uow, KEY) == "{}"
+        assert await look_up(uow, KEY) == "{}"
 
 
 async def test_after_a_day_the_key_is_free_again(shop: Shop) -> None:
@@ -158,7 +162,7 @@ async def test_after_a_day_the_key_is_free_again(shop: Shop) -> None:
     await answered(shop, other, '{"id": 2}')
 
     async with shop.begin() as uow:
-        assert await find_answer(uow, other) == '{"id": 2}'
+        assert await look_up(uow, other) == '{"id": 2}'
 
 
 async def write_a_row(uow: UnitOfWork) -> None:

@@ -42,7 +42,7 @@ class Writers:
             with suppress(Refused):
                 async with self._log.begin() as uow:
                     await wind(uow, chance.choice(self._clocks), times=times, transaction=transaction)
-                    await uow.flush_events(self._log.transport)
+                    await uow.flush(self._log.transport)
                     await asyncio.sleep(chance.random() * 0.002)  # the load, not a wait: it opens the window
                     if fails:
                         self.rolled_back.add(transaction)
