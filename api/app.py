@@ -29,7 +29,7 @@ from rustok.kernel.errors import RustokError
 from rustok.kernel.module import Module
 from rustok.kernel.ports import Clock
 from rustok.kernel.transport import EventTransport
-from rustok.runtime import SystemClock
+from rustok.runtime import SystemClock, freeze_heap
 from rustok.settings import Settings, load_settings
 from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
@@ -43,9 +43,11 @@ def create_app() -> Starlette:
         settings = load_settings()
         configure_logging(settings.log_format, settings.log_level)
         _adopt_server_logs()
-        return build_app(settings)
+        app = build_app(settings)
     except RustokError as error:
         sys.exit(f"{error.code}: {error}")
+    freeze_heap()
+    return app
 
 
 def build_app(

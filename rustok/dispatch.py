@@ -93,10 +93,8 @@ class Dispatcher:
     async def _run_together(self, jobs: Sequence[_Job]) -> list[Outcome | RustokError]:
         """Run *jobs* of one tenant in one transaction; return what became of each."""
         async with self._units.begin(jobs[0].context) as uow:
-            keyed = [job for job in jobs if job.key is not None]
-            found = await find_answers(uow, [job.key for job in keyed if job.key is not None])
-            answers = {id(job): answer for job, answer in zip(keyed, found, strict=True)}
-            return [await _outcome(uow, job, answers.get(id(job))) for job in jobs]
+            found = await find_answers(uow, [job.key for job in jobs])
+            return [await _outcome(uow, job, answer) for job, answer in zip(jobs, found, strict=True)]
 
     async def run_all(self, calls: Sequence[Call], context: Context) -> list[Result]:
         """Run several commands in one transaction: all of them or none. Raises as `run` does."""

@@ -17,7 +17,7 @@ from rustok.db.failures import translated_failures
 from rustok.events.store import PostgresConsumerStore
 from rustok.kernel.errors import Misconfigured, RustokError
 from rustok.kernel.registry import build_registry
-from rustok.runtime import SystemClock
+from rustok.runtime import SystemClock, freeze_heap
 from rustok.settings import Settings, load_settings, required
 from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
@@ -66,6 +66,7 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
     with EventLoopThread() as loop, closing(broker):
         declare_actors(broker, loop, consumers)
         worker = dramatiq.Worker(broker, worker_threads=settings.worker_threads)
+        freeze_heap()
         worker.start()
         log.info("worker_started", threads=settings.worker_threads, consumers=sorted(consumers))
         stop.wait()

@@ -23,7 +23,7 @@ from rustok.events.wakeup import OutboxWake
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.ports import Clock
 from rustok.kernel.registry import build_registry
-from rustok.runtime import SystemClock
+from rustok.runtime import SystemClock, freeze_heap
 from rustok.settings import Settings, load_settings, required
 from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
@@ -57,6 +57,7 @@ async def run_relay(settings: Settings) -> None:
     wake = OutboxWake(url, clock)
     hints = CoalescedHints(subscriptions, _DramatiqSender(broker), clock)
     sequencer = Sequencer(SequencerConfig(), PostgresSequencerStore(engine), clock, wake, hints)
+    freeze_heap()
     log.info("relay_started", consumers=sorted(subscriptions))
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -25,6 +25,6 @@ def api_arguments(host: str, port: int) -> list[str]:
     return [
         *("--factory", "api.app:create_app"),
         *("--host", host, "--port", str(port)),
-        *("--no-access-log", "--no-server-header", "--log-level", "warning"),
+        *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
         *("--timeout-graceful-shutdown", "8"),
     ]

@@ -80,22 +80,25 @@ class IdempotencyKey:
         return hashlib.sha256(self.request).digest()
 
 
-async def find_answers(uow: UnitOfWork, keys: Sequence[IdempotencyKey]) -> list[str | RustokError | None]:
+async def find_answers(uow: UnitOfWork, keys: Sequence[IdempotencyKey | None]) -> list[str | RustokError | None]:
     """Return what there is for each key: the kept result of an earlier request, or why this one is refused.
 
-    None for a first request, which now holds its key. Refused with IdempotencyKeyReused is another request than
-    the earlier one; with RequestInProgress one that came while the earlier one runs, or with it in *keys*.
+    None for a first request, which now holds its key, and for one without a key. Refused with
+    IdempotencyKeyReused is another request than the earlier one; with RequestInProgress one that came while the
+    earlier one runs, or with it in *keys*.
     """
-    if not keys:
-        return []
-    locks = {key.scope_hash: _lock(uow.tenant_id, key.scope_hash) for key in keys}
+    locks = {key.scope_hash: _lock(uow.tenant_id, key.scope_hash) for key in keys if key is not None}
+    if not locks:
+        return [None] * len(keys)
     held = {row.lock for row in await uow.execute(_LOCK, {"locks": list(locks.values())}) if row.is_held}
     wanted = {"tenant_id": uow.tenant_id, "scope_hashes": list(locks), "now": uow.now}
     kept = {row.scope_hash: row for row in await uow.execute(_FIND, wanted)}
     free = {scope_hash for scope_hash, lock in locks.items() if lock in held}
     found: list[str | RustokError | None] = []
     for key in keys:
-        if key.scope_hash not in free:
+        if key is None:
+            found.append(None)
+        elif key.scope_hash not in free:
             found.append(RequestInProgress("A request with this Idempotency-Key is still running: try again."))
         elif row := kept.get(key.scope_hash):
             found.append(_answer(key, row))

@@ -15,9 +15,16 @@ from sqlalchemy import text
 
 from rustok.db.engine import open_engine
 from rustok.db.transaction import AbortedTransaction
-from rustok.db.unit_of_work import StaleAuthorization, TenantDisabled, UnitOfWork, UnitOfWorkFactory, UnlockedRoot
+from rustok.db.unit_of_work import (
+    SetInsert,
+    StaleAuthorization,
+    TenantDisabled,
+    UnitOfWork,
+    UnitOfWorkFactory,
+    UnlockedRoot,
+)
 from rustok.kernel.context import Context, Principal
-from rustok.kernel.errors import Unavailable, VersionMismatch
+from rustok.kernel.errors import Conflict, Unavailable, VersionMismatch
 from rustok.kernel.event import Event
 from rustok.kernel.ids import uuid7
 from rustok.kernel.secrets import Secrets
@@ -28,6 +35,16 @@ _INSERT = text(
     " VALUES (:tenant_id, :id, 'draft', 1, now(), now())"
 )
 _COUNT = text("SELECT count(*) FROM products")
+
+
+_SET_INSERT = SetInsert(
+    text(
+        "INSERT INTO products (tenant_id, id, status, version, created_at, updated_at)"
+        " SELECT CAST(:tenant_id AS uuid), id, 'draft', 1, CAST(:now AS timestamptz), CAST(:now AS timestamptz)"
+        " FROM json_to_recordset(CAST(:products AS json)) AS p (id uuid)"
+    ),
+    {"products_pkey": (Conflict, "There is such a product.")},
+)
 
 
 class Wound(Event):
@@ -114,6 +131,60 @@ async def test_an_exception_rolls_rows_and_events_back(units: Units) -> None:
             raise Refused
 
     assert (await units.products(), units.transport.types) == (0, [])
+
+
+async def test_rows_that_wait_are_there_for_the_next_statement(units: Units) -> None:
+    """Whoever inserts and then reads, reads what it inserted."""
+    async with units.factory.begin(units.context()) as uow:
+        for _ in range(2):
+            uow.insert(_SET_INSERT, {"products": [{"id": uow.new_id()}]})
+        count = (await uow.execute(_COUNT)).scalar_one()
+
+    assert (count, await units.products()) == (2, 2)
+
+
+async def test_rows_that_wait_are_committed_without_another_statement(units: Units) -> None:
+    """Leaving the block is enough."""
+    async with units.factory.begin(units.context()) as uow:
+        uow.insert(_SET_INSERT, {"products": [{"id": uow.new_id()}]})
+
+    assert await units.products() == 1
+
+
+async def test_rows_that_wait_are_forgotten_after_an_exception(units: Units) -> None:
+    """All or nothing."""
+    with suppress(Refused):
+        async with units.factory.begin(units.context()) as uow:
+            uow.insert(_SET_INSERT, {"products": [{"id": uow.new_id()}]})
+            raise Refused
+
+    assert await units.products() == 0
+
+
+async def test_a_conflict_of_rows_that_waited_has_its_name(units: Units) -> None:
+    """As if they had been inserted at once."""
+    row = {"id": uuid7()}
+    with pytest.raises(Conflict, match="There is such a product"):
+        async with units.factory.begin(units.context()) as uow:
+            uow.insert(_SET_INSERT, {"products": [row, row]})
+
+    assert await units.products() == 0
+
+
+async def test_units_alongside_share_the_transaction_and_not_the_caller(units: Units) -> None:
+    """Rows and events of all are committed together; each event names its own actor."""
+    clocks = [uuid7(), uuid7()]
+    others = [units.context(), units.context()]
+
+    async with units.factory.begin(units.context()) as uow:
+        for clock, context in zip(clocks, others, strict=True):
+            unit = uow.alongside(context)
+            unit.insert(_SET_INSERT, {"products": [{"id": clock}]})
+            unit.hold("clock", clock, 0)
+            unit.emit(Wound(turns=3), clock)
+
+    assert await units.products() == 2
+    assert [event.correlation_id for event in units.transport.published] == [other.correlation_id for other in others]
 
 
 async def test_an_event_of_a_root_that_is_not_held_is_refused(units: Units) -> None:
