@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 import dramatiq
 import structlog
@@ -9,8 +10,9 @@ import structlog
 from rustok.db.failures import is_transient
 from rustok.events.consumer import Consumer
 from rustok.telemetry.metrics import CONSUME_SECONDS, CONSUMED_EVENTS
+from workers.broker import BrokerUnavailable
 from workers.event_loop import EventLoopThread
-from workers.queues import CONSUME
+from workers.queues import CONSUME, consume_message
 
 log = structlog.get_logger(__name__)
 
@@ -18,21 +20,24 @@ log = structlog.get_logger(__name__)
 def declare_actors(broker: dramatiq.Broker, loop: EventLoopThread, consumers: Mapping[str, Consumer]) -> None:
     """Declare the platform's actors on *broker*. A message is a hint: losing or repeating one changes nothing."""
 
-    def consume(consumer: str, shard: int) -> None:
+    def consume(consumer: str) -> None:
         if consumer not in consumers:
             log.warning("consumer_unknown", consumer=consumer)  # an older or newer release knows it
             return
         started_s = time.perf_counter()
         try:
-            counts = loop.run(consumers[consumer].drain(shard))
+            counts, has_more = loop.run(consumers[consumer].drain())
         except Exception as error:
             if not is_transient(error):
                 raise
-            log.warning("consumer_waited", consumer=consumer, shard=shard, reason=str(error))
+            log.warning("consumer_waited", consumer=consumer, reason=str(error))
             return
         CONSUME_SECONDS.labels(consumer).observe(time.perf_counter() - started_s)
         CONSUMED_EVENTS.labels(consumer).inc(counts.read)
         if counts.read:
-            log.debug("events_consumed", consumer=consumer, shard=shard, count=counts.read, parked=counts.parked)
+            log.debug("events_consumed", consumer=consumer, count=counts.read, parked=counts.parked)
+        if has_more:
+            with suppress(BrokerUnavailable):  # the relay's sweep comes back to it
+                broker.enqueue(consume_message(consumer))
 
     dramatiq.actor(broker=broker, actor_name=CONSUME, queue_name=CONSUME, max_retries=0)(consume)

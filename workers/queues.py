@@ -1,4 +1,4 @@
-"""The queues and what a message on them says: which shard to look at, and nothing else."""
+"""The queues and what a message on them says: which consumer should look, and nothing else."""
 
 from typing import Any
 
@@ -9,11 +9,10 @@ CONSUME = "consume"
 PREFETCH = {CONSUME: 64}
 """Messages a process takes at a time: few milliseconds of work each."""
 
-
 CAPS = {CONSUME: 10_000}
 """While no worker runs, hints would pile up for ever: the relay's sweep repeats those that still hold."""
 
 
-def consume_message(consumer: str, shard: int) -> Message[Any]:
-    """Return the wake-up of one consumer for one shard."""
-    return Message(queue_name=CONSUME, actor_name=CONSUME, args=(consumer, shard), kwargs={}, options={})
+def consume_message(consumer: str) -> Message[Any]:
+    """Return the wake-up of one consumer."""
+    return Message(queue_name=CONSUME, actor_name=CONSUME, args=(consumer,), kwargs={}, options={})

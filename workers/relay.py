@@ -16,14 +16,14 @@ from rustok.db.engine import create_engine
 from rustok.db.failures import is_transient
 from rustok.db.idempotency import purge_answers
 from rustok.events.figures import read_figures
-from rustok.events.hints import CoalescedHints, Shard, Sweep
+from rustok.events.hints import CoalescedHints, Sweep
 from rustok.events.sequencer import Sequencer, SequencerConfig
 from rustok.events.store import PostgresConsumerStore, PostgresSequencerStore
 from rustok.events.wakeup import OutboxWake
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.ports import Clock
 from rustok.kernel.registry import build_registry
-from rustok.runtime import SystemClock, freeze_heap
+from rustok.runtime import LocalWake, SystemClock, freeze_heap
 from rustok.settings import Settings, load_settings, required
 from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
@@ -55,7 +55,7 @@ async def run_relay(settings: Settings) -> None:
     store = PostgresConsumerStore(engine)
     await store.prepare(subscriptions)
     wake = OutboxWake(url, clock)
-    hints = CoalescedHints(subscriptions, _DramatiqSender(broker), clock)
+    hints = CoalescedHints(subscriptions, _DramatiqSender(broker), clock, LocalWake())
     sequencer = Sequencer(SequencerConfig(), PostgresSequencerStore(engine), clock, wake, hints)
     freeze_heap()
     log.info("relay_started", consumers=sorted(subscriptions))
@@ -78,8 +78,8 @@ class _DramatiqSender:
         self._broker = broker
         broker.declare_queue(CONSUME)
 
-    async def __call__(self, shards: Sequence[Shard]) -> None:
-        messages = [consume_message(consumer, shard) for consumer, shard in shards]
+    async def __call__(self, consumers: Sequence[str]) -> None:
+        messages = [consume_message(consumer) for consumer in consumers]
         try:
             await asyncio.to_thread(self._broker.enqueue_many, messages)
         except BrokerUnavailable as error:

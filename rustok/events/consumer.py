@@ -1,18 +1,19 @@
-"""A consumer reads one shard after its checkpoint and commits effects and checkpoint together.
+"""A consumer reads what lies after its checkpoints, one a shard, and commits effects and checkpoints together.
 
 An event that cannot be handled parks its aggregate: later events of that aggregate wait behind it in the
 log, in order, and everything else flows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
 from rustok.db.failures import describe, is_transient
-from rustok.events.parking import Parked, ParkedState, RetryPolicy
+from rustok.events.parking import Parked, RetryPolicy
 from rustok.kernel.event import AggregateKey, LoggedEvent, matches
 from rustok.kernel.ports import Clock
 
@@ -45,45 +46,66 @@ class Handler(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The next events of the claimed shards, in log order."""
+
+    events: Sequence[LoggedEvent]
+    parked: Collection[AggregateKey]
+    """Whose events must wait: those aggregates of the batch that are parked."""
+    positions: Mapping[int, int]
+    """The last position read of each shard that had events."""
+
+
 class Claim(Protocol):
-    """One consumer's shard, held by this transaction alone."""
+    """Some shards of one consumer, held by this transaction alone."""
 
     @property
     def transaction(self) -> Any: ...
 
     @property
-    def position(self) -> int:
-        """The checkpoint: everything up to it is applied or parked."""
+    def positions(self) -> Mapping[int, int]:
+        """The checkpoint of each claimed shard: everything up to it is applied or parked."""
 
-    @property
-    def parked(self) -> Mapping[AggregateKey, Parked]: ...
+    async def read(self, limit: int) -> Batch:
+        """Return up to *limit* events after the checkpoints, and what is parked as this claim has left it."""
 
-    async def read(self, limit: int) -> list[LoggedEvent]: ...
+    async def advance(self, positions: Mapping[int, int]) -> None:
+        """Move the checkpoints of these shards."""
 
-    async def read_aggregate(self, parked: Parked) -> list[LoggedEvent]:
-        """Return the events of a parked aggregate from its position up to the checkpoint."""
+    async def due(self, limit: int) -> Sequence[Parked]:
+        """Hold and return up to *limit* parked aggregates that are due for a retry, the longest due first."""
+
+    async def read_aggregate(self, parked: Parked, limit: int) -> Sequence[LoggedEvent]:
+        """Return up to *limit* events of a parked aggregate, from its position up to the checkpoint."""
 
     def savepoint(self) -> AbstractAsyncContextManager[Any]:
         """Undo what happens inside if it raises."""
-
-    async def advance(self, position: int) -> None: ...
 
     async def park(self, parked: Parked) -> None:
         """Write or rewrite the record of a parked aggregate."""
 
     async def unpark(self, key: AggregateKey) -> None:
-        """Forget the record, also in `parked`: events read from here on are handled again."""
+        """Forget the record: events read from here on are handled again."""
 
 
 class ConsumerStore(Protocol):
-    def claim(self, consumer: str, shard: int) -> AbstractAsyncContextManager[Claim | None]:
-        """Open a transaction that holds the checkpoint; None when another process holds it.
+    """Where consumers remember how far they are. A shard is behind while it has events after its checkpoint, or a
+    parked aggregate that is due for a retry.
+    """
+
+    async def is_behind(self, consumer: str, now: datetime) -> bool:
+        """Tell, without waiting for a claim, whether any shard is behind."""
+
+    def claim(self, consumer: str, now: datetime, limit: int) -> AbstractAsyncContextManager[Claim | None]:
+        """Open a transaction that holds shards which are behind and free; None when there are none.
+
+        It takes as many as fill a batch of *limit* events if each has its mean share of the backlog, one at least:
+        all shards while little is to be done, few under a backlog, so that others work beside it. Those with the
+        oldest events come first.
 
         It commits on leaving, and rolls back on an exception.
         """
-
-    async def is_behind(self, consumer: str, shard: int) -> bool:
-        """Tell, without waiting for a claim, whether the log goes on behind the checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +115,23 @@ class Counts:
     parked: int = 0
     retried: int = 0
 
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*(getattr(self, f) + getattr(other, f) for f in self.__dataclass_fields__))
+
+
+class Drained(NamedTuple):
+    counts: Counts
+    has_more: bool
+    """It ended for the sake of others and not for want of work: drain again."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConsumerConfig:
     batch: int = 500
     retries_a_batch: int = 50
     """Parked aggregates that are tried again in one transaction, however many are due."""
+    batches_a_drain: int = 20
+    """About two seconds of full batches: a process that is to stop does not wait longer for a drain."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
@@ -110,48 +143,51 @@ class Consumer:
         self._handler = handler
         self.name = handler.name
 
-    async def drain(self, shard: int) -> Counts:
-        """Run until the shard has nothing new, or another process has it.
+    async def drain(self) -> Drained:
+        """Run until nothing is behind, or others hold what is, or it was long enough.
 
-        Whoever had the shard looks once more after letting it go: a wake-up that came meanwhile found it
-        taken and was dropped.
+        Whoever had shards looks once more after letting them go: a wake-up that came meanwhile found them taken
+        and was dropped.
         """
         total = Counts()
-        while (counts := await self.run_once(shard)) is not None:
-            total = Counts(*(getattr(total, f) + getattr(counts, f) for f in Counts.__dataclass_fields__))
-            is_full = counts.read == self._config.batch or counts.retried == self._config.retries_a_batch
-            if not is_full and not await self._store.is_behind(self.name, shard):
-                break
-        return total
+        for _ in range(self._config.batches_a_drain):
+            if not await self._store.is_behind(self.name, self._clock.now()):
+                return Drained(total, has_more=False)
+            counts = await self.run_once()
+            if counts is None:
+                return Drained(total, has_more=False)
+            total += counts
+        # Nothing at all: somebody keeps a parked aggregate locked. Coming back at once would be a busy loop.
+        return Drained(total, has_more=total != Counts())
 
-    async def run_once(self, shard: int) -> Counts | None:
-        """Handle one batch in one transaction; None when another process has the shard.
+    async def run_once(self) -> Counts | None:
+        """Handle one batch in one transaction; None when nothing is behind that others do not hold.
 
         Raises:
             Exception: a server failed, nothing was changed; no attempt was counted.
 
         """
         try:
-            return await self._attempt(shard, carefully=False)
+            return await self._attempt(carefully=False)
         except Exception as error:
             if is_transient(error):
                 raise
-            log.info("consumer_isolated", consumer=self.name, shard=shard, error=repr(error))
-        return await self._attempt(shard, carefully=True)
+            log.info("consumer_isolated", consumer=self.name, error=repr(error))
+        return await self._attempt(carefully=True)
 
-    async def _attempt(self, shard: int, *, carefully: bool) -> Counts | None:
+    async def _attempt(self, *, carefully: bool) -> Counts | None:
         """Handle a batch at one go, or *carefully*: under savepoints, so that a failure is found and parked."""
-        async with self._store.claim(self.name, shard) as claim:
+        async with self._store.claim(self.name, self._clock.now(), self._config.batch) as claim:
             if claim is None:
                 return None
             retried = await self._retry_due(claim)
-            events = await claim.read(self._config.batch)
-            wanted = [e for e in events if self._wants(e) and e.envelope.key not in claim.parked]
+            batch = await claim.read(self._config.batch)
+            wanted = [e for e in batch.events if self._wants(e) and e.envelope.key not in batch.parked]
             failures = await self._isolate(claim, wanted) if carefully else await self._apply(claim, wanted)
             await self._park(claim, wanted, failures)
-            if events:
-                await claim.advance(events[-1].position)
-            return Counts(len(events), len(wanted), len(failures), retried)
+            if batch.events:
+                await claim.advance(batch.positions)
+            return Counts(len(batch.events), len(wanted), len(failures), retried)
 
     def _wants(self, event: LoggedEvent) -> bool:
         return any(matches(pattern, event.envelope.type) for pattern in self._handler.subscribes)
@@ -203,19 +239,23 @@ class Consumer:
             await claim.park(parked)
 
     async def _retry_due(self, claim: Claim) -> int:
-        """Try the parked aggregates that are due, each with all its waiting events, in order."""
-        now = self._clock.now()
-        ripe = [p for p in claim.parked.values() if p.state is ParkedState.RETRYING and p.due_at <= now]
-        due = sorted(ripe, key=lambda parked: parked.due_at)[: self._config.retries_a_batch]
+        """Try the parked aggregates that are due; return how many."""
+        due = await claim.due(self._config.retries_a_batch)
         for parked in due:
-            events = [e for e in await claim.read_aggregate(parked) if self._wants(e)]
-            failures = await self._isolate(claim, events)
-            if parked.key not in failures:
-                log.info("aggregate_unparked", consumer=self.name, aggregate=str(parked.key.aggregate_id))
-                await claim.unpark(parked.key)
-                continue
+            await self._retry(claim, parked)
+        return len(due)
+
+    async def _retry(self, claim: Claim, parked: Parked) -> None:
+        """Try a page of what waits for one aggregate, in order. With more behind it the aggregate stays due."""
+        page = await claim.read_aggregate(parked, self._config.batch)
+        failures = await self._isolate(claim, [event for event in page if self._wants(event)])
+        if parked.key in failures:
             attempts = parked.attempts + 1
-            state, due_at = self._config.retry.next(attempts, now)
+            state, due_at = self._config.retry.next(attempts, self._clock.now())
             error = describe(failures[parked.key])
             await claim.park(replace(parked, state=state, attempts=attempts, due_at=due_at, error=error))
-        return len(due)
+        elif len(page) == self._config.batch:
+            await claim.park(replace(parked, position=page[-1].position + 1, attempts=0))
+        else:
+            log.info("aggregate_unparked", consumer=self.name, aggregate=str(parked.key.aggregate_id))
+            await claim.unpark(parked.key)

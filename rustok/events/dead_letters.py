@@ -7,6 +7,9 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rustok.db.engine import to_json
+from rustok.db.transaction import run_alone
+
 _LIST = text(
     """
     SELECT consumer, shard, tenant_id, aggregate_type, aggregate_id, position, state, attempts, error, parked_at,
@@ -26,7 +29,15 @@ _CHOSEN = """
        AND (CAST(:aggregate_id AS uuid) IS NULL OR aggregate_id = :aggregate_id)
 """
 _COUNT = text("SELECT count(*) FROM parked_aggregates" + _CHOSEN)
-_REDRIVE = text("UPDATE parked_aggregates SET state = 'retrying', attempts = 0, due_at = now()" + _CHOSEN)
+_KEYS = text("SELECT consumer, tenant_id, aggregate_id FROM parked_aggregates" + _CHOSEN)
+_REDRIVE = text(
+    """
+    UPDATE parked_aggregates AS p SET state = 'retrying', attempts = 0, due_at = now()
+      FROM json_to_recordset(CAST(:keys AS json)) AS k (consumer text, tenant_id uuid, aggregate_id uuid)
+     WHERE p.consumer = k.consumer AND p.tenant_id = k.tenant_id AND p.aggregate_id = k.aggregate_id
+    """
+)
+_CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +81,13 @@ async def count_dead_letters(engine: AsyncEngine, **chosen: Unpack[Chosen]) -> i
 async def redrive(engine: AsyncEngine, **chosen: Unpack[Chosen]) -> int:
     """Make what is parked due now, with all its attempts before it; return how many aggregates that is.
 
-    The consumers try each aggregate from its first waiting event on, in order.
+    The consumers try each aggregate from its first waiting event on, in order. A thousand are one transaction, so
+    that the consumers begin with the first of them while others follow.
     """
-    async with engine.begin() as connection:
-        return (await connection.execute(_REDRIVE, _parameters(chosen))).rowcount
+    async with engine.connect() as connection:
+        keys = [row._asdict() for row in await connection.execute(_KEYS, _parameters(chosen))]
+    chunks = [keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK)]
+    return sum([(await run_alone(engine, _REDRIVE, {"keys": to_json(chunk)})).rowcount for chunk in chunks])
 
 
 def _parameters(chosen: Chosen) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import structlog
 
 from rustok.db.failures import describe, is_transient
 from rustok.events.consumer import Consumer
-from rustok.kernel.event import SHARDS
 from rustok.kernel.ports import Wake
 
 log = structlog.get_logger(__name__)
@@ -38,17 +37,24 @@ class InProcessConsumers:
         await self._attempt()
 
     async def run_once(self) -> int:
-        """Let each consumer drain each shard; return how many events were read.
+        """Let each consumer drain; return how many events were read.
 
         Raises:
             Exception: a server failed; what was not handled is handled by the next call.
 
         """
-        drained = [await c.drain(shard) for c in self._consumers.values() for shard in range(SHARDS)]
-        return sum(counts.read for counts in drained)
+        return sum([await _catch_up(consumer) for consumer in self._consumers.values()])
 
     async def _attempt(self) -> None:
         try:
             await self.run_once()
         except Exception as error:
             log.warning("in_process_consumers_failed", error=describe(error), exc_info=not is_transient(error))
+
+
+async def _catch_up(consumer: Consumer) -> int:
+    read, has_more = 0, True
+    while has_more:
+        counts, has_more = await consumer.drain()
+        read += counts.read
+    return read

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from rustok.kernel.event import AggregateKey
+from rustok.kernel.event import AggregateKey, shard_of
 
 
 class ParkedState(StrEnum):
@@ -25,6 +25,13 @@ class Parked:
     due_at: datetime
     error: str
     parked_at: datetime
+
+    @property
+    def shard(self) -> int:
+        return shard_of(self.key)
+
+    def is_due(self, now: datetime) -> bool:
+        return self.state is ParkedState.RETRYING and self.due_at <= now
 
 
 @dataclass(frozen=True, slots=True)

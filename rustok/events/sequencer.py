@@ -1,6 +1,6 @@
 """The sequencer's loop: gives committed events their place in the log and wakes who is behind."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,26 +15,25 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sequenced:
-    """What one shard got in one batch."""
+    """What the log got in one batch."""
 
-    shard: int
-    last_position: int
     events: int
-    types: Sequence[str]
+    types: Collection[str]
 
 
 class SequencerStore(Protocol):
-    async def sequence(self, limit: int) -> Sequence[Sequenced]:
-        """Move up to *limit* events from staging to the log; nothing when another relay is at it."""
+    async def sequence(self, limit: int) -> Sequenced | None:
+        """Move up to *limit* events from staging to the log; None if there are none, or another relay is at it."""
 
     async def raise_floor(self) -> None:
         """Let the next scans begin behind what is gone for good."""
 
 
 class Hints(Protocol):
-    """Where the sequencer says that shards have news. A hint may be lost; the sweep mends that."""
+    """Where the sequencer says what came into the log. A hint may be lost; the sweep mends that."""
 
-    async def shards_moved(self, moved: Sequence[Sequenced]) -> None: ...
+    def announce(self, types: Collection[str]) -> None:
+        """Hint at the consumers that subscribe to any of these types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +76,11 @@ class Sequencer:
 
     async def run_once(self) -> int:
         """Sequence one batch and return how many events it had."""
-        moved = await self._store.sequence(self._config.batch)
-        if moved:
-            SEQUENCED_EVENTS.inc(sum(m.events for m in moved))
-            await self._hints.shards_moved(moved)
+        batch = await self._store.sequence(self._config.batch)
+        if batch:
+            SEQUENCED_EVENTS.inc(batch.events)
+            self._hints.announce(batch.types)
         if self._clock.monotonic_s() >= self._floor_due_s:
             await self._store.raise_floor()
             self._floor_due_s = self._clock.monotonic_s() + self._config.floor_interval_s
-        return sum(m.events for m in moved)
+        return batch.events if batch else 0

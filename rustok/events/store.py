@@ -1,21 +1,23 @@
 """The sequencer's and the consumers' operations on PostgreSQL: each one visible statement."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rustok.db.engine import to_json
 from rustok.db.transaction import Transaction, begin, run_alone
-from rustok.events.consumer import Claim
-from rustok.events.outbox import COLUMNS, logged_event, read_shard
+from rustok.events.consumer import Batch, Claim
+from rustok.events.outbox import COLUMNS, logged_event
 from rustok.events.parking import Parked, ParkedState
 from rustok.events.sequencer import Sequenced
 from rustok.kernel.errors import Misconfigured
 from rustok.kernel.event import SHARDS, AggregateKey, LoggedEvent
 
-_SEQUENCE = text("SELECT event_shard, last_position, event_count, event_types FROM sequence_outbox(:limit)")
+_SEQUENCE = text("SELECT event_count, event_types FROM sequence_outbox(:limit)")
 _RAISE_FLOOR = text("SELECT raise_outbox_floor()")
 _SHARDS = text("SELECT shards FROM log_state")
 _CREATE_CHECKPOINTS = text(
@@ -26,36 +28,86 @@ _CREATE_CHECKPOINTS = text(
         ON CONFLICT DO NOTHING
     """
 )
-_BEHIND = text(
-    """
-    SELECT consumer, shard FROM checkpoints AS c
-     WHERE EXISTS (SELECT FROM event_log AS e WHERE e.shard = c.shard AND e.position > c.position)
-     UNION
-    SELECT consumer, shard FROM parked_aggregates WHERE state = 'retrying' AND due_at <= now()
-    """
-)
-_IS_BEHIND = text(
-    """
-    SELECT EXISTS (SELECT FROM event_log AS e WHERE e.shard = c.shard AND e.position > c.position)
-      FROM checkpoints AS c WHERE c.consumer = :consumer AND c.shard = :shard
-    """
-)
+# What comes after a checkpoint *c*, by way of the index on (shard, position). With `shard = c.shard` the planner is
+# free to walk through the events of all shards: the whole log, for a shard that has been quiet.
+_UNREAD = """
+    event_log AS e
+     WHERE e.shard BETWEEN c.shard AND c.shard AND e.position > c.position
+     ORDER BY e.shard, e.position
+"""
+_FIRST_DUE = """
+    parked_aggregates AS p
+     WHERE p.consumer = c.consumer AND p.shard = c.shard AND p.state = 'retrying' AND p.due_at <= :now
+     ORDER BY p.due_at LIMIT 1
+"""
+_SHARDS_BEHIND = f"""
+    checkpoints AS c
+    CROSS JOIN LATERAL ((SELECT FROM {_UNREAD} LIMIT 1) UNION ALL (SELECT FROM {_FIRST_DUE})) AS work
+"""
+_BEHIND = text(f"SELECT DISTINCT c.consumer FROM {_SHARDS_BEHIND}")
+_IS_BEHIND = text(f"SELECT EXISTS (SELECT FROM {_SHARDS_BEHIND} WHERE c.consumer = :consumer)")
 # Effects and checkpoint are lost together when the server crashes right after, and are simply made again from the
 # log; so nobody waits for the disk.
 _BEGIN = "BEGIN; SET LOCAL synchronous_commit = off"
-_CLAIM = text("SELECT position FROM checkpoints WHERE consumer = :consumer AND shard = :shard FOR UPDATE SKIP LOCKED")
+# The backlog is what this statement saw at its start; the position is the latest, for its row is locked.
+_CLAIM = text(
+    f"""
+    WITH backlog AS (
+        SELECT c.shard, unread.events, unread.oldest, due.due_at IS NOT NULL AS has_due
+          FROM checkpoints AS c
+         CROSS JOIN LATERAL (SELECT count(*) AS events, min(position) AS oldest
+                               FROM (SELECT e.position FROM {_UNREAD} LIMIT :limit) AS e) AS unread
+          LEFT JOIN LATERAL (SELECT p.due_at FROM {_FIRST_DUE}) AS due ON true
+         WHERE c.consumer = :consumer AND (unread.events > 0 OR due.due_at IS NOT NULL)
+    )
+    SELECT c.shard, c.position, backlog.has_due
+      FROM backlog JOIN checkpoints AS c ON c.consumer = :consumer AND c.shard = backlog.shard
+     ORDER BY backlog.oldest
+     LIMIT (SELECT greatest(1, count(*) * :limit / greatest(1, CAST(sum(events) AS bigint))) FROM backlog)
+       FOR UPDATE OF c SKIP LOCKED
+    """
+)
+# A statement after the claim's: only its snapshot has all that earlier holders parked. The look into
+# parked_aggregates is one by key for each event; EXISTS might be answered by reading all that is parked.
+_READ = text(
+    f"""
+    SELECT shard,
+           (SELECT p.position FROM parked_aggregates AS p
+             WHERE p.consumer = :consumer AND p.tenant_id = batch.tenant_id AND p.aggregate_id = batch.aggregate_id)
+               IS NOT NULL AS is_parked,
+           {COLUMNS}
+      FROM (SELECT unread.*
+              FROM json_to_recordset(CAST(:claimed AS json)) AS c (shard smallint, position bigint)
+             CROSS JOIN LATERAL (SELECT shard, {COLUMNS} FROM {_UNREAD} LIMIT :limit) AS unread
+             ORDER BY unread.position LIMIT :limit) AS batch
+     ORDER BY position
+    """
+)
+_ADVANCE = text(
+    """
+    UPDATE checkpoints AS c SET position = read.position
+      FROM json_to_recordset(CAST(:read AS json)) AS read (shard smallint, position bigint)
+     WHERE c.consumer = :consumer AND c.shard = read.shard
+    """
+)
 _PARKED_COLUMNS = """tenant_id, aggregate_id, aggregate_type, position, state, attempts, due_at, error, parked_at"""
-_PARKED = text(
-    f"SELECT {_PARKED_COLUMNS} FROM parked_aggregates WHERE consumer = :consumer AND shard = :shard FOR UPDATE"
+# SKIP LOCKED: a claim that waits for a redrive, which waits for it, would be a deadlock.
+_DUE = text(
+    f"""
+    SELECT {_PARKED_COLUMNS} FROM parked_aggregates
+     WHERE consumer = :consumer AND shard = ANY (CAST(:shards AS smallint[]))
+       AND state = 'retrying' AND due_at <= :now
+     ORDER BY due_at LIMIT :limit
+       FOR UPDATE SKIP LOCKED
+    """
 )
 _READ_AGGREGATE = text(
     f"""
     SELECT {COLUMNS} FROM event_log
      WHERE tenant_id = :tenant_id AND aggregate_id = :aggregate_id AND position BETWEEN :first AND :last
-     ORDER BY position
+     ORDER BY position LIMIT :limit
     """
 )
-_ADVANCE = text("UPDATE checkpoints SET position = :position WHERE consumer = :consumer AND shard = :shard")
 _PARK = text(
     """
     INSERT INTO parked_aggregates (consumer, shard, tenant_id, aggregate_id, aggregate_type, position, state,
@@ -63,8 +115,8 @@ _PARK = text(
     VALUES (:consumer, :shard, :tenant_id, :aggregate_id, :aggregate_type, :position, :state,
             :attempts, :due_at, :error, :parked_at)
         ON CONFLICT (consumer, tenant_id, aggregate_id)
-        DO UPDATE SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at,
-                      error = excluded.error
+        DO UPDATE SET position = excluded.position, state = excluded.state, attempts = excluded.attempts,
+                      due_at = excluded.due_at, error = excluded.error
     """
 )
 _UNPARK = text(
@@ -81,8 +133,11 @@ class PostgresSequencerStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def sequence(self, limit: int) -> Sequence[Sequenced]:
-        return [Sequenced(*row) for row in await run_alone(self._engine, _SEQUENCE, {"limit": limit})]
+    async def sequence(self, limit: int) -> Sequenced | None:
+        shards = list(await run_alone(self._engine, _SEQUENCE, {"limit": limit}))
+        if not shards:
+            return None
+        return Sequenced(sum(s.event_count for s in shards), {name for s in shards for name in s.event_types})
 
     async def raise_floor(self) -> None:
         await run_alone(self._engine, _RAISE_FLOOR)
@@ -105,61 +160,74 @@ class PostgresConsumerStore:
                 raise Misconfigured(f"This database has {installed} shards, this release {SHARDS}: they must agree.")
             await connection.execute(_CREATE_CHECKPOINTS, {"consumers": list(consumers), "shards": SHARDS})
 
-    async def behind(self) -> list[tuple[str, int]]:
-        """Return every (consumer, shard) that has events to read or parked aggregates to retry."""
-        async with self._engine.connect() as connection:
-            return [(row.consumer, row.shard) for row in await connection.execute(_BEHIND)]
+    async def behind(self, now: datetime) -> Collection[str]:
+        rows = await run_alone(self._engine, _BEHIND, {"now": now})
+        return [row.consumer for row in rows]
 
-    async def is_behind(self, consumer: str, shard: int) -> bool:
-        row = await run_alone(self._engine, _IS_BEHIND, {"consumer": consumer, "shard": shard})
+    async def is_behind(self, consumer: str, now: datetime) -> bool:
+        row = await run_alone(self._engine, _IS_BEHIND, {"consumer": consumer, "now": now})
         return bool(row.scalar_one())
 
     @asynccontextmanager
-    async def claim(self, consumer: str, shard: int) -> AsyncIterator[Claim | None]:
+    async def claim(self, consumer: str, now: datetime, limit: int) -> AsyncIterator[Claim | None]:
         async with begin(self._engine, _BEGIN) as (transaction, _):
-            names = {"consumer": consumer, "shard": shard}
-            position = (await transaction.execute(_CLAIM, names)).scalar_one_or_none()
-            if position is None:
-                yield None
-                return
-            rows = await transaction.execute(_PARKED, names)
-            yield _PostgresClaim(transaction, names, position, {p.key: p for p in map(_parked, rows)})
+            shards = list(await transaction.execute(_CLAIM, {"consumer": consumer, "now": now, "limit": limit}))
+            yield _PostgresClaim(transaction, consumer, now, shards) if shards else None
 
 
 class _PostgresClaim:
-    def __init__(
-        self,
-        transaction: Transaction,
-        names: Mapping[str, Any],
-        position: int,
-        parked: dict[AggregateKey, Parked],
-    ) -> None:
+    def __init__(self, transaction: Transaction, consumer: str, now: datetime, shards: Sequence[Any]) -> None:
         self.transaction = transaction
-        self.position = position
-        self.parked = parked
-        self._names = names
+        self.positions = {row.shard: row.position for row in shards}
+        self._consumer = consumer
+        self._now = now
+        self._shards_with_due = [row.shard for row in shards if row.has_due]
 
-    async def read(self, limit: int) -> list[LoggedEvent]:
-        return await read_shard(self.transaction, self._names["shard"], self.position, limit)
+    async def read(self, limit: int) -> Batch:
+        values = {"consumer": self._consumer, "claimed": _places(self.positions), "limit": limit}
+        return _batch(await self.transaction.execute(_READ, values))
 
-    async def read_aggregate(self, parked: Parked) -> list[LoggedEvent]:
-        bounds = {**parked.key._asdict(), "first": parked.position, "last": self.position}
-        return [logged_event(row) for row in await self.transaction.execute(_READ_AGGREGATE, bounds)]
+    async def advance(self, positions: Mapping[int, int]) -> None:
+        await self.transaction.execute(_ADVANCE, {"consumer": self._consumer, "read": _places(positions)})
+
+    async def due(self, limit: int) -> Sequence[Parked]:
+        if not self._shards_with_due:
+            return []
+        values = {"consumer": self._consumer, "shards": self._shards_with_due, "now": self._now, "limit": limit}
+        return [_parked(row) for row in await self.transaction.execute(_DUE, values)]
+
+    async def read_aggregate(self, parked: Parked, limit: int) -> Sequence[LoggedEvent]:
+        bounds = {"first": parked.position, "last": self.positions[parked.shard], "limit": limit}
+        rows = await self.transaction.execute(_READ_AGGREGATE, {**parked.key._asdict(), **bounds})
+        return [logged_event(row) for row in rows]
 
     def savepoint(self) -> AbstractAsyncContextManager[Any]:
         return self.transaction.savepoint()
 
-    async def advance(self, position: int) -> None:
-        await self.transaction.execute(_ADVANCE, {**self._names, "position": position})
-
     async def park(self, parked: Parked) -> None:
-        self.parked[parked.key] = parked
         values = {name: getattr(parked, name) for name in _PARKED_COLUMNS.split(", ")[2:]}
-        await self.transaction.execute(_PARK, {**self._names, **parked.key._asdict(), **values})
+        names = {"consumer": self._consumer, "shard": parked.shard, **parked.key._asdict()}
+        await self.transaction.execute(_PARK, {**names, **values})
 
     async def unpark(self, key: AggregateKey) -> None:
-        del self.parked[key]
-        await self.transaction.execute(_UNPARK, {**self._names, **key._asdict()})
+        await self.transaction.execute(_UNPARK, {"consumer": self._consumer, **key._asdict()})
+
+
+def _places(positions: Mapping[int, int]) -> str:
+    return to_json([{"shard": shard, "position": position} for shard, position in positions.items()])
+
+
+def _batch(rows: Iterable[Any]) -> Batch:
+    events: list[LoggedEvent] = []
+    parked: set[AggregateKey] = set()
+    positions: dict[int, int] = {}
+    for shard, is_parked, *columns in rows:
+        event = logged_event(columns)
+        events.append(event)
+        positions[shard] = event.position
+        if is_parked:
+            parked.add(event.envelope.key)
+    return Batch(events, parked, positions)
 
 
 def _parked(row: Any) -> Parked:

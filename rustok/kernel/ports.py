@@ -19,3 +19,9 @@ class Wake(Protocol):
 
     async def wait(self, timeout_s: float) -> bool:
         """Return True as soon as a hint arrives (one since the last call counts), False after *timeout_s*."""
+
+
+class Signal(Wake, Protocol):
+    """A wake-up that one loop of a process gives another."""
+
+    def wake(self) -> None: ...

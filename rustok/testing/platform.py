@@ -14,7 +14,7 @@ from rustok.events.consumer import Consumer
 from rustok.events.outbox import OutboxTransport
 from rustok.events.store import PostgresConsumerStore, PostgresSequencerStore
 from rustok.kernel.context import Context, Principal
-from rustok.kernel.event import SHARDS, LoggedEvent
+from rustok.kernel.event import LoggedEvent
 from rustok.kernel.ids import uuid7
 from rustok.kernel.module import Module, Result
 from rustok.kernel.ports import Clock
@@ -103,5 +103,5 @@ class PlatformUnderTest:
         while await self.sequencer.sequence(1000):
             pass
         for consumer in self.consumers.values():
-            for shard in range(SHARDS):
-                await consumer.drain(shard)
+            while (await consumer.drain()).has_more:
+                pass

@@ -11,7 +11,6 @@ from rustok.catalog import MODULES
 from rustok.db.engine import open_engine
 from rustok.events.consumer import Consumer, ConsumerConfig
 from rustok.events.store import PostgresConsumerStore
-from rustok.kernel.event import SHARDS
 from rustok.kernel.registry import build_registry
 from rustok.modules.commerce.projections import INDEX_PRODUCTS
 from rustok.runtime import SystemClock
@@ -21,13 +20,14 @@ from tests.bench.staged import log_products
 from tests.bench.table import Finding, Report, Target
 
 _BATCH = 500
+_THREADS = 8
 _COPIES = ((1, 0), (1, 4), (5, 9))
 """Which copies of the sample each step adds; the first adds none."""
 
 _METHOD = (
     "the platform's own consumer in one process, on real texts (the demo's records and copies of them), from a log of "
-    "created products, 8 shards at a time as in a worker process: claim the shard, read a batch of 500 events, lock, "
-    "load from the write tables, build, upsert one row a locale, checkpoint, commit. One by one is the same with "
+    "created products, 8 claims at a time as in a worker process: claim shards, read a batch of 500 events, lock, "
+    "load from the write tables, build, upsert one row a locale, checkpoints, commit. One by one is the same with "
     "batches of 1."
 )
 
@@ -46,7 +46,7 @@ def product_consumer(store: PostgresConsumerStore, batch: int = _BATCH) -> Consu
 async def _run(stage: Stage) -> Report:
     async with (
         open_shop(stage) as shop,
-        open_engine(shop.database.system_url, pool_size=8, pool_timeout_s=60) as engine,
+        open_engine(shop.database.system_url, pool_size=_THREADS, pool_timeout_s=60) as engine,
     ):
         store = PostgresConsumerStore(engine)
         admin = await asyncpg.connect(shop.database.admin_url)
@@ -65,18 +65,23 @@ async def _run(stage: Stage) -> Report:
 
 
 async def drain(consumer: Consumer) -> None:
-    """Let the consumer catch up with every shard, several at a time, as the threads of a worker process do."""
-    await asyncio.gather(*(consumer.drain(shard) for shard in range(SHARDS)))
+    """Let the consumer catch up with the log, several claims at a time, as the threads of a worker process do."""
+
+    async def catch_up() -> None:
+        while (await consumer.drain()).has_more:
+            pass
+
+    await asyncio.gather(*(catch_up() for _ in range(_THREADS)))
 
 
 async def _one_by_one(consumer: Consumer) -> None:
     """Handle a few hundred events."""
 
-    async def some(shard: int) -> None:
-        for _ in range(40):
-            await consumer.run_once(shard)
+    async def some() -> None:
+        for _ in range(80):
+            await consumer.run_once()
 
-    await asyncio.gather(*(some(shard) for shard in range(SHARDS)))
+    await asyncio.gather(*(some() for _ in range(_THREADS)))
 
 
 async def _rate(admin: asyncpg.Connection, work: Awaitable[None]) -> float:

@@ -2,16 +2,16 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from rustok.events.consumer import AggregatesFailed, Claim
+from rustok.events.consumer import AggregatesFailed, Batch, Claim
 from rustok.events.parking import Parked
-from rustok.kernel.event import AggregateKey, Event, LoggedEvent
+from rustok.kernel.event import SHARDS, AggregateKey, Event, LoggedEvent
 from rustok.testing import an_envelope
 
 TENANT = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
-SHARD = 0
 
 Effects = list[tuple[str, int]]
 """What the handler did: (aggregate's name, version), in order."""
@@ -43,7 +43,7 @@ def name_of(key: AggregateKey) -> str:
 
 
 class Log:
-    """The events of one shard. `write("a", "b", "a")` appends a's version 1, b's version 1, a's version 2."""
+    """Events of many shards. `write("a", "b", "a")` appends a's version 1, b's version 1, a's version 2."""
 
     def __init__(self) -> None:
         self.events: list[LoggedEvent] = []
@@ -58,47 +58,76 @@ class Log:
 
 
 class ListStore:
-    """Keeps effects, checkpoint and parked aggregates; a transaction works on copies and puts them in place."""
+    """Keeps effects, checkpoints and parked aggregates; a transaction works on copies and puts them in place.
+
+    A claim takes every shard that is behind and not in `held`, and passes over parked aggregates in `locked`.
+    """
 
     def __init__(self, log: Log) -> None:
         self.log = log
-        self.position = 0
+        self.positions = dict.fromkeys(range(SHARDS), 0)
         self.parked: dict[AggregateKey, Parked] = {}
         self.effects: Effects = []
-        self.is_taken = False
+        self.held: set[int] = set()
+        self.locked: set[AggregateKey] = set()
         self.commits = 0
         self.before_release: Callable[[], None] = lambda: None
 
-    async def is_behind(self, consumer: str, shard: int) -> bool:
-        del consumer, shard
-        return self.position < len(self.log.events)
+    @property
+    def unread(self) -> list[int]:
+        """The positions of the events after the checkpoints."""
+        return [e.position for e in self.log.events if e.position > self.positions[e.envelope.shard]]
+
+    async def is_behind(self, consumer: str, now: datetime) -> bool:
+        del consumer
+        return bool(self._behind(now))
 
     @asynccontextmanager
-    async def claim(self, consumer: str, shard: int) -> AsyncIterator[Claim | None]:
-        del consumer, shard
-        if self.is_taken:
+    async def claim(self, consumer: str, now: datetime, limit: int) -> AsyncIterator[Claim | None]:
+        del consumer, limit
+        free = self._behind(now) - self.held
+        if not free:
             yield None
             return
-        claim = _ListClaim(self.log, self.position, dict(self.parked), list(self.effects))
+        positions = {shard: self.positions[shard] for shard in free}
+        claim = _ListClaim(self, positions, now)
         yield claim
         self.before_release()
-        self.position, self.parked, self.effects = claim.checkpoint, claim.parked, claim.transaction
+        self.positions.update(claim.advanced)
+        self.parked, self.effects = claim.parked, claim.transaction
         self.commits += 1
+
+    def _behind(self, now: datetime) -> set[int]:
+        unread = {self.log.events[position - 1].envelope.shard for position in self.unread}
+        return unread | {parked.shard for parked in self.parked.values() if parked.is_due(now)}
 
 
 class _ListClaim:
-    def __init__(self, log: Log, position: int, parked: dict[AggregateKey, Parked], effects: Effects) -> None:
-        self.transaction = effects
-        self.position = self.checkpoint = position
-        self.parked = parked
-        self._log = log
+    def __init__(self, store: ListStore, positions: Mapping[int, int], now: datetime) -> None:
+        self.transaction = list(store.effects)
+        self.positions = positions
+        self.advanced: dict[int, int] = {}
+        self.parked = dict(store.parked)
+        self._log = store.log
+        self._locked = store.locked
+        self._now = now
 
-    async def read(self, limit: int) -> list[LoggedEvent]:
-        return self._log.events[self.position : self.position + limit]
+    async def read(self, limit: int) -> Batch:
+        claimed = [event for event in self._log.events if event.envelope.shard in self.positions]
+        events = [event for event in claimed if event.position > self.positions[event.envelope.shard]][:limit]
+        return Batch(events, self.parked, {event.envelope.shard: event.position for event in events})
 
-    async def read_aggregate(self, parked: Parked) -> list[LoggedEvent]:
-        waiting = self._log.events[parked.position - 1 : self.position]
-        return [event for event in waiting if event.envelope.key == parked.key]
+    async def advance(self, positions: Mapping[int, int]) -> None:
+        self.advanced.update(positions)
+
+    async def due(self, limit: int) -> Sequence[Parked]:
+        found = [p for p in self.parked.values() if p.shard in self.positions and p.key not in self._locked]
+        due = [parked for parked in found if parked.is_due(self._now)]
+        return sorted(due, key=lambda parked: parked.due_at)[:limit]
+
+    async def read_aggregate(self, parked: Parked, limit: int) -> Sequence[LoggedEvent]:
+        waiting = self._log.events[parked.position - 1 : self.positions[parked.shard]]
+        return [event for event in waiting if event.envelope.key == parked.key][:limit]
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -108,9 +137,6 @@ class _ListClaim:
         except BaseException:
             self.transaction[:] = before
             raise
-
-    async def advance(self, position: int) -> None:
-        self.checkpoint = position
 
     async def park(self, parked: Parked) -> None:
         self.parked[parked.key] = parked

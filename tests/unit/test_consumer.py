@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from rustok.events.consumer import AggregatesFailed, Consumer, ConsumerConfig, Counts
+from rustok.events.consumer import AggregatesFailed, Consumer, ConsumerConfig, Counts, Drained
 from rustok.events.parking import Parked, ParkedState, RetryPolicy
 from rustok.kernel.errors import Unavailable
+from rustok.kernel.event import shard_of
 from rustok.testing import FixedClock
-from tests.unit.log_by_hand import SHARD, ListStore, Log, Painted, RecordingHandler, key_of
+from tests.unit.log_by_hand import ListStore, Log, Painted, RecordingHandler, key_of
 
 POISON = ValueError("a wheel is not square")
 
@@ -16,16 +17,19 @@ POISON = ValueError("a wheel is not square")
 class Workshop:
     """A consumer with everything around it."""
 
-    def __init__(self, *, batch: int = 100, attempts: int = 5, names_the_culprits: bool = False) -> None:
+    def __init__(
+        self, *, batch: int = 100, attempts: int = 5, batches_a_drain: int = 20, names_the_culprits: bool = False
+    ) -> None:
         self.log = Log()
         self.store = ListStore(self.log)
         self.clock = FixedClock()
         self.handler = RecordingHandler(names_the_culprits=names_the_culprits)
-        config = ConsumerConfig(batch=batch, retry=RetryPolicy(attempts=attempts, first_delay_s=10.0, growth=1.0))
+        retry = RetryPolicy(attempts=attempts, first_delay_s=10.0, growth=1.0)
+        config = ConsumerConfig(batch=batch, batches_a_drain=batches_a_drain, retry=retry)
         self.consumer = Consumer(config, self.store, self.clock, self.handler)
 
     async def run_once(self) -> Counts | None:
-        return await self.consumer.run_once(SHARD)
+        return await self.consumer.run_once()
 
     @property
     def versions(self) -> dict[str, list[int]]:
@@ -42,14 +46,14 @@ class Workshop:
 
 
 async def test_a_batch_takes_effect_in_the_order_of_the_log() -> None:
-    """Effects and checkpoint are one commit."""
+    """Whatever their shards. Effects and checkpoints are one commit."""
     shop = Workshop()
     shop.log.write("a", "b", "a")
 
     counts = await shop.run_once()
 
     assert shop.store.effects == [("a", 1), ("b", 1), ("a", 2)]
-    assert (shop.store.position, shop.store.commits) == (3, 1)
+    assert (shop.store.unread, shop.store.commits) == ([], 1)
     assert counts == Counts(read=3, handled=3)
 
 
@@ -57,7 +61,7 @@ async def test_a_run_without_news_changes_nothing() -> None:
     """The handler is not even called."""
     shop = Workshop()
 
-    assert await shop.run_once() == Counts()
+    assert await shop.run_once() is None
     assert shop.handler.batches == []
 
 
@@ -70,29 +74,65 @@ async def test_events_that_nobody_subscribed_to_are_passed_over() -> None:
     counts = await shop.run_once()
 
     assert shop.store.effects == [("a", 1)]
-    assert (shop.store.position, counts) == (3, Counts(read=3, handled=1))
+    assert (shop.store.unread, counts) == ([], Counts(read=3, handled=1))
 
 
 async def test_a_shard_that_somebody_else_holds_is_left_alone() -> None:
-    """The other one will look once more when it lets go."""
+    """The others are worked on; the holder will look once more when it lets go."""
     shop = Workshop()
-    shop.log.write("a")
-    shop.store.is_taken = True
+    shop.log.write("a", "b")
+    shop.store.held = {shard_of(key_of("a"))}
 
-    assert await shop.run_once() is None
-    assert await shop.consumer.drain(SHARD) == Counts()
-    assert shop.store.effects == []
+    drained = await shop.consumer.drain()
+
+    assert (shop.store.effects, shop.store.unread) == ([("b", 1)], [1])
+    assert drained == Drained(Counts(read=1, handled=1), has_more=False)
 
 
-async def test_draining_goes_on_until_the_shard_has_nothing_new() -> None:
+async def test_draining_goes_on_until_there_is_nothing_new() -> None:
     """Batch by batch, each with a commit of its own."""
     shop = Workshop(batch=2)
     shop.log.write(*"abcde")
 
-    counts = await shop.consumer.drain(SHARD)
+    drained = await shop.consumer.drain()
 
-    assert counts == Counts(read=5, handled=5)
+    assert drained == Drained(Counts(read=5, handled=5), has_more=False)
     assert (shop.handler.batches, shop.store.commits) == ([2, 2, 1], 3)
+
+
+async def test_the_checkpoint_of_a_shard_is_the_last_that_was_read_of_it() -> None:
+    """A batch may end in the middle of a shard, and before the first event of another."""
+    shop = Workshop(batch=3)
+    shop.log.write("a", "b", "a", "c", "b")
+
+    await shop.run_once()
+
+    assert shop.store.unread == [4, 5]
+
+
+async def test_a_drain_ends_under_endless_load() -> None:
+    """A process that is to stop waits for it; whoever called it is told to call again."""
+    shop = Workshop(batch=1, batches_a_drain=3)
+    shop.log.write(*"abcde")
+
+    first, second = await shop.consumer.drain(), await shop.consumer.drain()
+
+    assert first == Drained(Counts(read=3, handled=3), has_more=True)
+    assert second == Drained(Counts(read=2, handled=2), has_more=False)
+
+
+async def test_a_drain_that_can_do_nothing_does_not_ask_for_another() -> None:
+    """What is due may be locked by somebody: to come back at once would be a busy loop."""
+    shop = Workshop()
+    shop.log.write("a")
+    shop.handler.broken = {"a": POISON}
+    await shop.run_once()
+    shop.clock.advance(10)
+    shop.store.locked = {key_of("a")}
+
+    drained = await shop.consumer.drain()
+
+    assert drained == Drained(Counts(), has_more=False)
 
 
 async def test_the_holder_looks_once_more_after_letting_go() -> None:
@@ -105,7 +145,7 @@ async def test_the_holder_looks_once_more_after_letting_go() -> None:
         shop.log.write("b")
 
     shop.store.before_release = once
-    await shop.consumer.drain(SHARD)
+    await shop.consumer.drain()
 
     assert shop.store.effects == [("a", 1), ("b", 1)]
 
@@ -121,7 +161,7 @@ async def test_a_poisoned_aggregate_is_parked_and_its_neighbours_go_on(names_the
 
     assert shop.versions == {"a": [1, 2], "c": [1], "d": [1], "e": [1]}
     assert shop.parked == {"b": (ParkedState.RETRYING, 1, 2)}
-    assert (shop.store.position, counts) == (7, Counts(read=7, handled=7, parked=1))
+    assert (shop.store.unread, counts) == ([], Counts(read=7, handled=7, parked=1))
 
 
 @pytest.mark.parametrize("names_the_culprits", [True, False], ids=["named", "found by halving"])
@@ -138,17 +178,17 @@ async def test_every_poisoned_aggregate_of_a_batch_is_parked(names_the_culprits:
 
 
 async def test_a_batch_of_nothing_but_poison_is_parked_whole() -> None:
-    """Also then the shard goes on."""
+    """Also then the checkpoints go on."""
     shop = Workshop()
     shop.log.write(*"abc")
     shop.handler.broken = {"a": POISON, "b": POISON, "c": POISON}
 
     await shop.run_once()
 
-    assert (sorted(shop.parked), shop.store.position, shop.store.effects) == (["a", "b", "c"], 3, [])
+    assert (sorted(shop.parked), shop.store.unread, shop.store.effects) == (["a", "b", "c"], [], [])
 
 
-async def test_a_handler_that_names_nobody_of_the_batch_does_not_stop_the_shard() -> None:
+async def test_a_handler_that_names_nobody_of_the_batch_does_not_stop_the_others() -> None:
     """Its report is worth nothing, so the culprit is found by halving."""
     shop = Workshop()
     shop.log.write("a", "b")
@@ -190,7 +230,7 @@ async def test_a_failure_of_a_server_changes_nothing_and_counts_nothing(error: E
     with pytest.raises(type(error)):
         await shop.run_once()
 
-    assert (shop.store.position, shop.store.effects, shop.store.parked, shop.store.commits) == (0, [], {}, 0)
+    assert (shop.store.unread, shop.store.effects, shop.store.parked, shop.store.commits) == ([1, 2], [], {}, 0)
 
 
 async def test_a_server_that_fails_while_a_culprit_is_sought_changes_nothing() -> None:
@@ -202,7 +242,7 @@ async def test_a_server_that_fails_while_a_culprit_is_sought_changes_nothing() -
     with pytest.raises(ConnectionResetError):
         await shop.run_once()
 
-    assert (shop.store.position, shop.store.effects, shop.store.parked) == (0, [], {})
+    assert (shop.store.unread, shop.store.effects, shop.store.parked) == ([1, 2, 3], [], {})
 
 
 async def test_a_server_that_fails_during_a_retry_counts_no_attempt() -> None:
@@ -231,7 +271,7 @@ async def test_later_events_of_a_parked_aggregate_wait() -> None:
 
     await shop.run_once()
 
-    assert (shop.versions, shop.store.position) == ({"b": [1]}, 4)
+    assert (shop.versions, shop.store.unread) == ({"b": [1]}, [])
     assert shop.parked == {"a": (ParkedState.RETRYING, 1, 1)}
 
 
@@ -250,6 +290,58 @@ async def test_a_retry_that_succeeds_replays_what_waited_in_order() -> None:
 
     assert shop.versions == {"a": [1, 2, 3], "b": [1, 2]}
     assert (shop.parked, counts) == ({}, Counts(retried=1))
+
+
+async def test_a_long_queue_behind_a_parked_aggregate_is_replayed_page_by_page() -> None:
+    """A page is a batch; each is a transaction of its own, and the aggregate stays parked and due in between."""
+    shop = Workshop(batch=2)
+    shop.log.write("a")
+    shop.handler.broken = {"a": POISON}
+    await shop.run_once()
+    shop.log.write("a", "b", "a", "a", "a")
+    await shop.consumer.drain()
+    shop.handler.broken = {}
+    shop.clock.advance(10)
+
+    await shop.run_once()
+    after_one_page = (shop.versions["a"], shop.parked)
+    await shop.consumer.drain()
+
+    assert after_one_page == ([1, 2], {"a": (ParkedState.RETRYING, 0, 3)})
+    assert (shop.versions, shop.parked) == ({"a": [1, 2, 3, 4, 5], "b": [1]}, {})
+
+
+async def test_new_events_of_an_aggregate_wait_behind_its_last_page() -> None:
+    """A page alone does not put it back among the others."""
+    shop = Workshop(batch=2)
+    shop.log.write("a", "a", "a")
+    shop.handler.broken = {"a": POISON}
+    await shop.consumer.drain()
+    shop.handler.broken = {}
+    shop.clock.advance(10)
+    shop.log.write("a")
+
+    await shop.run_once()
+    after_one_page = shop.versions
+    await shop.consumer.drain()
+
+    assert (after_one_page, shop.versions) == ({"a": [1, 2]}, {"a": [1, 2, 3, 4]})
+
+
+async def test_a_later_page_that_fails_has_all_its_attempts() -> None:
+    """What took effect before stays; the place is the first event of the failed page."""
+    shop = Workshop(batch=1, attempts=2)
+    shop.log.write("a", "a")
+    shop.handler.broken = {"a": POISON}
+    await shop.consumer.drain()
+    shop.handler.broken = {}
+    shop.clock.advance(10)
+    await shop.run_once()
+    shop.handler.broken = {"a": POISON}
+
+    await shop.run_once()
+
+    assert (shop.versions, shop.parked) == ({"a": [1]}, {"a": (ParkedState.RETRYING, 1, 2)})
 
 
 async def test_a_retry_does_not_repeat_what_took_effect_before() -> None:
@@ -311,7 +403,7 @@ async def test_events_of_an_aggregate_unparked_in_the_same_run_are_not_lost() ->
 
     await shop.run_once()
 
-    assert (shop.versions, shop.store.position) == ({"a": [1, 2], "b": [1]}, 3)
+    assert (shop.versions, shop.store.unread) == ({"a": [1, 2], "b": [1]}, [])
 
 
 async def test_an_aggregate_unparked_in_a_run_that_isolates_is_not_lost() -> None:
@@ -345,7 +437,7 @@ async def test_an_aggregate_unparked_and_broken_again_in_the_same_run_is_parked_
 
     shop.log.write("a")
     consumer = Consumer(ConsumerConfig(), shop.store, shop.clock, BreaksAtTheSecond())
-    await consumer.run_once(SHARD)
+    await consumer.run_once()
 
     assert shop.versions == {"a": [1]}
     assert shop.parked == {"a": (ParkedState.RETRYING, 1, 2)}

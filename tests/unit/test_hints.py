@@ -1,10 +1,11 @@
-"""Hints go to who subscribes to what a shard got: once in a while, never twice for the same news."""
+"""Hints go to who subscribes to what came: once in a while, never twice for the same news."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
-from rustok.events.hints import CoalescedHints, Shard
-from rustok.events.sequencer import Sequenced
+from rustok.events.hints import CoalescedHints, Sweep
 from rustok.kernel.errors import Unavailable
+from rustok.runtime import LocalWake
 from rustok.testing import FixedClock
 
 SUBSCRIPTIONS = {"products": ("commerce.product.*",), "nodes": ("content.node.*",)}
@@ -14,48 +15,60 @@ class Sent:
     """Takes hints; refuses them while `is_away`."""
 
     def __init__(self) -> None:
-        self.hints: list[list[Shard]] = []
+        self.hints: list[list[str]] = []
         self.is_away = False
 
-    async def __call__(self, shards: Sequence[Shard]) -> None:
+    async def __call__(self, consumers: Sequence[str]) -> None:
         if self.is_away:
             raise Unavailable("Redis is away")
-        self.hints.append(list(shards))
+        self.hints.append(list(consumers))
 
 
-def moved(shard: int, *types: str) -> Sequenced:
-    return Sequenced(shard, last_position=1, events=len(types), types=types)
+class Laggards:
+    """A store that knows who is behind, and when it was asked."""
+
+    def __init__(self, *behind: str) -> None:
+        self._behind = behind
+        self.asked_at: list[datetime] = []
+
+    async def behind(self, now: datetime) -> Collection[str]:
+        self.asked_at.append(now)
+        return self._behind
+
+
+def hints_to(sent: Sent) -> CoalescedHints:
+    return CoalescedHints(SUBSCRIPTIONS, sent, FixedClock(), LocalWake())
 
 
 async def test_only_subscribers_of_what_came_are_hinted() -> None:
     """A consumer of other events would open a transaction to find nothing."""
     sent = Sent()
-    hints = CoalescedHints(SUBSCRIPTIONS, sent, FixedClock())
+    hints = hints_to(sent)
 
-    await hints.shards_moved([moved(3, "commerce.product.created"), moved(4, "tenants.tenant.created")])
+    hints.announce({"commerce.product.created", "tenants.tenant.created"})
     await hints.run_once()
 
-    assert sent.hints == [[("products", 3)]]
+    assert sent.hints == [["products"]]
 
 
-async def test_a_shard_that_moved_twice_is_hinted_once() -> None:
+async def test_a_consumer_with_news_twice_is_hinted_once() -> None:
     """Whoever comes reads everything that is there."""
     sent = Sent()
-    hints = CoalescedHints(SUBSCRIPTIONS, sent, FixedClock())
+    hints = hints_to(sent)
 
     for _batch in range(2):
-        await hints.shards_moved([moved(3, "content.node.created")])
+        hints.announce({"content.node.created"})
     counts = [await hints.run_once(), await hints.run_once()]
 
-    assert (counts, sent.hints) == ([1, 0], [[("nodes", 3)]])
+    assert (counts, sent.hints) == ([1, 0], [["nodes"]])
 
 
 async def test_hints_that_cannot_be_sent_are_left_to_the_sweep() -> None:
     """A hint is never worth waiting for."""
     sent = Sent()
-    hints = CoalescedHints(SUBSCRIPTIONS, sent, FixedClock())
+    hints = hints_to(sent)
     sent.is_away = True
-    await hints.shards_moved([moved(3, "content.node.created")])
+    hints.announce({"content.node.created"})
 
     lost = await hints.run_once()
     sent.is_away = False
@@ -66,9 +79,21 @@ async def test_hints_that_cannot_be_sent_are_left_to_the_sweep() -> None:
 async def test_a_consumer_of_another_release_is_left_alone() -> None:
     """Its checkpoints are still there; no worker of this release knows it."""
     sent = Sent()
-    hints = CoalescedHints(SUBSCRIPTIONS, sent, FixedClock())
+    hints = hints_to(sent)
 
-    hints.add([("gone", 1), ("nodes", 2)])
+    hints.add(["gone", "nodes"])
     await hints.run_once()
 
-    assert sent.hints == [[("nodes", 2)]]
+    assert sent.hints == [["nodes"]]
+
+
+async def test_the_sweep_hints_at_everyone_who_is_behind() -> None:
+    """Whatever became of earlier hints. Retries are due by the sweep's own clock."""
+    sent, clock, laggards = Sent(), FixedClock(), Laggards("nodes", "products")
+    hints = hints_to(sent)
+
+    count = await Sweep(laggards, hints, clock).run_once()
+    await hints.run_once()
+
+    assert (count, sent.hints) == (2, [["nodes", "products"]])
+    assert laggards.asked_at == [clock.now()]

@@ -1,10 +1,12 @@
 """When a parked aggregate is tried again, and when it is given up."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
-from rustok.events.parking import ParkedState, RetryPolicy
+from rustok.events.parking import Parked, ParkedState, RetryPolicy
+from rustok.kernel.event import AggregateKey
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 
@@ -23,6 +25,18 @@ def test_after_the_last_attempt_the_aggregate_is_dead(attempts: int) -> None:
     state, _ = RetryPolicy().next(attempts, NOW)
 
     assert state is ParkedState.DEAD
+
+
+@pytest.mark.parametrize(
+    ("state", "late_s", "is_due"),
+    [(ParkedState.RETRYING, 0, True), (ParkedState.RETRYING, -0.001, False), (ParkedState.DEAD, 60, False)],
+)
+def test_a_retry_is_due_from_its_time_on(state: ParkedState, late_s: float, is_due: bool) -> None:
+    """A dead letter never is."""
+    key = AggregateKey(UUID(int=1), UUID(int=2))
+    parked = Parked(key, "wheel", 7, state, 1, NOW, "ValueError: not square", NOW)
+
+    assert parked.is_due(NOW + timedelta(seconds=late_s)) is is_due
 
 
 def test_one_attempt_means_no_retry() -> None:

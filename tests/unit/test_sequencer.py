@@ -1,6 +1,6 @@
 """The sequencer's loop over a store, a clock and a wake-up that are driven by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -22,14 +22,12 @@ class ScriptedStore:
         self.script = [*script, Stopped()]
         self.floors = 0
 
-    async def sequence(self, limit: int) -> Sequence[Sequenced]:
+    async def sequence(self, limit: int) -> Sequenced | None:
         del limit
         step = self.script.pop(0)
         if isinstance(step, Exception):
             raise step
-        return (
-            [Sequenced(shard=step % 16, last_position=step, events=step, types=["clocks.clock.wound"])] if step else []
-        )
+        return Sequenced(step, {"clocks.clock.wound"}) if step else None
 
     async def raise_floor(self) -> None:
         self.floors += 1
@@ -51,10 +49,10 @@ class ScriptedWake:
 
 class RecordedHints:
     def __init__(self) -> None:
-        self.shards: list[list[int]] = []
+        self.types: list[Collection[str]] = []
 
-    async def shards_moved(self, moved: Sequence[Sequenced]) -> None:
-        self.shards.append([batch.shard for batch in moved])
+    def announce(self, types: Collection[str]) -> None:
+        self.types.append(types)
 
 
 class Relay:
@@ -73,13 +71,13 @@ class Relay:
             await self.sequencer.run()
 
 
-async def test_one_run_sequences_a_batch_and_tells_who_has_news() -> None:
-    """Each shard that moved is named once."""
+async def test_one_run_sequences_a_batch_and_tells_what_came() -> None:
+    """Each type of event is named once."""
     relay = Relay([3])
 
     count = await relay.sequencer.run_once()
 
-    assert (count, relay.hints.shards) == (3, [[3]])
+    assert (count, relay.hints.types) == (3, [{"clocks.clock.wound"}])
 
 
 async def test_nobody_is_told_when_nothing_moved() -> None:
@@ -88,7 +86,7 @@ async def test_nobody_is_told_when_nothing_moved() -> None:
 
     await relay.sequencer.run_once()
 
-    assert relay.hints.shards == []
+    assert relay.hints.types == []
 
 
 async def test_a_full_batch_is_followed_at_once_by_the_next() -> None:
@@ -133,7 +131,7 @@ async def test_a_failing_server_is_waited_for() -> None:
 
     await relay.run()
 
-    assert relay.hints.shards == [[3]]
+    assert relay.hints.types == [{"clocks.clock.wound"}]
     assert relay.clock.monotonic_s() == 5 + 5 + 1
 
 

@@ -26,10 +26,10 @@ _EFFECT = text("INSERT INTO effects VALUES (:effect)")
 _EFFECTS = text("SELECT effect FROM effects ORDER BY effect")
 
 
-def aggregates(count: int) -> list[UUID]:
-    """Return *count* aggregates of the shard under test."""
+def aggregates(count: int, shard: int = SHARD) -> list[UUID]:
+    """Return *count* aggregates of a shard."""
     found = (UUID(int=n) for n in range(10_000))
-    return [i for i in found if shard_of(AggregateKey(TENANT, i)) == SHARD][:count]
+    return [i for i in found if shard_of(AggregateKey(TENANT, i)) == shard][:count]
 
 
 async def take_effect(transaction: Any, effect: str) -> None:

@@ -1,6 +1,9 @@
 """A consumer over the real store: a poisoned aggregate waits in order, everything else flows."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,21 +13,32 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rustok.db.engine import open_engine
 from rustok.db.failures import is_transient
-from rustok.events.consumer import Consumer, ConsumerConfig
+from rustok.events.consumer import Claim, Consumer, ConsumerConfig
 from rustok.events.dead_letters import list_dead_letters, redrive
-from rustok.events.parking import RetryPolicy
+from rustok.events.parking import ParkedState, RetryPolicy
 from rustok.events.store import PostgresConsumerStore
 from rustok.kernel.errors import Misconfigured
 from rustok.kernel.event import AggregateKey, LoggedEvent, shard_of
 from rustok.testing import FixedClock
-from tests.integration.events.log import TENANT, Log, wind
+from tests.integration.events.log import TENANT, Log, stage, until_waiting, wind
 
+CLOCKS = [UUID(int=n) for n in range(1, 200)]
 SHARD = 3
-A, B, C = [i for i in map(UUID, (f"{n:032x}" for n in range(1, 200))) if shard_of(AggregateKey(TENANT, i)) == SHARD][:3]
+A, B, C = [clock for clock in CLOCKS if shard_of(AggregateKey(TENANT, clock)) == SHARD][:3]
+ELSEWHERE = [clock for clock in CLOCKS if shard_of(AggregateKey(TENANT, clock)) != SHARD][:20]
 
 _EFFECT = text("INSERT INTO effects (clock, version) VALUES (:clock, :version)")
 _EFFECTS = text("SELECT clock, version FROM effects ORDER BY number")
+_PARK_DEAD = """
+    INSERT INTO parked_aggregates
+    SELECT $1, $2, $3, aggregate_id, 'clock', 1, 'dead', 5, now(), 'ValueError: boom', now()
+      FROM unnest($4::uuid[]) AS aggregate_id
+"""
+_ROWS_READ = "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables WHERE relname LIKE "
+_PARKED_ROWS_READ = text(_ROWS_READ + "'parked_aggregates'")
+_EVENT_ROWS_READ = text(_ROWS_READ + "'event_log_0%'")
 _DATA_ERROR = text("SELECT CAST(:value AS integer)")
 
 
@@ -46,7 +60,7 @@ class RecordingHandler:
 
 
 class Station:
-    """A consumer of the shard, with a clock that is moved by hand."""
+    """A consumer with a clock that is moved by hand."""
 
     def __init__(self, log: Log) -> None:
         self.log = log
@@ -64,13 +78,31 @@ class Station:
         await self.log.sequence_all()
 
     async def drain(self) -> None:
-        await self.consumer.drain(SHARD)
+        await self.consumer.drain()
+
+    async def behind(self) -> Collection[str]:
+        return await self.store.behind(self.clock.now())
 
     async def retry(self, times: int = 1) -> None:
         """Let the next attempt become due, and make it."""
         for _ in range(times):
             self.clock.advance(10)
             await self.drain()
+
+    @asynccontextmanager
+    async def claimed(self) -> AsyncIterator[Claim]:
+        """Claim what is behind, on a new connection: PostgreSQL counts what it reads from zero."""
+        async with (
+            open_engine(self.log.database.system_url, pool_size=1) as engine,
+            PostgresConsumerStore(engine).claim(self.handler.name, self.clock.now(), 500) as claim,
+        ):
+            assert claim is not None, "something should be behind and free"
+            yield claim
+
+    async def park_dead(self, clocks: Sequence[UUID]) -> None:
+        """Leave dead letters of the consumer in the shard, as another process would."""
+        async with self.log.admin() as admin:
+            await admin.execute(_PARK_DEAD, self.handler.name, SHARD, TENANT, clocks)
 
     async def effects(self) -> dict[UUID, list[int]]:
         """Return the versions that took effect, by clock, in order."""
@@ -87,7 +119,7 @@ async def station(log: Log) -> Station:
         await admin.execute("DROP TABLE IF EXISTS effects")
         await admin.execute("CREATE TABLE effects (number bigserial, clock uuid, version bigint)")
         await admin.execute("GRANT ALL ON effects, effects_number_seq TO rustok_system")
-        await admin.executemany("INSERT INTO clocks VALUES ($1, 0)", [(A,), (B,), (C,)])
+        await admin.executemany("INSERT INTO clocks VALUES ($1, 0)", [(clock,) for clock in (A, B, C, *ELSEWHERE)])
     station = Station(log)
     await station.store.prepare([station.handler.name])
     return station
@@ -218,7 +250,7 @@ async def test_a_lost_connection_parks_nobody(station: Station) -> None:
     unlucky = Consumer(ConsumerConfig(), station.store, station.clock, LosesItsConnection())
 
     with pytest.raises((DBAPIError, InternalClientError)) as lost:  # which one depends on what arrives first
-        await unlucky.run_once(SHARD)
+        await unlucky.run_once()
 
     assert is_transient(lost.value)
     assert (await list_dead_letters(station.log.system_engine), await station.effects()) == ([], {})
@@ -227,25 +259,126 @@ async def test_a_lost_connection_parks_nobody(station: Station) -> None:
 
 
 async def test_the_sweep_sees_who_is_behind(station: Station) -> None:
-    """A shard with events behind its checkpoint; nobody once it is drained."""
-    await station.write(A)
-    before = await station.store.behind()
+    """A consumer with events behind its checkpoints, named once however many shards; nobody once it is drained."""
+    await station.write(A, *ELSEWHERE)
+    before = await station.behind()
     await station.drain()
 
-    assert (before, await station.store.behind()) == ([("clocks.recorder", SHARD)], [])
+    assert (before, await station.behind()) == (["clocks.recorder"], [])
 
 
 async def test_the_sweep_sees_what_was_redriven(station: Station) -> None:
-    """The shard itself has no news then."""
+    """There is no news in the log then."""
     station.handler.broken = {B}
     await station.write(B)
     await station.drain()
     await station.retry(times=2)
-    while_dead = await station.store.behind()
+    while_dead = await station.behind()
 
     await redrive(station.log.system_engine)
 
-    assert (while_dead, await station.store.behind()) == ([], [("clocks.recorder", SHARD)])
+    assert (while_dead, await station.behind()) == ([], ["clocks.recorder"])
+
+
+async def test_what_was_parked_after_a_claim_was_made_is_seen_by_its_batch(station: Station) -> None:
+    """A holder that let go while the claim's statement ran parked it: its events must wait here as well.
+
+    The claim looks at one moment and holds its shards at a later one; only a statement after that sees everything.
+    """
+    await station.write(A, B)
+
+    async with station.claimed() as claim:
+        await station.park_dead([B])
+        batch = await claim.read(10)
+
+    assert set(batch.parked) == {AggregateKey(TENANT, B)}
+
+
+async def test_a_claim_reads_none_of_ten_thousand_dead_letters(station: Station) -> None:
+    """They cost nothing until somebody redrives them: PostgreSQL's own count of rows is that of the batch."""
+    await station.park_dead([UUID(int=n) for n in range(1_000_000, 1_010_000)])
+    await station.park_dead([C])
+    await station.write(A, B, C)
+
+    async with station.claimed() as claim:
+        assert list(await claim.due(50)) == []
+        assert set((await claim.read(500)).parked) == {AggregateKey(TENANT, C)}
+        rows_read = (await claim.transaction.execute(_PARKED_ROWS_READ)).scalar_one()
+
+    assert rows_read == 1
+
+
+async def test_a_long_log_costs_a_quiet_shard_nothing(station: Station) -> None:
+    """Its checkpoint is where its last event was, thousands of events of other shards ago: they are not read."""
+    async with station.log.admin() as admin:
+        await stage(admin, 5000)
+        await station.log.sequence_all()
+        await admin.execute("UPDATE checkpoints SET position = 5000 WHERE shard = 1")
+        await admin.execute("ANALYZE event_log")
+    await station.write(A, B)
+
+    async with station.claimed() as claim:
+        batch = await claim.read(500)
+        rows_read = (await claim.transaction.execute(_EVENT_ROWS_READ)).scalar_one()
+
+    assert [event.envelope.aggregate_id for event in batch.events] == [A, B]
+    assert rows_read == 4  # the claim counts them, then the batch reads them
+
+
+async def test_several_workers_apply_every_event_once_and_in_order(station: Station) -> None:
+    """They take each other's shards in turns, from a backlog and in small batches."""
+    for _ in range(3):
+        await station.write(A, B, C, *ELSEWHERE)
+    config = ConsumerConfig(batch=4, batches_a_drain=1000)
+    workers = [Consumer(config, station.store, station.clock, station.handler) for _ in range(4)]
+
+    await asyncio.gather(*(worker.drain() for worker in workers))
+
+    assert await station.effects() == {clock: [1, 2, 3] for clock in (A, B, C, *ELSEWHERE)}
+
+
+async def test_a_redrive_waits_for_a_retry_that_runs(station: Station) -> None:
+    """Otherwise the retry's end would overwrite it."""
+    station.handler.broken = {B}
+    await station.write(B)
+    await station.drain()
+    station.clock.advance(10)
+
+    async with station.log.admin() as watcher:
+        async with station.claimed() as claim:
+            [parked] = await claim.due(10)
+            redriving = asyncio.create_task(redrive(station.log.system_engine))
+            await until_waiting(watcher, "%UPDATE parked_aggregates%", redriving)
+            await claim.park(replace(parked, state=ParkedState.DEAD, attempts=3))
+        await redriving
+
+    [letter] = await list_dead_letters(station.log.system_engine)
+    assert (letter.state, letter.attempts) == ("retrying", 0)
+
+
+async def test_a_retry_does_not_wait_for_a_redrive(station: Station) -> None:
+    """Which may wait for another retry of the same claim: the aggregate is left for the next look."""
+    station.handler.broken = {B}
+    await station.write(B)
+    await station.drain()
+    station.clock.advance(10)
+
+    async with station.log.admin() as admin:
+        await admin.execute("BEGIN; UPDATE parked_aggregates SET due_at = now()")
+        async with station.claimed() as claim:
+            assert list(await claim.due(10)) == []
+
+
+async def test_thousands_of_dead_letters_are_redriven(station: Station) -> None:
+    """A thousand are one transaction; each is redriven once."""
+    await station.park_dead([UUID(int=n) for n in range(1_000_000, 1_002_500)])
+
+    redriven = await redrive(station.log.system_engine)
+
+    async with station.log.admin() as admin:
+        rows = await admin.fetch("SELECT state, count(*) FROM parked_aggregates GROUP BY state, xmin ORDER BY count")
+    assert redriven == 2500
+    assert [tuple(row) for row in rows] == [("retrying", 500), ("retrying", 1000), ("retrying", 1000)]
 
 
 async def test_a_database_with_another_number_of_shards_is_refused(station: Station) -> None:
