@@ -26,7 +26,7 @@ _FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceErro
 class OutboxNotifier:
     """Tells the relays that this process has committed events: at most one NOTIFY per *interval_s*."""
 
-    def __init__(self, url: str, clock: Clock, interval_s: float = 0.005) -> None:
+    def __init__(self, url: str, clock: Clock, interval_s: float = 0.01) -> None:
         self._url = url
         self._clock = clock
         self._interval_s = interval_s

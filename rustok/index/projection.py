@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rustok.db.engine import to_json
@@ -26,23 +26,30 @@ _CREATE_VERSIONS = text(
     SELECT :projection, tenant_id, aggregate_id, 0 FROM {_KEYS}
      ORDER BY tenant_id, aggregate_id
         ON CONFLICT DO NOTHING
+    RETURNING tenant_id, aggregate_id, version
     """
 )
+# LATERAL, with its own FOR UPDATE, is one look-up a key. Of a join, the planner would make a scan of the whole
+# table while that is small, and keep to it when it has grown.
 _LOCK_VERSIONS = text(
     f"""
     SELECT v.tenant_id, v.aggregate_id, v.version
-      FROM {_KEYS} JOIN index_versions AS v USING (tenant_id, aggregate_id)
-     WHERE v.projection = :projection
-     ORDER BY v.tenant_id, v.aggregate_id
-       FOR UPDATE OF v
+      FROM (SELECT tenant_id, aggregate_id FROM {_KEYS} ORDER BY tenant_id, aggregate_id) AS k
+     CROSS JOIN LATERAL (
+           SELECT tenant_id, aggregate_id, version FROM index_versions
+            WHERE projection = :projection AND tenant_id = k.tenant_id AND aggregate_id = k.aggregate_id
+              FOR UPDATE) AS v
     """
 )
+# Every row exists and is held by now: the conflict is the look-up by key.
 _SET_VERSIONS = text(
     """
-    UPDATE index_versions AS v SET version = n.version, is_deleted = n.is_deleted
+    INSERT INTO index_versions (projection, tenant_id, aggregate_id, version, is_deleted)
+    SELECT :projection, tenant_id, aggregate_id, version, is_deleted
       FROM json_to_recordset(CAST(:versions AS json))
            AS n (tenant_id uuid, aggregate_id uuid, version bigint, is_deleted boolean)
-     WHERE v.projection = :projection AND v.tenant_id = n.tenant_id AND v.aggregate_id = n.aggregate_id
+        ON CONFLICT (projection, tenant_id, aggregate_id)
+        DO UPDATE SET version = excluded.version, is_deleted = excluded.is_deleted
     """
 )
 
@@ -110,10 +117,20 @@ def _chunks(keys: Iterable[AggregateKey], size: int) -> Iterator[list[AggregateK
 
 
 async def _lock(connection: AsyncConnection, projection: str, keys: Iterable[AggregateKey]) -> dict[AggregateKey, int]:
-    """Lock the aggregates' rows in `index_versions` and return the version each is at."""
-    wanted = {"projection": projection, "keys": to_json([key._asdict() for key in keys])}
-    await connection.execute(_CREATE_VERSIONS, wanted)
-    rows = await connection.execute(_LOCK_VERSIONS, wanted)
+    """Hold the aggregates' rows in `index_versions` and return the version each is at; 0 for a new one."""
+    wanted = list(keys)
+    known = await _held(connection, _CREATE_VERSIONS, projection, wanted)
+    existing = [key for key in wanted if key not in known]
+    if existing:
+        known |= await _held(connection, _LOCK_VERSIONS, projection, existing)
+    return known
+
+
+async def _held(
+    connection: AsyncConnection, statement: TextClause, projection: str, keys: Iterable[AggregateKey]
+) -> dict[AggregateKey, int]:
+    values = {"projection": projection, "keys": to_json([key._asdict() for key in keys])}
+    rows = await connection.execute(statement, values)
     return {AggregateKey(row.tenant_id, row.aggregate_id): row.version for row in rows}
 
 
