@@ -17,10 +17,8 @@ from rustok.kernel.module import Command, Query, Result
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_GROUPS = 2
-"""Transactions of one tenant at a time that concurrent calls share: PostgreSQL works on one while the other's calls
-are prepared."""
 _GROUP_SIZE = 32
+"""Concurrent calls that share a transaction at most."""
 
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -56,7 +54,7 @@ class _Job:
 class Dispatcher:
     def __init__(self, units: UnitOfWorkFactory) -> None:
         self._units = units
-        self._coalescer = Coalescer(self._run_apart, width=_GROUPS, most=_GROUP_SIZE)
+        self._coalescer = Coalescer(self._run_apart, most=_GROUP_SIZE)
 
     async def run(self, call: Call, context: Context, key: IdempotencyKey | None = None) -> Outcome:
         """Run one command in one transaction, which concurrent calls share where the command says so.

@@ -13,17 +13,17 @@ Answer = TypeVar("Answer")
 
 @dataclass(slots=True)
 class _Lane(Generic[Job, Answer]):
-    """The jobs of one kind that wait, and how many groups of it are running."""
+    """The jobs of one kind that wait, and who runs them."""
 
     waiting: deque[tuple[Job, asyncio.Future[Answer]]] = field(default_factory=deque)
-    running: int = 0
+    worker: asyncio.Task[None] | None = None
 
 
 class Coalescer(Generic[Job, Answer]):
     """Runs jobs of a kind in groups that grow with the load.
 
-    A job that finds nothing running runs at once and alone. While *width* groups of its kind are running, jobs
-    wait and go together, up to *most* at a time, as soon as one of them has ended: nobody waits for a timer.
+    A job that finds nothing running runs at once and alone. While a group of its kind is running, jobs wait and
+    go together, up to *most* at a time, as soon as it has ended: nobody waits for a timer.
 
     Args:
         run: runs a group and returns each job's answer, or the error that is this job's own. What it raises is
@@ -31,26 +31,19 @@ class Coalescer(Generic[Job, Answer]):
 
     """
 
-    def __init__(
-        self, run: Callable[[Sequence[Job]], Awaitable[Sequence[Answer | Exception]]], *, width: int, most: int
-    ) -> None:
+    def __init__(self, run: Callable[[Sequence[Job]], Awaitable[Sequence[Answer | Exception]]], *, most: int) -> None:
         self._run = run
-        self._width = width
         self._most = most
         self._lanes: dict[Hashable, _Lane[Job, Answer]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def submit(self, kind: Hashable, job: Job) -> Answer:
         """Run *job* with others of its *kind* and return its answer, or raise its error."""
         lane = self._lanes.setdefault(kind, _Lane())
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         lane.waiting.append((job, answer))
-        if lane.running < self._width:
-            lane.running += 1
+        if lane.worker is None:
             # A context of its own: a group belongs to none of its callers.
-            task = asyncio.create_task(self._work(kind, lane), context=Context())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            lane.worker = asyncio.create_task(self._work(kind, lane), context=Context())
         return await answer
 
     async def _work(self, kind: Hashable, lane: _Lane[Job, Answer]) -> None:
@@ -64,9 +57,7 @@ class Coalescer(Generic[Job, Answer]):
                 answers = [error] * len(group)
             for (_, future), answer in zip(group, answers, strict=True):
                 _settle(future, answer)
-        lane.running -= 1
-        if not lane.running:
-            del self._lanes[kind]
+        del self._lanes[kind]
 
 
 def _settle(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from rustok.db.coalescer import Coalescer
 
-WIDTH = 2
 MOST = 3
 
 
@@ -55,7 +54,7 @@ def server() -> Server:
 
 @pytest.fixture
 def coalescer(server: Server) -> Coalescer[str, str]:
-    return Coalescer(server.run, width=WIDTH, most=MOST)
+    return Coalescer(server.run, most=MOST)
 
 
 async def submitted(coalescer: Coalescer[str, str], *jobs: str, kind: str = "acme") -> list[asyncio.Task[str]]:
@@ -78,45 +77,44 @@ async def test_a_job_that_finds_nothing_running_runs_at_once_and_alone(
 
 
 async def test_jobs_that_come_meanwhile_go_together(server: Server, coalescer: Coalescer[str, str]) -> None:
-    """Two groups are running; what comes then is the next group."""
-    tasks = await submitted(coalescer, "a", "b", "c", "d")
+    """A group is running; what comes then is the next group."""
+    tasks = await submitted(coalescer, "a", "b", "c")
 
-    await server.finish(1)
     await server.finish(0)
-    await server.finish(2)
+    await server.finish(1)
 
-    assert server.groups == [["a"], ["b"], ["c", "d"]]
-    assert await asyncio.gather(*tasks) == ["A", "B", "C", "D"]
+    assert server.groups == [["a"], ["b", "c"]]
+    assert await asyncio.gather(*tasks) == ["A", "B", "C"]
 
 
 async def test_a_group_has_a_limit(server: Server, coalescer: Coalescer[str, str]) -> None:
     """So that no transaction grows without end."""
-    await submitted(coalescer, *"abcdefg")
+    await submitted(coalescer, *"abcdef")
 
     await server.finish(0)
-    await server.finish(2)
+    await server.finish(1)
 
-    assert server.groups == [["a"], ["b"], ["c", "d", "e"], ["f", "g"]]
+    assert server.groups == [["a"], ["b", "c", "d"], ["e", "f"]]
 
 
 async def test_kinds_do_not_mix_and_do_not_wait_for_each_other(server: Server, coalescer: Coalescer[str, str]) -> None:
     """A tenant's transaction sees that tenant only."""
-    await submitted(coalescer, "a", "b", "c")
+    await submitted(coalescer, "a", "b")
     await submitted(coalescer, "x", kind="globex")
 
-    assert server.groups == [["a"], ["b"], ["x"]]
+    assert server.groups == [["a"], ["x"]]
 
 
 async def test_a_jobs_own_error_is_its_own(server: Server, coalescer: Coalescer[str, str]) -> None:
     """Its neighbours have their answers."""
-    tasks = await submitted(coalescer, "a", "b", "c", "bad")
+    tasks = await submitted(coalescer, "a", "b", "bad")
 
-    for group in range(3):
+    for group in range(2):
         await server.finish(group)
 
-    assert (await tasks[2]) == "C"
+    assert (await tasks[1]) == "B"
     with pytest.raises(Refused):
-        await tasks[3]
+        await tasks[2]
 
 
 async def test_a_failure_of_the_group_reaches_those_who_wait_too(
@@ -127,9 +125,8 @@ async def test_a_failure_of_the_group_reaches_those_who_wait_too(
     server.is_away = True
 
     await server.finish(0)
-    await server.finish(1)
 
-    assert server.groups == [["a"], ["b"]]
+    assert server.groups == [["a"]]
     for task in tasks:
         with pytest.raises(ServerAway):
             await task
@@ -151,10 +148,10 @@ async def test_after_a_failure_jobs_run_again(server: Server, coalescer: Coalesc
 
 async def test_a_caller_who_leaves_disturbs_nobody(server: Server, coalescer: Coalescer[str, str]) -> None:
     """Its job is done all the same: it is on its way."""
-    tasks = await submitted(coalescer, "a", "b", "c", "d")
-    tasks[2].cancel()
+    tasks = await submitted(coalescer, "a", "b", "c")
+    tasks[1].cancel()
 
-    for group in range(3):
+    for group in range(2):
         await server.finish(group)
 
-    assert await tasks[3] == "D"
+    assert await tasks[2] == "C"
