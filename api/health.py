@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from api.single_flight import SingleFlight
 from rustok.db.failures import describe
 from rustok.kernel.errors import RustokError
 from rustok.kernel.module import Module
@@ -52,13 +53,21 @@ class Finding:
 def health_routes(
     checks: Sequence[Check], modules: Sequence[Module], clock: Clock, timeout_s: float = CHECK_TIMEOUT_S
 ) -> list[Route]:
-    """Return the routes that orchestrators ask (live, ready) and people read (modules)."""
+    """Return the routes that orchestrators ask (live, ready) and people read (modules).
+
+    However often they are asked, the checks run once a second.
+    """
+
+    async def examine_all() -> Sequence[Finding]:
+        return await asyncio.gather(*(_examine(check, clock, timeout_s) for check in checks))
+
+    find = SingleFlight(examine_all, clock)
 
     async def live(_request: Request) -> Response:
         return _answer({"status": "ok"}, 200)
 
     async def report(_request: Request) -> Response:
-        findings = await asyncio.gather(*(_examine(check, clock, timeout_s) for check in checks))
+        findings = await find()
         status = overall(findings)
         body = {
             "status": status,

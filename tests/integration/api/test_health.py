@@ -28,6 +28,15 @@ def statuses(body: dict[str, Any]) -> dict[str, str]:
     return {check["name"]: check["status"] for check in body["checks"]}
 
 
+class Looks:
+    """A probe that finds nothing wrong and counts how often it looked."""
+
+    count = 0
+
+    async def __call__(self) -> None:
+        self.count += 1
+
+
 @pytest.mark.parametrize("path", ["/health/ready", "/health/modules"])
 async def test_a_process_with_all_it_needs_is_ok(database: Database, path: str) -> None:
     """200 with every check, its latency, and every module."""
@@ -122,6 +131,20 @@ async def test_a_check_that_hangs_is_given_up() -> None:
         response = await client.get("/health/ready")
 
     assert statuses(response.json()) == {"hangs": "degraded", "works": "ok"}
+
+
+async def test_a_storm_of_questions_is_one_look_a_second() -> None:
+    """Each look opens connections: who asks ready or modules meanwhile gets what the last look has found."""
+    looks, clock = Looks(), FixedClock()
+    check = Check(name="counts", criticality="critical", probe=looks)
+
+    async with serving(Starlette(routes=health_routes([check], [], clock))) as client:
+        await asyncio.gather(*(client.get(path) for path in ("/health/ready", "/health/modules") * 10))
+        assert looks.count == 1
+
+        clock.advance(1)
+        await client.get("/health/ready")
+        assert looks.count == 2
 
 
 @pytest.mark.parametrize(
