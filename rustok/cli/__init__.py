@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from rustok.cli.output import fail
 from rustok.kernel.errors import RustokError
@@ -27,20 +27,23 @@ NOUNS = {
 
 
 class _Nouns(TyperGroup):
-    """Imports `rustok.cli.<noun>` when the noun is used or its help is wanted."""
+    """Knows its nouns by name, for the list of them; imports `rustok.cli.<noun>` when that one is asked for."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base's signature
-        return list(NOUNS)
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {noun: TyperCommand(noun, help=purpose) for noun, purpose in NOUNS.items()}
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the base's signature
-        if cmd_name not in NOUNS:
-            return None
-        module = "imports" if cmd_name == "import" else cmd_name
-        app: typer.Typer = importlib.import_module(f"rustok.cli.{module}").app
-        command = typer.main.get_command(app)
-        command.name = cmd_name
-        command.help = NOUNS[cmd_name]
-        return command
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        noun, command, rest = super().resolve_command(ctx, args)
+        return noun, command and _load(command), rest
+
+
+def _load(noun: Any) -> Any:
+    """Return the command that the listed *noun* stands for."""
+    module = "imports" if noun.name == "import" else noun.name
+    command = typer.main.get_command(importlib.import_module(f"rustok.cli.{module}").app)
+    command.name, command.help = noun.name, noun.help
+    return command
 
 
 app = typer.Typer(cls=_Nouns, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rustok.cli.session import cli_settings
+from rustok.cli.environment import cli_settings
 from rustok.cli.supervisor import run_root
 
 app = typer.Typer()

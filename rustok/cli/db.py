@@ -6,8 +6,8 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import typer
 
+from rustok.cli.environment import cli_settings
 from rustok.cli.output import err, print_rows
-from rustok.cli.session import cli_settings
 from rustok.cli.tenant import Json
 from rustok.db.failures import translated_failures
 from rustok.db.migrate import migrate as apply_migrations

@@ -20,9 +20,10 @@ import typer
 
 from rustok.cli.api import api_arguments
 from rustok.cli.apikey import create_key
+from rustok.cli.environment import ENV_FILE, state_dir
 from rustok.cli.imports import Shape, import_file
 from rustok.cli.output import err, out
-from rustok.cli.session import ENV_FILE, open_session, state_dir
+from rustok.cli.session import open_session
 from rustok.cli.supervisor import ProcessSpec, Supervisor, roots_directory
 from rustok.cli.worker import worker_processes
 from rustok.db.migrate import migrate

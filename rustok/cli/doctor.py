@@ -13,8 +13,8 @@ import typer
 from redis.asyncio import Redis
 from sqlalchemy import text
 
+from rustok.cli.environment import cli_settings
 from rustok.cli.output import print_rows
-from rustok.cli.session import cli_settings
 from rustok.cli.tenant import Json
 from rustok.db.engine import open_engine
 from rustok.db.migrate import migration_status

@@ -2,7 +2,7 @@
 
 import typer
 
-from rustok.cli.session import cli_settings
+from rustok.cli.environment import cli_settings
 from rustok.cli.supervisor import run_root
 
 app = typer.Typer()

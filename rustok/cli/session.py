@@ -1,29 +1,25 @@
-"""What a command line needs of the platform: settings, a tenant, somebody to act as."""
+"""What a command line needs of the platform: a tenant, and somebody to act as."""
 
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.bootstrap import Platform, build_platform
 from rustok.catalog import MODULES
+from rustok.cli.environment import cli_settings
 from rustok.db.engine import open_engine
 from rustok.db.failures import translated_failures
-from rustok.embedded import default_state_dir
 from rustok.events.outbox import OutboxTransport
 from rustok.kernel.context import Context, Principal
 from rustok.kernel.errors import Misconfigured
 from rustok.kernel.secrets import Secrets
 from rustok.modules.tenants import find_tenant
 from rustok.runtime import SystemClock
-from rustok.settings import Settings, load_settings, required
-
-ENV_FILE = "dev.env"
-"""Written by `rustok dev` while it runs, in its state directory, so that other commands find its servers."""
+from rustok.settings import Settings, required
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +41,6 @@ class Session:
         """Return the id of the tenant with this slug or id; raises TenantNotFound."""
         with translated_failures():
             return (await find_tenant(self.system_engine, reference)).id
-
-
-def state_dir() -> Path:
-    """Return where `rustok dev` keeps its data: RUSTOK_STATE_DIR, else the XDG state directory."""
-    return load_settings().state_dir or default_state_dir(os.environ)
-
-
-def cli_settings() -> Settings:
-    """Return the settings of the environment, which is first completed by those of a running `rustok dev`."""
-    file = state_dir() / ENV_FILE
-    if file.exists():
-        for line in file.read_text().splitlines():
-            name, _, value = line.partition("=")
-            os.environ.setdefault(name, value)
-    return load_settings()
 
 
 @asynccontextmanager

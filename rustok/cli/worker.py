@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from rustok.cli.environment import cli_settings
 from rustok.cli.output import err
-from rustok.cli.session import cli_settings
 from rustok.cli.supervisor import ProcessSpec, Supervisor
 from rustok.settings import required
 
