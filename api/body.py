@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from starlette.requests import ClientDisconnect, Request
 
 from api.faults import BodyTooLarge, RequestTimeout, UnsupportedMediaType
-from api.strict_json import parse_json, refused
+from rustok.kernel.strict_json import parse_object
 
 _MERGE_PATCH = "application/merge-patch+json"
 _CHARSETS = frozenset({"charset=utf-8", 'charset="utf-8"'})
@@ -25,17 +25,14 @@ async def read_fields(request: Request, limits: BodyLimits, *, optional: bool) -
         BodyTooLarge: nothing more of it was read.
         RequestTimeout: it did not arrive in time.
         UnsupportedMediaType: it is not declared as JSON.
-        MalformedJson, InvalidInput: as `parse_json`; or it is not an object.
+        MalformedJson, InvalidInput: as `parse_object`.
 
     """
     raw = await _read(request, limits)
     if optional and not raw:
         return {}
     _check_media_type(request)
-    fields = parse_json(raw)
-    if not isinstance(fields, dict):
-        raise refused("", "object_expected", "must be a JSON object")
-    return fields
+    return parse_object(raw)
 
 
 async def _read(request: Request, limits: BodyLimits) -> bytes:

@@ -15,6 +15,7 @@ from api import faults
 from api.record import RequestRecord, record_of
 from rustok.db.failures import describe
 from rustok.kernel import errors
+from rustok.kernel.strict_json import MalformedJson
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +24,7 @@ DOCS_PATH = "/docs/errors"
 
 _STATUSES: Mapping[type[errors.RustokError], int] = {
     faults.BadRequest: 400,
+    MalformedJson: 400,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,

@@ -11,12 +11,6 @@ class BadRequest(RustokError):
     code = "bad_request"
 
 
-class MalformedJson(BadRequest):
-    """The body is not JSON."""
-
-    code = "malformed_json"
-
-
 class InvalidHeader(BadRequest):
     """A header has a form that this API does not accept."""
 

@@ -5,6 +5,7 @@ from rustok.db.idempotency import IdempotencyKeyReused, RequestInProgress
 from rustok.db.unit_of_work import TenantDisabled
 from rustok.kernel import errors
 from rustok.kernel.module import Command, Query
+from rustok.kernel.strict_json import MalformedJson
 
 ErrorClass = type[errors.RustokError]
 
@@ -21,7 +22,7 @@ _ANY: tuple[ErrorClass, ...] = (
 )
 _QUERY: tuple[ErrorClass, ...] = (faults.InvalidParameters,)
 _COMMAND: tuple[ErrorClass, ...] = (
-    faults.MalformedJson,
+    MalformedJson,
     faults.InvalidHeader,
     faults.RequestTimeout,
     faults.BodyTooLarge,

@@ -11,7 +11,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import orjson
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -23,6 +22,7 @@ from rustok.cli.tenant import Json
 from rustok.dispatch import Call, validate
 from rustok.kernel.context import Context
 from rustok.kernel.errors import Conflict, InvalidInput, RustokError
+from rustok.kernel.strict_json import parse_object
 from rustok.modules.commerce import CreateProduct, ImportOutOfStep, ImportProducts, ImportProgress
 
 app = typer.Typer(no_args_is_help=True)
@@ -164,13 +164,7 @@ def _texts(raw: io.BufferedReader) -> Iterator[bytes]:
 def _parse(text: bytes) -> dict[str, Any]:
     if len(text) > _LINE_LIMIT_BYTES:
         raise InvalidInput(f"The line is longer than {_LINE_LIMIT_BYTES} bytes.")
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput(f"The line is not JSON (column {error.colno}).") from error
-    if not isinstance(value, dict):
-        raise InvalidInput("The line is not a JSON object.")
-    return value
+    return parse_object(text)
 
 
 def _batches(lines: Iterator[_Line]) -> Iterator[list[_Line]]:
@@ -191,7 +185,7 @@ def _batches(lines: Iterator[_Line]) -> Iterator[list[_Line]]:
 
 def _report(number: int, error: RustokError) -> None:
     violations = getattr(error, "violations", ())
-    details = "; ".join(f"{v.pointer}: {v.detail}" for v in violations) or str(error)
+    details = "; ".join(f"{v.pointer or '(line)'}: {v.detail}" for v in violations) or str(error)
     err.print(f"line {number} skipped: {escape(details)} [dim]({error.code})[/]", highlight=False)
 
 

@@ -55,7 +55,7 @@ async def test_a_malformed_body_is_told_by_its_position_only(shared_api: ApiUnde
     response = await shared_api.post_text('{"vendor":\n  hunter2}')
 
     problem = assert_problem(response, 400, "malformed_json")
-    assert problem["detail"] == "The body is not JSON: see line 2, column 3."
+    assert problem["detail"] == "The text is not JSON: see its line 2, column 3."
     assert "hunter2" not in response.text
 
 

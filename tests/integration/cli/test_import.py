@@ -52,11 +52,34 @@ async def test_bad_lines_are_named_and_skipped(rustok: PlatformUnderTest, cli: C
     reported = [line for line in finished.err.splitlines() if " skipped: " in line]
     assert [line.partition(" skipped")[0] for line in reported] == [f"line {n}" for n in (2, 3, 4, 6, 5)]
     assert [line.rpartition("(")[2] for line in reported] == [
-        *["invalid_input)"] * 4,
+        "malformed_json)",
+        *["invalid_input)"] * 3,
         "duplicate_sku)",
     ]
     titles = {p.translations["en"].title for p in (await rustok.query("commerce.products.list", tenant)).data}
     assert titles == {"Product 1", "Product 7"}
+
+
+async def test_a_line_is_read_as_strictly_as_a_request(rustok: PlatformUnderTest, cli: Cli, tmp_path: Path) -> None:
+    """What the API refuses as a body is refused as a line: a file gets nothing in that a request could not."""
+    await rustok.create_tenant("acme")
+    seo = '"translations": {"en": {"title": "Kettle"}}, "seo"'
+    odd = {
+        f'{{{seo}: {{"a": 1, "a": 2}}}}': "/seo: must not hold a name twice",
+        f'{{{seo}: {{"a": {"[" * 40}{"]" * 40}}}}}': "must not be nested deeper than 32",
+        f'{{{seo}: {{"a": 9223372036854775808}}}}': "/seo/a: integers must fit 64 bits",
+        f'{{{seo}: {{"a": NaN}}}}': "NaN and Infinity are no JSON numbers",
+    }
+    file = write(tmp_path / "products.jsonl", list(odd))
+
+    finished = await cli("import", "products", str(file), "-t", "acme", "--json")
+
+    [progress] = json.loads(finished.out)
+    assert (progress["imported"], progress["rejected"]) == (0, 4)
+    reported = [line for line in finished.err.splitlines() if " skipped: " in line]
+    assert [line.partition(" skipped")[0] for line in reported] == [f"line {n}" for n in (1, 2, 3, 4)]
+    for line, reason in zip(reported, odd.values(), strict=True):
+        assert reason in line
 
 
 async def test_an_import_is_taken_up_where_it_stopped(rustok: PlatformUnderTest, cli: Cli, tmp_path: Path) -> None:

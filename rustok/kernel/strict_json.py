@@ -4,8 +4,7 @@ import json
 import re
 from typing import Any
 
-from api.faults import MalformedJson
-from rustok.kernel.errors import InvalidInput, Violation
+from rustok.kernel.errors import InvalidInput, RustokError, Violation
 
 DEPTH = 32
 NODES = 10_000
@@ -17,27 +16,35 @@ Place = Any
 """Where a value is: its parent's place and a step, None for the root. Spelled out only for a fault."""
 
 
-def parse_json(raw: bytes) -> Any:
-    """Return the value of a JSON text.
+class MalformedJson(RustokError):
+    """The text is not JSON."""
+
+    code = "malformed_json"
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """Return the value of a JSON text that holds an object.
 
     Raises:
         MalformedJson: it is not JSON (RFC 8259) in UTF-8.
-        InvalidInput: it holds a value that is not interoperable, or more than a body may.
+        InvalidInput: it is no object, holds a value that is not interoperable, or more values than a request may.
 
     """
     try:
         text = raw.decode()
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise MalformedJson(f"The body is not JSON: see line {error.lineno}, column {error.colno}.") from None
+        raise MalformedJson(f"The text is not JSON: see its line {error.lineno}, column {error.colno}.") from None
     except UnicodeDecodeError as error:
-        raise MalformedJson(f"The body is not UTF-8: see byte {error.start}.") from None
+        raise MalformedJson(f"The text is not UTF-8: see its byte {error.start}.") from None
     except RecursionError:
         raise _too_deep(None) from None
     except ValueError:  # an integer of thousands of digits
         raise _out_of_range(None) from None
     # Only an escape can bring in U+0000 or half a surrogate pair.
     _check(value, check_texts="\\u" in text)
+    if not isinstance(value, dict):
+        raise _refused("", "object_expected", "must be a JSON object")
     return value
 
 
@@ -52,7 +59,7 @@ def _check(root: Any, *, check_texts: bool) -> None:
         nodes += len(level)
         depth += 1
         if nodes > NODES:
-            raise refused("", "too_many_values", f"must not hold more than {NODES} values")
+            raise _refused("", "too_many_values", f"must not hold more than {NODES} values")
         deeper: list[tuple[Any, Place]] = []
         for value, place in level:
             kind = type(value)
@@ -73,27 +80,27 @@ def _members(container: Any, place: Place, *, check_names: bool) -> list[tuple[A
     if type(container) is list:
         return [(value, (place, n)) for n, value in enumerate(container)]
     if type(container) is _Repeating:
-        raise refused(_pointer(place), "duplicate_name", "must not hold a name twice")
+        raise _refused(_pointer(place), "duplicate_name", "must not hold a name twice")
     if check_names and any(_UNSTORABLE.search(name) for name in container):
         raise _unstorable(place)
     return [(value, (place, name)) for name, value in container.items()]
 
 
-def refused(pointer: str, code: str, detail: str) -> InvalidInput:
+def _refused(pointer: str, code: str, detail: str) -> InvalidInput:
     """Return the refusal of one value."""
     return InvalidInput("The input does not fit.", [Violation(pointer, code, detail)])
 
 
 def _unstorable(place: Place) -> InvalidInput:
-    return refused(_pointer(place), "text_not_storable", "texts must not hold U+0000 or a lone surrogate")
+    return _refused(_pointer(place), "text_not_storable", "texts must not hold U+0000 or a lone surrogate")
 
 
 def _out_of_range(place: Place) -> InvalidInput:
-    return refused(_pointer(place), "number_out_of_range", "integers must fit 64 bits, other numbers a double")
+    return _refused(_pointer(place), "number_out_of_range", "integers must fit 64 bits, other numbers a double")
 
 
 def _too_deep(place: Place) -> InvalidInput:
-    return refused(_pointer(place), "too_deep", f"must not be nested deeper than {DEPTH}")
+    return _refused(_pointer(place), "too_deep", f"must not be nested deeper than {DEPTH}")
 
 
 def _pointer(place: Place) -> str:
@@ -110,7 +117,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(_name: str) -> Any:
-    raise MalformedJson("The body is not JSON: NaN and Infinity are no JSON numbers.")
+    raise MalformedJson("The text is not JSON: NaN and Infinity are no JSON numbers.")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
