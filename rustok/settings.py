@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     event_transport: Literal["memory", "outbox"] = "outbox"
     """Where events travel: `memory` (one process, nothing survives it) or `outbox` (PostgreSQL)."""
 
+    event_log_kept_days: int = Field(default=0, ge=0, le=36_500)
+    """Days after which the relay may drop events that every consumer has read; 0: never."""
+
     secret: SecretStr | None = None
     """Signs cursors and peppers API keys, 32 characters or more. A new one invalidates all of them."""
 

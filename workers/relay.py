@@ -17,6 +17,7 @@ from rustok.db.failures import is_transient
 from rustok.db.idempotency import purge_answers
 from rustok.events.figures import read_figures
 from rustok.events.hints import CoalescedHints, Sweep
+from rustok.events.retention import shorten_log
 from rustok.events.sequencer import Sequencer, SequencerConfig
 from rustok.events.store import PostgresConsumerStore, PostgresSequencerStore
 from rustok.events.wakeup import OutboxWake
@@ -66,6 +67,7 @@ async def run_relay(settings: Settings) -> None:
                 tasks.create_task(service.run())
             tasks.create_task(_every(2.0, partial(_export_figures, engine), clock))
             tasks.create_task(_every(60.0, partial(purge_answers, engine), clock))
+            tasks.create_task(_every(3600.0, partial(shorten_log, engine, settings.event_log_kept_days), clock))
     finally:
         broker.close()
         await engine.dispose()

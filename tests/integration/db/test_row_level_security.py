@@ -378,6 +378,8 @@ async def test_the_product_search_refuses_a_connection_that_is_not_bound(two_ten
         "SELECT sequence_outbox(1)",
         "SELECT raise_outbox_floor()",
         "SELECT extend_event_log()",
+        "SELECT shorten_event_log('1 day')",
+        "SELECT drop_event_log_partition('event_log_000000')",
         "TRUNCATE products",
         "CREATE TABLE loot (x int)",
         f"SET ROLE {SEARCH}",
