@@ -5,20 +5,17 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from api.body import BodyLimits
 from api.checks import server_checks
 from api.error_docs import error_docs_route
 from api.errors import on_error, on_http_exception
 from api.health import health_routes
+from api.metrics import metrics_route
 from api.middleware import Guarded, Observed
 from api.openapi import openapi_route
 from api.parts import assemble
@@ -31,7 +28,6 @@ from rustok.kernel.ports import Clock
 from rustok.kernel.transport import EventTransport
 from rustok.runtime import SystemClock, freeze_heap
 from rustok.settings import Settings, load_settings
-from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
 
 BODY_TIMEOUT_S = 15.0
@@ -83,7 +79,7 @@ def build_app(
             openapi_route(registry),
             error_docs_route(registry),
             *health_routes(server_checks(parts.database_url, redis_url), registry.modules, clock),
-            Route("/metrics", _metrics),
+            metrics_route(parts.log_engine, clock),
         ],
         middleware=[Middleware(PlainStartFailure), Middleware(Observed, clock), Middleware(Guarded)],
         exception_handlers={HTTPException: on_http_exception, RustokError: on_error},
@@ -91,10 +87,6 @@ def build_app(
     )
     app.router.redirect_slashes = False
     return app
-
-
-async def _metrics(_request: Request) -> Response:
-    return Response(generate_latest(metrics.API), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _adopt_server_logs() -> None:

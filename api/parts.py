@@ -34,11 +34,12 @@ _APP, _SYSTEM = "RUSTOK_DATABASE_URL", "RUSTOK_SYSTEM_DATABASE_URL"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`engines` by the setting that names their database."""
+    """`engines` by the setting that names their database; `log_engine` where the log is in one."""
 
     platform: Platform
     database_url: str
     engines: dict[str, AsyncEngine]
+    log_engine: AsyncEngine | None
     background: Sequence[Callable[[], Awaitable[None]]] = ()
     afterwards: Sequence[Callable[[], Awaitable[None]]] = ()
 
@@ -83,12 +84,12 @@ def assemble(
     )
     build = partial(build_platform, modules, engine=engine, secrets=secrets, clock=clock)
     if transport is not None:
-        return Parts(build(transport=transport), url, {_APP: engine})
+        return Parts(build(transport=transport), url, {_APP: engine}, engine)
     if settings.event_transport == "memory":
         return _in_process(settings, build, url, engine, clock)
     notifier = OutboxNotifier(url, clock)
     platform = build(transport=OutboxTransport(engine, notifier.committed))
-    return Parts(platform, url, {_APP: engine}, (notifier.run,))
+    return Parts(platform, url, {_APP: engine}, engine, (notifier.run,))
 
 
 def _in_process(
@@ -102,7 +103,7 @@ def _in_process(
     platform = build(transport=transport)
     consumers = build_consumers(platform.registry, MemoryConsumerStore(system_engine, transport), clock)
     loop = InProcessConsumers(InProcessConfig(), consumers, wake)
-    return Parts(platform, url, {_APP: engine, _SYSTEM: system_engine}, (loop.run,), (loop.finish,))
+    return Parts(platform, url, {_APP: engine, _SYSTEM: system_engine}, None, (loop.run,), (loop.finish,))
 
 
 def _engine(setting: str, url: str, **options: Any) -> AsyncEngine:

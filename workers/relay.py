@@ -1,4 +1,4 @@
-"""The relay process: sequencer, hints, sweep and figures. `python -m workers.relay`; any number may run."""
+"""The relay process: sequencer, hints, sweep and housekeeping. `python -m workers.relay`; any number may run."""
 
 import asyncio
 import signal
@@ -9,13 +9,11 @@ from functools import partial
 import structlog
 import uvloop
 from prometheus_client import start_http_server
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.catalog import MODULES
 from rustok.db.engine import create_engine
 from rustok.db.failures import is_transient
 from rustok.db.idempotency import purge_answers
-from rustok.events.figures import read_figures
 from rustok.events.hints import CoalescedHints, Sweep
 from rustok.events.retention import shorten_log
 from rustok.events.sequencer import Sequencer, SequencerConfig
@@ -65,7 +63,6 @@ async def run_relay(settings: Settings) -> None:
             services = (wake, hints, Sweep(store, hints, clock), sequencer)
             for service in services:
                 tasks.create_task(service.run())
-            tasks.create_task(_every(2.0, partial(_export_figures, engine), clock))
             tasks.create_task(_every(60.0, partial(purge_answers, engine), clock))
             tasks.create_task(_every(3600.0, partial(shorten_log, engine, settings.event_log_kept_days), clock))
     finally:
@@ -99,18 +96,6 @@ async def _every(interval_s: float, work: Callable[[], Awaitable[object]], clock
                 raise
             log.warning("relay_work_waited", reason=str(error))
         await clock.sleep(interval_s)
-
-
-async def _export_figures(engine: AsyncEngine) -> None:
-    """Set the gauges of depth and age: facts of the database, so one exporter is enough."""
-    figures = await read_figures(engine)
-    metrics.OUTBOX_PENDING.set(figures.outbox_pending)
-    metrics.OUTBOX_OLDEST_AGE_SECONDS.set(figures.outbox_oldest_age_s)
-    metrics.LOG_POSITION.set(figures.position)
-    for consumer in figures.consumers:
-        metrics.PROJECTION_LAG_EVENTS.labels(consumer.consumer).set(consumer.lag_events)
-        metrics.PROJECTION_LAG_SECONDS.labels(consumer.consumer).set(consumer.lag_s)
-        metrics.DEAD_LETTERS.labels(consumer.consumer).set(consumer.dead)
 
 
 async def _until_signalled(settings: Settings) -> None:

@@ -13,7 +13,7 @@ from rustok.kernel.errors import RustokError
 NOUNS = {
     "dev": "Run the whole platform with a demo tenant and real data",
     "api": "Run the HTTP API",
-    "relay": "Run a relay: sequencer, hints, figures",
+    "relay": "Run a relay: sequencer, hints, housekeeping",
     "worker": "Run worker processes and replace those that die",
     "db": "Create, migrate and inspect the database",
     "tenant": "Create and list tenants",

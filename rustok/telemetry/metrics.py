@@ -11,7 +11,9 @@ def _registry() -> CollectorRegistry:
 
 
 API, RELAY, WORKER = _registry(), _registry(), _registry()
-"""One a kind of process: a gauge of the relay would read 0 in the API, which is not what it is."""
+"""One a kind of process: a counter of the relay would read 0 in the API, which is not what it is."""
+LOG = CollectorRegistry()
+"""Facts of the database, which no process has of its own: the API tells them when it has just read them."""
 
 _LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -22,19 +24,19 @@ HTTP_REQUEST_SECONDS = Histogram(
     buckets=_LATENCY_BUCKETS_S,
     registry=API,
 )
-OUTBOX_PENDING = Gauge("rustok_outbox_pending", "Committed events without a place in the log", registry=RELAY)
-OUTBOX_OLDEST_AGE_SECONDS = Gauge("rustok_outbox_oldest_age_seconds", "Age of the oldest of them", registry=RELAY)
-LOG_POSITION = Gauge("rustok_log_position", "Highest position of the event log", registry=RELAY)
+OUTBOX_PENDING = Gauge("rustok_outbox_pending", "Committed events without a place in the log", registry=LOG)
+OUTBOX_OLDEST_AGE_SECONDS = Gauge("rustok_outbox_oldest_age_seconds", "Age of the oldest of them", registry=LOG)
+LOG_POSITION = Gauge("rustok_log_position", "Highest position of the event log", registry=LOG)
 PROJECTION_LAG_EVENTS = Gauge(
-    "rustok_projection_lag_events", "Events that a consumer has not read yet", ["consumer"], registry=RELAY
+    "rustok_projection_lag_events", "Events that a consumer has not read yet", ["consumer"], registry=LOG
 )
 PROJECTION_LAG_SECONDS = Gauge(
     "rustok_projection_lag_seconds",
     "Age of the oldest event that a consumer has not read yet",
     ["consumer"],
-    registry=RELAY,
+    registry=LOG,
 )
-DEAD_LETTERS = Gauge("rustok_dead_letters", "Aggregates that a consumer has given up on", ["consumer"], registry=RELAY)
+DEAD_LETTERS = Gauge("rustok_dead_letters", "Aggregates that a consumer has given up on", ["consumer"], registry=LOG)
 SEQUENCED_EVENTS = Counter("rustok_sequenced_events", "Events that this relay has put into the log", registry=RELAY)
 HINTS_SENT = Counter("rustok_hints_sent", "Wake-up messages that this relay has sent to workers", registry=RELAY)
 CONSUMED_EVENTS = Counter("rustok_consumed_events", "Events that this worker has read", ["consumer"], registry=WORKER)

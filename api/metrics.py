@@ -1,0 +1,64 @@
+"""`/metrics`: what this process has measured, and how far the log and its consumers are."""
+
+import asyncio
+from functools import partial
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.single_flight import SingleFlight
+from rustok.db.failures import describe
+from rustok.events.figures import LogFigures, read_figures
+from rustok.kernel.ports import Clock
+from rustok.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+_LOG_TIMEOUT_S = 5.0
+"""Less than the 10 s that Prometheus waits: what the process knows of itself must arrive."""
+
+
+def metrics_route(log_engine: AsyncEngine | None, clock: Clock) -> Route:
+    """Return the route that Prometheus scrapes.
+
+    The log is looked at once a second at most; what cannot be read of it is absent, never 0. Without a
+    *log_engine* there is no log in a database.
+    """
+    log_metrics = SingleFlight(partial(_log_metrics, log_engine), clock) if log_engine else _nothing
+
+    async def scrape(_request: Request) -> Response:
+        content = generate_latest(metrics.API) + await log_metrics()
+        return Response(content, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return Route("/metrics", scrape)
+
+
+async def _nothing() -> bytes:
+    return b""
+
+
+async def _log_metrics(engine: AsyncEngine) -> bytes:
+    try:
+        async with asyncio.timeout(_LOG_TIMEOUT_S):
+            figures = await read_figures(engine)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong there, the rest of the scrape goes out
+        log.warning("log_figures_not_read", error=describe(error))
+        return b""
+    _set_gauges(figures)
+    return generate_latest(metrics.LOG)
+
+
+def _set_gauges(figures: LogFigures) -> None:
+    metrics.OUTBOX_PENDING.set(figures.outbox_pending)
+    metrics.OUTBOX_OLDEST_AGE_SECONDS.set(figures.outbox_oldest_age_s)
+    metrics.LOG_POSITION.set(figures.position)
+    for gauge in (metrics.PROJECTION_LAG_EVENTS, metrics.PROJECTION_LAG_SECONDS, metrics.DEAD_LETTERS):
+        gauge.clear()  # a consumer that is gone would keep its last lag
+    for consumer in figures.consumers:
+        metrics.PROJECTION_LAG_EVENTS.labels(consumer.consumer).set(consumer.lag_events)
+        metrics.PROJECTION_LAG_SECONDS.labels(consumer.consumer).set(consumer.lag_s)
+        metrics.DEAD_LETTERS.labels(consumer.consumer).set(consumer.dead)
