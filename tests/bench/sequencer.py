@@ -124,7 +124,7 @@ def _commit_rate(stage: Stage, shop: Shop, name: str, clients: int, target: Targ
             variables=script_variables(shop),
         )
 
-    pairs = [(rate(ONE_STATEMENT), rate(WITHOUT_OUTBOX)) for _ in range(stage.rounds(3))]
+    pairs = [(rate(ONE_STATEMENT), rate(WITHOUT_OUTBOX)) for _ in range(stage.rounds(7))]
     ratio = median(with_it / without for with_it, without in pairs)
     without = median(without for _, without in pairs)
     return Finding(name, ratio * without, "/s", without, "without outbox", target)
