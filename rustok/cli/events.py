@@ -1,4 +1,4 @@
-"""`rustok events`: follow the log."""
+"""`rustok events`: follow the log, and say what is in it."""
 
 import asyncio
 from dataclasses import asdict
@@ -7,10 +7,12 @@ from typing import Annotated
 import orjson
 import typer
 
+from rustok.catalog import MODULES
 from rustok.cli.session import open_session
 from rustok.db.failures import translated_failures
 from rustok.events.outbox import OutboxTransport
 from rustok.kernel.event import LoggedEvent
+from rustok.kernel.registry import build_registry
 
 app = typer.Typer(no_args_is_help=True)
 _POLL_S = 0.25
@@ -19,7 +21,7 @@ _PAGE = 200
 
 @app.callback()
 def events() -> None:
-    """Follow the event log."""
+    """Follow the event log, and print what its events are made of."""
 
 
 @app.command()
@@ -31,6 +33,12 @@ def tail(
 ) -> None:
     """Print events as they get their place in the log, until Ctrl-C."""
     asyncio.run(_tail(limit, follow=follow, as_json=as_json))
+
+
+@app.command()
+def schemas() -> None:
+    """Print the JSON Schema of each event's payload, by type and version."""
+    typer.echo(orjson.dumps(build_registry(MODULES).event_schemas(), option=orjson.OPT_INDENT_2))
 
 
 async def _tail(limit: int, *, follow: bool, as_json: bool) -> None:

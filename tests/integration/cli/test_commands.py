@@ -102,6 +102,15 @@ async def test_the_log_is_printed_in_order(rustok: PlatformUnderTest, cli: Cli) 
     assert [event["type"] for event in events] == ["tenants.tenant.created", "commerce.product.created"]
 
 
+async def test_the_schemas_of_events_are_printed(cli: Cli) -> None:
+    """Whoever reads events knows what to expect, before the first one comes."""
+    finished = await cli("events", "schemas")
+
+    schema = json.loads(finished.out)["commerce.product.created.v1"]
+    assert schema["examples"] == [{"locales": ["de", "en"], "variants": 1}]
+    assert schema["required"] == ["locales", "variants"]
+
+
 async def test_dead_letters_are_listed_and_redriven(rustok: PlatformUnderTest, cli: Cli) -> None:
     """A redrive makes the aggregate due; its consumer then applies every waiting event, in order."""
     tenant = await rustok.create_tenant("acme")
