@@ -16,11 +16,15 @@ Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 Limit = Annotated[int, Field(ge=1, le=100)]
 
+_SORTED_BY = {"relevance": "rank", "newest": "published_at", "price": "price_min", "-price": "price_min"}
+"""The column of each sort that is not called as its column is."""
+
 
 async def search_page(
     uow: UnitOfWork,
     function: str,
     *,
+    key: str,
     locale: str,
     words: str | None,
     filters: Mapping[str, Any],
@@ -28,7 +32,10 @@ async def search_page(
     limit: int,
     after: str | None,
 ) -> tuple[Sequence[Row[Any]], PageLinks]:
-    """Return one page of what *function* finds: by relevance when there are words, else the newest first."""
+    """Return one page of what *function* finds: by relevance when there are words, else the newest first.
+
+    *key* names the id among its columns.
+    """
     sort = sort or ("relevance" if words else "newest")
     bound_to = f"{uow.tenant_id} {function} {locale} {sort} {to_json([words, filters])}"
     rows = (
@@ -46,7 +53,10 @@ async def search_page(
         )
     ).all()
     page = rows[:limit]
-    cursor = uow.cursors.encode(page[-1].sort_key, bound_to) if len(rows) > limit else None
+    cursor = None
+    if len(rows) > limit:
+        last = page[-1]._mapping
+        cursor = uow.cursors.encode([str(last[_SORTED_BY.get(sort, sort)]), str(last[key])], bound_to)
     return page, PageLinks(next=cursor)
 
 

@@ -88,6 +88,7 @@ async def search_content(uow: UnitOfWork, data: SearchContent) -> ContentHits:
     rows, links = await search_page(
         uow,
         "search_content",
+        key="node_id",
         locale=data.locale,
         words=data.q,
         filters=data.model_dump(include=_FILTERS, exclude_none=True),

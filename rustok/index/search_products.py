@@ -65,6 +65,7 @@ async def search_products(uow: UnitOfWork, data: SearchProducts) -> ProductHits:
     rows, links = await search_page(
         uow,
         "search_products",
+        key="product_id",
         locale=data.locale,
         words=data.q,
         filters=data.model_dump(include=_FILTERS, exclude_none=True),

@@ -8,6 +8,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from rich.console import Console
 
@@ -31,7 +32,7 @@ def main() -> None:
     console = Console()
     reports = []
     try:
-        with open_stage(quick=arguments.quick) as stage:
+        with open_stage(quick=arguments.quick, catalogue=arguments.catalogue) as stage:
             for name in arguments.names or BENCHMARKS:
                 started_s = time.perf_counter()
                 reports.append(BENCHMARKS[name](stage))
@@ -46,6 +47,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(BENCHMARKS))
     parser.add_argument("--quick", action="store_true", help="one short round each: a check that everything runs")
+    parser.add_argument(
+        "--catalogue",
+        type=Path,
+        metavar="FILE",
+        help="package records, JSON Lines or .gz, for search and import instead of the repeated sample",
+    )
     return parser.parse_args()
 
 

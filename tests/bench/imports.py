@@ -18,7 +18,7 @@ _COPIED = 20_000
 
 _METHOD = (
     "`rustok import products FILE --shape debian` as a process, its start included, while one relay and one worker "
-    "process project what it writes; the sample, then the sample repeated with other SKUs and titles to 20,000 lines. "
+    "process project what it writes: {files}. "
     "Peak memory is what the kernel saw of each process (VmHWM)."
 )
 
@@ -30,10 +30,17 @@ def run(stage: Stage) -> Report:
 
 async def _run(stage: Stage) -> Report:
     findings = []
-    for name, file in (("the sample", SAMPLE), *([] if stage.quick else [(f"{_COPIED:,} lines", _repeated(stage))])):
+    files = {"the sample": SAMPLE}
+    if stage.catalogue:
+        files["the catalogue"] = stage.catalogue
+        told = "the project's sample, then the catalogue given by --catalogue"
+    else:
+        files |= {} if stage.quick else {f"{_COPIED:,} lines": _repeated(stage)}
+        told = f"the project's sample, then the sample repeated with other SKUs and titles to {_COPIED:,} lines"
+    for name, file in files.items():
         async with open_shop(stage) as shop:
             findings += await _import(stage, shop, name, file)
-    return Report("import", _METHOD, findings)
+    return Report("import", _METHOD.format(files=told), findings)
 
 
 def _repeated(stage: Stage) -> Path:

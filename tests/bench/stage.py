@@ -43,12 +43,16 @@ _ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The servers of one run. `quick` asks for rounds so short that their figures are only a check."""
+    """The servers of one run. `quick` asks for rounds so short that their figures are only a check.
+
+    `catalogue` is a file of package records to import; without one, benchmarks repeat the project's sample.
+    """
 
     server: DatabaseServer
     redis_url: str
     directory: Path
     quick: bool
+    catalogue: Path | None
 
     @property
     def pgbench(self) -> Path:
@@ -72,7 +76,7 @@ class Shop:
 
 
 @contextmanager
-def open_stage(*, quick: bool) -> Iterator[Stage]:
+def open_stage(*, quick: bool, catalogue: Path | None) -> Iterator[Stage]:
     """Start PostgreSQL, which flushes every commit to disk, and Valkey; stop and delete both on leaving."""
     with ExitStack() as stack:
         directory = stack.enter_context(temporary_state_dir())
@@ -80,7 +84,7 @@ def open_stage(*, quick: bool) -> Iterator[Stage]:
         redis = stack.enter_context(embedded_redis(directory))
         server = DatabaseServer(postgres.admin_url)
         asyncio.run(server.create_template())
-        yield Stage(server, redis.url, directory, quick)
+        yield Stage(server, redis.url, directory, quick, catalogue)
 
 
 @asynccontextmanager
