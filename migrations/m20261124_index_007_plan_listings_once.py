@@ -1,9 +1,9 @@
 """Search with less work beside the search itself.
 
-Planning took longer than reading a page. What is asked without words and in the order of an index is therefore a
-static statement, whose plan PostgreSQL keeps; words, and filters that no such index has, are still planned for
-their values. The rank is a column instead of a part of a JSON key, which was built for every match and not for
-the page alone.
+Parsing and planning took longer than reading a page. What is asked without words goes to a function of its own, in
+which what an index has in the right order is a static statement, whose plan PostgreSQL keeps. Words are planned for
+their values, but a first page by relevance is parsed once. The rank is a column instead of a part of a JSON key,
+which was built for every match and not for the page alone.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ down_revision = "m20261124_index_006"
 
 _FIRST_ID, _LAST_ID = "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"
 _LAST_NUMBER = 2**63 - 1
+_ARGUMENTS = "uuid, text, text, jsonb, text, jsonb, integer"
 
 
 class _Sort(NamedTuple):
@@ -43,9 +44,9 @@ class _Listing(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """A search function; each filter has its condition, in which $4 are the filters."""
+    """What may be asked of a table; each filter has its condition, in which $4 are the filters."""
 
-    function: str
+    name: str
     table: str
     id: str
     result: str
@@ -63,7 +64,7 @@ _OF_TYPE = "product_type = filters->>'product_type'"
 _UP_TO_PRICE = f"price_min <= coalesce((filters->>'price_to')::bigint, {_LAST_NUMBER})"
 
 _PRODUCTS = _Search(
-    function="search_products",
+    name="products",
     table="index_products",
     id="product_id",
     result="""product_id uuid, handle text, title text, vendor text, product_type text, tags text[], price_min bigint,
@@ -97,7 +98,7 @@ _PRODUCTS = _Search(
     ),
 )
 _CONTENT = _Search(
-    function="search_content",
+    name="content",
     table="index_content",
     id="node_id",
     result="""node_id uuid, kind text, slug text, title text, excerpt text, author text, tags text[], parent_id uuid,
@@ -137,22 +138,24 @@ def upgrade() -> None:
         """
     )
     for search in (_PRODUCTS, _CONTENT):
-        signature = f"{search.function}(uuid, text, text, jsonb, text, jsonb, integer)"
-        op.execute(f"DROP FUNCTION {signature}")
-        op.execute(_create(search))
-        for statement in give_function(signature, SEARCH, APP):
-            op.execute(statement)
+        op.execute(f"DROP FUNCTION search_{search.name}({_ARGUMENTS})")
+        listings = "".join(_listing(search, listing) for listing in search.listings)
+        _create(search, f"list_{search.name}", "force_generic_plan", listings)
+        _create(search, f"search_{search.name}", "force_custom_plan", _ranked(search))
 
 
-def _create(search: _Search) -> str:
-    return f"""
-        CREATE FUNCTION {search.function}(tenant uuid, wanted_locale text, query text, filters jsonb, sort text,
-                                          after jsonb, page_limit integer)
+def _create(search: _Search, function: str, plans: str, static: str) -> None:
+    """Create a function that answers every question; those for which it has *static* statements, with such *plans*."""
+    op.execute(
+        f"""
+        CREATE FUNCTION {function}(tenant uuid, wanted_locale text, query text, filters jsonb, sort text, after jsonb,
+                                   page_limit integer)
         RETURNS TABLE ({search.result}, rank real)
         LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-        SET plan_cache_mode = force_generic_plan AS $body$ -- of static statements; EXECUTE plans each time
+        SET plan_cache_mode = {plans} AS $body$ -- of static statements; EXECUTE plans each time
         #variable_conflict use_column
         DECLARE
+            words constant tsquery := websearch_to_tsquery(text_search_config(wanted_locale), query);
             sorted_by text;
             sort_type text;
             direction text;
@@ -161,9 +164,7 @@ def _create(search: _Search) -> str:
             IF tenant IS DISTINCT FROM NULLIF(current_setting('rustok.tenant_id', true), '')::uuid THEN
                 RAISE EXCEPTION 'search outside the tenant of the transaction' USING ERRCODE = '42501';
             END IF;
-            IF query IS NULL THEN
-                {"".join(_listing(search, listing) for listing in search.listings)}
-            END IF;
+            {static}
             CASE sort
                 {"".join(_sort(name, sort) for name, sort in search.sorts.items())}
             END CASE;
@@ -178,10 +179,23 @@ def _create(search: _Search) -> str:
                 $page$SELECT {search.shown}, %1$s FROM {search.table} WHERE %2$s
                        ORDER BY %3$s %4$s, {search.id} %4$s LIMIT $6$page$,
                 CASE sort WHEN 'relevance' THEN sorted_by ELSE 'NULL::real' END, conditions, sorted_by, direction)
-            USING tenant, wanted_locale, websearch_to_tsquery(text_search_config(wanted_locale), query), filters,
-                  after, page_limit;
+            USING tenant, wanted_locale, words, filters, after, page_limit;
         END $body$
         """
+    )
+    for statement in give_function(f"{function}({_ARGUMENTS})", SEARCH, APP):
+        op.execute(statement)
+
+
+def _ranked(search: _Search) -> str:
+    return f"""
+            IF sort = 'relevance' AND filters = '{{}}' AND after IS NULL THEN
+                RETURN QUERY
+                SELECT {search.shown}, ts_rank(search, words) AS relevance FROM {search.table}
+                 WHERE tenant_id = tenant AND locale = wanted_locale AND search @@ words
+                 ORDER BY relevance DESC, {search.id} DESC LIMIT page_limit;
+                RETURN;
+            END IF;"""
 
 
 def _listing(search: _Search, listing: _Listing) -> str:
@@ -194,7 +208,7 @@ def _listing(search: _Search, listing: _Listing) -> str:
     has_required = "".join(f" AND filters ? '{name}'" for name in listing.required)
     known = ", ".join((*listing.required, *listing.optional))
     return f"""
-                IF sort = '{listing.sort}'{has_required} AND filters - '{{{known}}}'::text[] = '{{}}' THEN
+            IF query IS NULL AND sort = '{listing.sort}'{has_required} AND filters - '{{{known}}}'::text[] = '{{}}' THEN
                     RETURN QUERY SELECT * FROM (
                         SELECT {search.shown}, NULL::real FROM {search.table}
                          WHERE tenant_id = tenant AND locale = wanted_locale AND {listing.conditions}

@@ -1,4 +1,4 @@
-"""What every search has in common: one function of the database a kind, a stable order, keyset pages."""
+"""What every search has in common: two functions of the database a kind, a stable order, keyset pages."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -22,7 +22,7 @@ _SORTED_BY = {"relevance": "rank", "newest": "published_at", "price": "price_min
 
 async def search_page(
     uow: UnitOfWork,
-    function: str,
+    kind: str,
     *,
     key: str,
     locale: str,
@@ -32,15 +32,15 @@ async def search_page(
     limit: int,
     after: str | None,
 ) -> tuple[Sequence[Row[Any]], PageLinks]:
-    """Return one page of what *function* finds: by relevance when there are words, else the newest first.
+    """Return one page of what there is of a *kind*: by relevance when there are words, else the newest first.
 
-    *key* names the id among its columns.
+    *key* names the id among the columns.
     """
     sort = sort or ("relevance" if words else "newest")
-    bound_to = f"{uow.tenant_id} {function} {locale} {sort} {to_json([words, filters])}"
+    bound_to = f"{uow.tenant_id} search_{kind} {locale} {sort} {to_json([words, filters])}"
     rows = (
         await uow.execute(
-            _call(function),
+            _call(f"search_{kind}" if words else f"list_{kind}"),
             {
                 "tenant_id": uow.tenant_id,
                 "locale": locale,

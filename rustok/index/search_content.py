@@ -87,7 +87,7 @@ async def search_content(uow: UnitOfWork, data: SearchContent) -> ContentHits:
     """Return published content that matches, in a stable order, without bodies."""
     rows, links = await search_page(
         uow,
-        "search_content",
+        "content",
         key="node_id",
         locale=data.locale,
         words=data.q,

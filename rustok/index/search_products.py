@@ -64,7 +64,7 @@ async def search_products(uow: UnitOfWork, data: SearchProducts) -> ProductHits:
     """Return published products that match, in a stable order."""
     rows, links = await search_page(
         uow,
-        "search_products",
+        "products",
         key="product_id",
         locale=data.locale,
         words=data.q,

@@ -25,14 +25,14 @@ _GIVEN = "the catalogue given by --catalogue"
 _REPEATED = "the project's sample, repeated with other SKUs, titles, prices and dates"
 _METHOD = (
     "pages of 50 from {products:,} products ({rows:,} index rows: {catalogue}), English texts, one connection each, "
-    "prepared statements, in turns of five: search_products() as the role app under row level security; the equivalent "
-    "JOIN on the write tables, page first, as the same role under the same policies, which keep it from its GIN "
-    "indexes, and as a superuser, whom none keep; and the same query directly on the index table as a superuser. The "
-    "JOIN has stored text-search vectors with GIN indexes in each table, and indexes by date and type; all four return "
-    "the same hits and columns in the same order, which is checked. Words are planned for their values on every side, "
-    "as the function does, since one plan for all words is a bad one for common ones; plans of the others are kept."
+    "prepared statements, in turns of five: search_products() or list_products() as the role app under row level "
+    "security; the equivalent JOIN on the write tables, page first, as the same role under the same policies, which "
+    "keep it from its GIN indexes, and as a superuser, whom none keep; and the same query directly on the index table "
+    "as a superuser. The JOIN has stored text-search vectors with GIN indexes in each table, and indexes by date and "
+    "type; all four return the same hits and columns in the same order, which is checked. Words are planned for their "
+    "values on every side, since one plan for all words is a bad one for common ones; plans of the others are kept."
 )
-_FUNCTION = "SELECT * FROM search_products($1, 'en', $2, $3, $4, $5, 51)"
+_FUNCTION = "SELECT * FROM {}($1, 'en', $2, $3, $4, $5, 51)"
 _DIRECT = """
     SELECT product_id, handle, title, vendor, product_type, tags, price_min, price_max, on_sale, published_at,
            source_version, details, {key}
@@ -143,7 +143,8 @@ async def _questions(superuser: asyncpg.Connection, tenant_id: UUID) -> list[_Qu
 
 
 async def _findings(stage: Stage, question: _Question, tenant_id: UUID, clients: _Clients) -> list[Finding]:
-    ours = await clients.api.prepare(_FUNCTION)
+    function = "search_products" if question.shape.has_words else "list_products"
+    ours = await clients.api.prepare(_FUNCTION.format(function))
     planned = "force_custom_plan" if question.shape.has_words else "auto"
     for client in (clients.app, clients.superuser):
         await client.execute(f"SET plan_cache_mode = {planned}")

@@ -343,25 +343,25 @@ async def test_partitions_are_reached_through_their_table_only(two_tenants: TwoT
 
 async def test_the_product_search_finds_the_rows_of_its_tenant(two_tenants: TwoTenants) -> None:
     """It belongs to a role that sees every tenant."""
-    search = "SELECT count(*) FROM search_products($1, 'en', NULL, '{}', 'newest', NULL, 10)"
+    search = "SELECT count(*) FROM list_products($1, 'en', NULL, '{}', 'newest', NULL, 10)"
     async with two_tenants.connected(two_tenants.platform.database.app_url, two_tenants.ours) as app:
         assert await app.fetchval(search, two_tenants.ours) == 1
 
 
-@pytest.mark.parametrize("function", ["search_products", "search_content"])
-@pytest.mark.parametrize("words", [None, "bicycle"])
+@pytest.mark.parametrize("function", ["search_products", "search_content", "list_products", "list_content"])
+@pytest.mark.parametrize(("words", "sort"), [(None, "newest"), ("bicycle", "newest"), ("bicycle", "relevance")])
 @pytest.mark.parametrize("filters", ["{}", '{"tags": ["city"]}'])
 async def test_a_search_refuses_another_tenant(
-    two_tenants: TwoTenants, function: str, words: str | None, filters: str
+    two_tenants: TwoTenants, function: str, words: str | None, sort: str, filters: str
 ) -> None:
     """Whatever is asked: the function compares the tenant itself, before it chooses its statement."""
-    search = f"SELECT count(*) FROM {function}($1, 'en', $2, $3, 'newest', NULL, 10)"
+    search = f"SELECT count(*) FROM {function}($1, 'en', $2, $3, '{sort}', NULL, 10)"
     async with two_tenants.connected(two_tenants.platform.database.app_url, two_tenants.ours) as app:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await app.fetchval(search, two_tenants.theirs, words, filters)
 
 
-@pytest.mark.parametrize("function", ["search_products", "search_content"])
+@pytest.mark.parametrize("function", ["search_products", "search_content", "list_products", "list_content"])
 async def test_a_search_refuses_a_connection_that_is_not_bound(two_tenants: TwoTenants, function: str) -> None:
     """There is no tenant to compare with."""
     search = f"SELECT count(*) FROM {function}($1, 'en', NULL, '{{}}', 'newest', NULL, 10)"
@@ -374,7 +374,7 @@ async def test_a_search_refuses_a_connection_that_is_not_bound(two_tenants: TwoT
 
 async def test_a_kept_plan_of_a_search_serves_each_tenant_its_own_rows(two_tenants: TwoTenants) -> None:
     """Listings are planned once a connection, which then serves one tenant after the other."""
-    search = "SELECT product_id FROM search_products($1, 'en', NULL, '{}', 'newest', NULL, 10)"
+    search = "SELECT product_id FROM list_products($1, 'en', NULL, '{}', 'newest', NULL, 10)"
     found: dict[UUID, set[UUID]] = {}
     async with two_tenants.connected(two_tenants.platform.database.app_url) as app:
         for tenant in (two_tenants.ours, two_tenants.theirs) * 10:
