@@ -1,5 +1,6 @@
 """The single door for reads and writes: authorise, validate, then one transaction of rows and outbox."""
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,17 +9,20 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from rustok.db.coalescer import Coalescer
+from rustok.db.coalescer import Coalescer, RunApart
 from rustok.db.idempotency import IdempotencyKey, find_answers, keep_answer
 from rustok.db.unit_of_work import StaleAuthorization, TenantDisabled, UnitOfWork, UnitOfWorkFactory
 from rustok.kernel.context import Context
-from rustok.kernel.errors import InvalidInput, RustokError, Unavailable, VersionRequired, Violation
+from rustok.kernel.errors import InvalidInput, Misconfigured, RustokError, Unavailable, VersionRequired, Violation
 from rustok.kernel.module import Command, Query, Result
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _GROUP_SIZE = 32
 """Concurrent calls that share a transaction at most."""
+_GROUP_LOCK_TIMEOUT_MS = 200
+_PATIENCE_S = 2.0
+"""A call that has waited for its group for this long is refused, before anything was done."""
 
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -54,7 +58,7 @@ class _Job:
 class Dispatcher:
     def __init__(self, units: UnitOfWorkFactory) -> None:
         self._units = units
-        self._coalescer = Coalescer(self._run_apart, most=_GROUP_SIZE)
+        self._coalescer = Coalescer(self._run_group, self._run_alone, most=_GROUP_SIZE, patience_s=_PATIENCE_S)
 
     async def run(self, call: Call, context: Context, key: IdempotencyKey | None = None) -> Outcome:
         """Run one command in one transaction, which concurrent calls share where the command says so.
@@ -71,28 +75,37 @@ class Dispatcher:
         job = _Job(call, _admit(call, context), context, key)
         if call.command.coalesces:
             return await self._coalescer.submit((context.tenant_id, context.principal.authz_version), job)
+        return await self._run_alone(job)
+
+    async def _run_alone(self, job: _Job) -> Outcome:
         [outcome] = await self._run_together([job])
         if isinstance(outcome, RustokError):
             raise outcome
         return outcome
 
-    async def _run_apart(self, jobs: Sequence[_Job]) -> Sequence[Outcome | Exception]:
-        """Run *jobs* in one transaction or, if one of them fails, in as few as keep the others from its fault."""
+    async def _run_group(self, jobs: Sequence[_Job]) -> Sequence[Outcome | Exception]:
+        """Run *jobs* in one transaction, in which nobody waits long for a row that somebody else holds."""
         try:
-            return await self._run_together(jobs)
-        except (Unavailable, TenantDisabled, StaleAuthorization):
-            raise  # no job's own fault; and what became of a commit may be unknown
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's
+            return await self._run_together(jobs, lock_timeout_ms=_GROUP_LOCK_TIMEOUT_MS)
+        except (Misconfigured, TenantDisabled, StaleAuthorization):
+            raise  # no job's own fault
+        except Unavailable as error:
+            if error.is_rolled_back:
+                raise RunApart from error
+            raise  # what became of the commit may be unknown: never run it again
+        except Exception as error:
             if len(jobs) == 1:
                 return [error]
-        half = len(jobs) // 2
-        return [*await self._run_apart(jobs[:half]), *await self._run_apart(jobs[half:])]
+            raise RunApart from error
 
-    async def _run_together(self, jobs: Sequence[_Job]) -> list[Outcome | RustokError]:
+    async def _run_together(self, jobs: Sequence[_Job], lock_timeout_ms: int = 0) -> list[Outcome | RustokError]:
         """Run *jobs* of one tenant in one transaction; return what became of each."""
-        async with self._units.begin(jobs[0].context) as uow:
-            found = await find_answers(uow, [job.key for job in jobs])
-            return [await _outcome(uow, job, answer) for job, answer in zip(jobs, found, strict=True)]
+        async with self._units.begin(jobs[0].context, lock_timeout_ms=lock_timeout_ms) as uow:
+            outcomes = []
+            for job, found in zip(jobs, await find_answers(uow, [job.key for job in jobs]), strict=True):
+                outcomes.append(await _outcome(uow, job, found))
+                await asyncio.sleep(0)  # others have their turn between two large inputs
+            return outcomes
 
     async def run_all(self, calls: Sequence[Call], context: Context) -> list[Result]:
         """Run several commands in one transaction: all of them or none. Raises as `run` does."""

@@ -2,20 +2,33 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from contextvars import Context
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from rustok.kernel.errors import Unavailable
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
+
+
+class RunApart(Exception):
+    """A group was given up with nothing done: each of its jobs has to be run alone."""
+
+
+class _Waiting(NamedTuple, Generic[Job, Answer]):
+    job: Job
+    answer: asyncio.Future[Answer]
+    since_s: float
 
 
 @dataclass(slots=True)
 class _Lane(Generic[Job, Answer]):
     """The jobs of one kind that wait, and who runs them."""
 
-    waiting: deque[tuple[Job, asyncio.Future[Answer]]] = field(default_factory=deque)
+    waiting: deque[_Waiting[Job, Answer]] = field(default_factory=deque)
     worker: asyncio.Task[None] | None = None
 
 
@@ -23,47 +36,115 @@ class Coalescer(Generic[Job, Answer]):
     """Runs jobs of a kind in groups that grow with the load.
 
     A job that finds nothing running runs at once and alone. While a group of its kind is running, jobs wait and
-    go together, up to *most* at a time, as soon as it has ended: nobody waits for a timer.
+    go together, up to *most* at a time, as soon as it has ended: nobody waits for a timer. One that has waited
+    for longer than *patience_s*, or whose caller has gone, is not begun.
 
     Args:
-        run: runs a group and returns each job's answer, or the error that is this job's own. What it raises is
-            the whole group's, and that of all who wait behind it: they would meet the same.
+        run_group: runs a group and returns each job's answer, or the error that is this job's own. It may raise
+            RunApart. What else it raises is the whole group's, and that of all who wait behind it: they would
+            meet the same.
+        run_alone: runs one job of a group that was given up, beside the groups that follow.
 
     """
 
-    def __init__(self, run: Callable[[Sequence[Job]], Awaitable[Sequence[Answer | Exception]]], *, most: int) -> None:
-        self._run = run
+    def __init__(
+        self,
+        run_group: Callable[[Sequence[Job]], Awaitable[Sequence[Answer | Exception]]],
+        run_alone: Callable[[Job], Awaitable[Answer]],
+        *,
+        most: int,
+        patience_s: float,
+    ) -> None:
+        self._run_group = run_group
+        self._run_alone = run_alone
         self._most = most
+        self._patience_s = patience_s
         self._lanes: dict[Hashable, _Lane[Job, Answer]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def submit(self, kind: Hashable, job: Job) -> Answer:
-        """Run *job* with others of its *kind* and return its answer, or raise its error."""
+        """Run *job* with others of its *kind* and return its answer, or raise its error.
+
+        Raises:
+            Unavailable: it waited for too long, and nothing was done.
+
+        """
+        loop = asyncio.get_running_loop()
         lane = self._lanes.setdefault(kind, _Lane())
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        lane.waiting.append((job, answer))
+        answer: asyncio.Future[Answer] = loop.create_future()
+        lane.waiting.append(_Waiting(job, answer, loop.time()))
         if lane.worker is None:
-            # A context of its own: a group belongs to none of its callers.
-            lane.worker = asyncio.create_task(self._work(kind, lane), context=Context())
+            lane.worker = self._start(self._work(kind, lane))
         return await answer
 
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        # A context of its own: a group belongs to none of its callers.
+        task = asyncio.create_task(work, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     async def _work(self, kind: Hashable, lane: _Lane[Job, Answer]) -> None:
-        while lane.waiting:
-            group = [lane.waiting.popleft() for _ in range(min(len(lane.waiting), self._most))]
-            try:
-                answers: Sequence[Answer | Exception] = await self._run([job for job, _ in group])
-            except Exception as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
-                group += lane.waiting
-                lane.waiting.clear()
-                answers = [error] * len(group)
-            for (_, future), answer in zip(group, answers, strict=True):
-                _settle(future, answer)
-        del self._lanes[kind]
+        try:
+            while lane.waiting:
+                group = self._next_group(lane)
+                if group:
+                    await self._serve(lane, group)
+        finally:
+            del self._lanes[kind]
+            for left in lane.waiting:  # nobody, unless this task was cancelled
+                left.answer.cancel()
+
+    def _next_group(self, lane: _Lane[Job, Answer]) -> list[_Waiting[Job, Answer]]:
+        since_s = asyncio.get_running_loop().time() - self._patience_s
+        group: list[_Waiting[Job, Answer]] = []
+        while lane.waiting and len(group) < self._most:
+            next_one = lane.waiting.popleft()
+            if next_one.since_s < since_s:
+                _settle(next_one, Unavailable("Too many writes of the tenant wait: repeat the call."))
+            elif not next_one.answer.done():
+                group.append(next_one)
+        return group
+
+    async def _serve(self, lane: _Lane[Job, Answer], group: Sequence[_Waiting[Job, Answer]]) -> None:
+        try:
+            answers = await self._run_group([member.job for member in group])
+        except RunApart:
+            for member in group:
+                self._start(self._serve_alone(member))
+        except asyncio.CancelledError:
+            for member in group:
+                member.answer.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
+            for member in (*group, *lane.waiting):
+                _settle(member, _copy(error))
+            lane.waiting.clear()
+        else:
+            for member, answer in zip(group, answers, strict=True):
+                _settle(member, answer)
+
+    async def _serve_alone(self, member: _Waiting[Job, Answer]) -> None:
+        try:
+            _settle(member, await self._run_alone(member.job))
+        except asyncio.CancelledError:
+            member.answer.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
+            _settle(member, error)
 
 
-def _settle(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:
-    if future.done():  # its caller has gone
+def _settle(member: _Waiting[Job, Answer], answer: Answer | Exception) -> None:
+    if member.answer.done():  # its caller has gone
         return
     if isinstance(answer, Exception):
-        future.set_exception(answer)
+        member.answer.set_exception(answer)
     else:
-        future.set_result(answer)
+        member.answer.set_result(answer)
+
+
+def _copy(error: Exception) -> Exception:
+    """Return *error* for one of its callers: raised in many tasks, it would collect the frames of all of them."""
+    copied = copy(error)
+    copied.__cause__ = error
+    return copied

@@ -12,6 +12,9 @@ from rustok.kernel.errors import InvalidInput, Misconfigured, RustokError, Unava
 # operator intervention (shutdown, cancel), and the serialisation failure and deadlock that a retry mends.
 _TRANSIENT_CLASSES = ("08", "53", "57")
 _TRANSIENT_CODES = ("40001", "40P01", "55P03")
+# With these PostgreSQL itself has given the transaction up: serialisation failure, deadlock, lock not available,
+# statement cancelled.
+_ROLLED_BACK = ("40001", "40P01", "55P03", "57014")
 _REFUSED_LOGIN = ("28", "3D")  # invalid authorization, invalid catalog name
 _REFUSED_VALUE = ("22001", "22003", "54")  # too long, out of range, program limit exceeded
 _CONNECTION_ERRORS = (OSError, TimeoutError, exc.TimeoutError, asyncpg.InterfaceError)
@@ -74,7 +77,8 @@ def translated_failures() -> Iterator[None]:
     """Raise a coded error in the place of what PostgreSQL, or the way to it, has raised.
 
     Raises:
-        Unavailable: the server or the connection failed; whether a commit was heard of is not known.
+        Unavailable: the server or the connection failed; whether a commit was heard of is not known, unless it
+            `is_rolled_back`.
         Misconfigured: the server refuses the login.
         InvalidInput: a value is larger than the server can store.
     """
@@ -89,7 +93,8 @@ def translated_failures() -> Iterator[None]:
             raise InvalidInput("PostgreSQL cannot store a value of the input: it is too large.") from error
         if is_transient(error):
             raise Unavailable(
-                "PostgreSQL does not answer now: repeat the call, with the same Idempotency-Key."
+                "PostgreSQL does not answer now: repeat the call, with the same Idempotency-Key.",
+                is_rolled_back=sqlstate(error) in _ROLLED_BACK,
             ) from error
         raise
 

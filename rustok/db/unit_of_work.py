@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import structlog
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,10 +24,13 @@ from rustok.kernel.ports import Clock
 from rustok.kernel.secrets import Secrets
 from rustok.kernel.transport import EventTransport
 
+log = structlog.get_logger(__name__)
+
 # What is out of the ordinary is looked for in the round trip that opens the transaction, and told by its row
 # count; only then is it read. Policies see the tenant because the setting is a statement of its own, before.
 _BEGIN = """
 BEGIN {mode};
+SET LOCAL lock_timeout = {lock_timeout_ms};
 SELECT set_config('rustok.tenant_id', '{tenant_id}', true);
 SELECT FROM tenants WHERE id = '{tenant_id}' AND (NOT is_active OR authz_version <> {authz_version})
 """
@@ -195,8 +199,12 @@ class UnitOfWork:
             await transport.publish(self, events)
 
     def committed(self) -> None:
+        """Call the hooks. One that fails, against its promise, must not look like a failed transaction."""
         for hook in self._staged.after_commit:
-            hook()
+            try:
+                hook()
+            except Exception:
+                log.exception("after_commit_failed")
 
     async def _insert_staged(self) -> None:
         staged = dict(self._staged.rows)
@@ -219,8 +227,13 @@ class UnitOfWorkFactory:
         self._secrets = secrets
 
     @asynccontextmanager
-    async def begin(self, context: Context, *, read_only: bool = False) -> AsyncIterator[UnitOfWork]:
+    async def begin(
+        self, context: Context, *, read_only: bool = False, lock_timeout_ms: int = 0
+    ) -> AsyncIterator[UnitOfWork]:
         """Open a transaction bound to the context's tenant; commit on leaving, roll back on an exception.
+
+        Args:
+            lock_timeout_ms: it gives up (Unavailable) when it has waited for a row for this long; 0: never.
 
         Raises:
             StaleAuthorization: the principal's rights are older than the tenant's roles.
@@ -228,8 +241,9 @@ class UnitOfWorkFactory:
             Unavailable: PostgreSQL does not answer, or no connection came free in time.
 
         """
+        mode = "READ ONLY" if read_only else "READ WRITE"
         with translated_failures():
-            async with begin(self._engine, _script(context, read_only=read_only)) as (transaction, is_unusual):
+            async with begin(self._engine, _script(context, mode, lock_timeout_ms)) as (transaction, is_unusual):
                 if is_unusual:
                     await _refuse(transaction, context)
                 uow = UnitOfWork(transaction, context, self._clock.now(), self._secrets)
@@ -238,10 +252,11 @@ class UnitOfWorkFactory:
         uow.committed()
 
 
-def _script(context: Context, *, read_only: bool) -> str:
+def _script(context: Context, mode: str, lock_timeout_ms: int) -> str:
     seen = context.principal.authz_version
     return _BEGIN.format(
-        mode="READ ONLY" if read_only else "READ WRITE",
+        mode=mode,
+        lock_timeout_ms=lock_timeout_ms,
         tenant_id=UUID(int=context.tenant_id.int),  # whatever type it has: nothing else may get in here
         authz_version="authz_version" if seen is None else int(seen),
     )

@@ -83,6 +83,11 @@ class Unavailable(RustokError):
     code = "unavailable"
     retryable = True
 
+    def __init__(self, message: str, *, is_rolled_back: bool = False) -> None:
+        """Make the error; *is_rolled_back*: it is certain that nothing was written."""
+        super().__init__(message)
+        self.is_rolled_back = is_rolled_back
+
 
 class Misconfigured(RustokError):
     """The process cannot start as it is configured; the message names the setting and the fix."""

@@ -8,9 +8,10 @@ import asyncpg
 import pytest
 
 from rustok.db.idempotency import IdempotencyKey, RequestInProgress
+from rustok.db.unit_of_work import StaleAuthorization
 from rustok.dispatch import Call, Outcome
-from rustok.kernel.context import Context
-from rustok.kernel.errors import Forbidden
+from rustok.kernel.context import Context, Principal
+from rustok.kernel.errors import Forbidden, Unavailable
 from rustok.modules.commerce import errors
 from rustok.testing import PlatformUnderTest, a_context
 
@@ -141,11 +142,63 @@ async def test_a_key_sent_twice_at_the_same_time_is_done_once(shop: Shop) -> Non
     assert await shop.titles() == ["Lamp"]
 
 
+async def test_a_create_that_waits_for_a_row_keeps_nobody_waiting(shop: Shop) -> None:
+    """Somebody holds the handle that it wants; the others are done meanwhile, and it is done when it may."""
+    await shop.create("Rival")
+    admin = await asyncpg.connect(shop.rustok.database.admin_url)
+    holder = admin.transaction()
+    await holder.start()
+    await admin.execute("UPDATE product_translations SET handle = 'hot'")
+
+    waiting = asyncio.create_task(shop.create("Hot"))
+    outcomes = await asyncio.gather(*(shop.create(f"Other {n}") for n in range(5)))
+    was_done = waiting.done()
+    await holder.rollback()
+    await admin.close()
+
+    assert [type(outcome) for outcome in outcomes] == [Outcome] * 5
+    assert not was_done
+    assert isinstance(await waiting, Outcome)
+
+
+async def test_a_transaction_whose_commit_may_have_been_heard_is_not_run_again(shop: Shop) -> None:
+    """The connection breaks at the commit: everybody is told, and nothing is done twice."""
+    admin = await asyncpg.connect(shop.rustok.database.admin_url)
+    await admin.execute(
+        """
+        CREATE SEQUENCE commits;
+        CREATE FUNCTION break_connection() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+            BEGIN PERFORM nextval('public.commits'), pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER break_connection AFTER INSERT ON products
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION break_connection();
+        """
+    )
+
+    outcomes = await asyncio.gather(*(shop.create(f"T{n}") for n in range(4)), return_exceptions=True)
+    commits = await admin.fetchval("SELECT last_value FROM commits")
+    await admin.close()
+
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 4
+    assert commits == 1
+
+
+async def test_rights_that_have_changed_are_told_to_everybody(shop: Shop) -> None:
+    """Each caller reads its rights again; none is run with the old ones."""
+    everything = frozenset(shop.rustok.registry.permissions)
+    stale = Context(tenant_id=shop.tenant_id, principal=Principal("test", "somebody", everything, authz_version=99))
+
+    outcomes = await asyncio.gather(*(shop.create(f"T{n}", stale) for n in range(3)), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [StaleAuthorization] * 3
+    assert await shop.titles() == []
+
+
 async def test_tenants_share_nothing(shop: Shop) -> None:
     """A transaction is bound to one of them."""
     globex = Shop(shop.rustok, await shop.rustok.create_tenant("globex"))
 
-    await asyncio.gather(*(one.create("Lamp") for one in (shop, globex, shop, globex)), return_exceptions=True)
+    await asyncio.gather(*(one.create(f"Lamp {n}") for n, one in enumerate((shop, globex, shop, globex))))
 
     owners = await shop.ask("SELECT tenant_id FROM products")
-    assert sorted(owners) == sorted([shop.tenant_id, globex.tenant_id])
+    assert sorted(owners) == sorted([shop.tenant_id, globex.tenant_id] * 2)
+    assert await shop.transactions() == 2

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from rustok.db.coalescer import Coalescer
+from rustok.db.coalescer import Coalescer, RunApart
+from rustok.kernel.errors import Unavailable
 
 MOST = 3
+PATIENCE_S = 2.0
 
 
 class ServerAway(Exception):
@@ -19,12 +21,22 @@ class Refused(Exception):
 
 
 class Server:
-    """Runs groups when told to. A job's answer is itself in capitals; "bad" is refused."""
+    """Runs groups, and single jobs, when told to. A job's answer is itself in capitals; "bad" is refused."""
 
     def __init__(self) -> None:
         self.groups: list[list[str]] = []
+        self.alone: list[str] = []
         self.is_away = False
+        self.gives_up = False
+        self.may_run_alone = asyncio.Event()
         self._gates: list[asyncio.Event] = []
+
+    async def run_alone(self, job: str) -> str:
+        self.alone.append(job)
+        await self.may_run_alone.wait()
+        if job == "bad":
+            raise Refused
+        return job.upper()
 
     async def run(self, jobs: Sequence[str]) -> list[str | Exception]:
         gate = asyncio.Event()
@@ -33,6 +45,8 @@ class Server:
         await gate.wait()
         if self.is_away:
             raise ServerAway
+        if self.gives_up:
+            raise RunApart
         return [Refused() if job == "bad" else job.upper() for job in jobs]
 
     async def finish(self, group: int) -> None:
@@ -54,7 +68,7 @@ def server() -> Server:
 
 @pytest.fixture
 def coalescer(server: Server) -> Coalescer[str, str]:
-    return Coalescer(server.run, most=MOST)
+    return Coalescer(server.run, server.run_alone, most=MOST, patience_s=PATIENCE_S)
 
 
 async def submitted(coalescer: Coalescer[str, str], *jobs: str, kind: str = "acme") -> list[asyncio.Task[str]]:
@@ -146,12 +160,79 @@ async def test_after_a_failure_jobs_run_again(server: Server, coalescer: Coalesc
     assert await task == "B"
 
 
-async def test_a_caller_who_leaves_disturbs_nobody(server: Server, coalescer: Coalescer[str, str]) -> None:
-    """Its job is done all the same: it is on its way."""
+async def test_the_jobs_of_a_group_that_was_given_up_run_alone(server: Server, coalescer: Coalescer[str, str]) -> None:
+    """Each has its own answer or its own error."""
+    tasks = await submitted(coalescer, "a", "b", "bad")
+    await server.finish(0)
+    server.gives_up = True
+    await server.finish(1)
+    server.may_run_alone.set()
+    await settled()
+
+    assert server.alone == ["b", "bad"]
+    assert await tasks[1] == "B"
+    with pytest.raises(Refused):
+        await tasks[2]
+
+
+async def test_the_next_group_does_not_wait_for_those_that_run_alone(
+    server: Server, coalescer: Coalescer[str, str]
+) -> None:
+    """One of them may be waiting for a row that somebody else holds."""
+    tasks = await submitted(coalescer, "a", "b")
+    server.gives_up = True
+    await server.finish(0)
+    server.gives_up = False
+    await server.finish(1)
+
+    assert (server.alone, server.groups) == (["a"], [["a"], ["b"]])
+    assert not tasks[0].done()
+    assert await tasks[1] == "B"
+    server.may_run_alone.set()
+    assert await tasks[0] == "A"
+
+
+async def test_a_job_that_has_waited_for_too_long_is_refused_and_not_begun(server: Server) -> None:
+    """Its caller may repeat the call: nothing was done."""
+    impatient = Coalescer(server.run, server.run_alone, most=MOST, patience_s=-1.0)
+    [task] = await submitted(impatient, "a")
+
+    assert server.groups == []
+    with pytest.raises(Unavailable):
+        await task
+
+
+async def test_the_job_of_a_caller_who_has_left_is_not_begun(server: Server, coalescer: Coalescer[str, str]) -> None:
+    """And its neighbours have their answers."""
     tasks = await submitted(coalescer, "a", "b", "c")
     tasks[1].cancel()
+    await settled()
 
-    for group in range(2):
-        await server.finish(group)
+    await server.finish(0)
+    await server.finish(1)
+
+    assert server.groups == [["a"], ["c"]]
+    assert await tasks[2] == "C"
+
+
+async def test_a_caller_who_leaves_in_mid_group_disturbs_nobody(server: Server, coalescer: Coalescer[str, str]) -> None:
+    """Its job is on its way; nobody hears of it."""
+    tasks = await submitted(coalescer, "a", "b", "c")
+    await server.finish(0)
+    tasks[1].cancel()
+
+    await server.finish(1)
 
     assert await tasks[2] == "C"
+
+
+async def test_a_lane_whose_worker_is_cancelled_takes_its_callers_with_it(server: Server) -> None:
+    """Nobody waits for an answer that cannot come, and the next job begins anew."""
+
+    async def be_cancelled(_jobs: Sequence[str]) -> list[str | Exception]:
+        raise asyncio.CancelledError
+
+    cancelled: Coalescer[str, str] = Coalescer(be_cancelled, server.run_alone, most=MOST, patience_s=PATIENCE_S)
+
+    for tasks in (await submitted(cancelled, "a"), await submitted(cancelled, "b")):
+        assert [task.cancelled() for task in tasks] == [True]
