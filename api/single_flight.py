@@ -1,8 +1,9 @@
 """One run of a piece of work for everybody who asks for its result at about the same time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, Generic, TypeVar
 
 from rustok.kernel.ports import Clock
 
@@ -17,15 +18,16 @@ class SingleFlight(Generic[Result]):
     A run goes on when those who asked for it have given up.
     """
 
-    def __init__(self, work: Callable[[], Awaitable[Result]], clock: Clock, fresh_s: float = FRESH_S) -> None:
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, Result]], clock: Clock, fresh_s: float = FRESH_S) -> None:
         self._work = work
         self._clock = clock
         self._fresh_s = fresh_s
-        self._run: asyncio.Future[Result] | None = None
+        self._run: asyncio.Task[Result] | None = None
         self._began_s = 0.0
 
     async def __call__(self) -> Result:
         now_s = self._clock.monotonic_s()
         if self._run is None or (self._run.done() and now_s - self._began_s >= self._fresh_s):
-            self._run, self._began_s = asyncio.ensure_future(self._work()), now_s
+            # A context of its own: what it logs belongs to none of those who ask.
+            self._run, self._began_s = asyncio.create_task(self._work(), context=Context()), now_s
         return await asyncio.shield(self._run)

@@ -6,8 +6,8 @@ from dramatiq import Message
 
 CONSUME = "consume"
 
-PREFETCH = {CONSUME: 64}
-"""Messages a process takes at a time: few milliseconds of work each."""
+PREFETCH = {CONSUME: 8}
+"""Messages a process takes at a time: few, since one may be seconds of work and other processes may be idle."""
 
 CAPS = {CONSUME: 10_000}
 """While no worker runs, hints would pile up for ever: the relay's sweep repeats those that still hold."""

@@ -12,7 +12,7 @@ from prometheus_client import start_http_server
 
 from rustok.catalog import MODULES
 from rustok.db.engine import create_engine
-from rustok.db.failures import is_transient
+from rustok.db.failures import describe, is_transient
 from rustok.db.idempotency import purge_answers
 from rustok.events.hints import CoalescedHints, Sweep
 from rustok.events.retention import shorten_log
@@ -87,14 +87,12 @@ class _DramatiqSender:
 
 
 async def _every(interval_s: float, work: Callable[[], Awaitable[object]], clock: Clock) -> None:
-    """Do *work* again and again until cancelled. A failing server is waited for."""
+    """Do *work* again and again until cancelled. Housekeeping that fails is no reason to stop delivering."""
     while True:
         try:
             await work()
         except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("relay_work_waited", reason=str(error))
+            log.warning("relay_work_failed", reason=describe(error), exc_info=not is_transient(error))
         await clock.sleep(interval_s)
 
 

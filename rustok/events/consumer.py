@@ -131,7 +131,7 @@ class ConsumerConfig:
     retries_a_batch: int = 50
     """Parked aggregates that are tried again in one transaction, however many are due."""
     batches_a_drain: int = 20
-    """About two seconds of full batches: a process that is to stop does not wait longer for a drain."""
+    """Then others have their turn, and a process that is to stop stops: two seconds of full batches or so."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 

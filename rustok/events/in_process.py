@@ -37,24 +37,22 @@ class InProcessConsumers:
         await self._attempt()
 
     async def run_once(self) -> int:
-        """Let each consumer drain; return how many events were read.
+        """Let the consumers drain, in turns, until none has more; return how many events were read.
 
         Raises:
             Exception: a server failed; what was not handled is handled by the next call.
 
         """
-        return sum([await _catch_up(consumer) for consumer in self._consumers.values()])
+        read = 0
+        busy = list(self._consumers.values())
+        while busy:
+            drained = [(consumer, await consumer.drain()) for consumer in busy]
+            read += sum(counts.read for _, (counts, _) in drained)
+            busy = [consumer for consumer, (_, has_more) in drained if has_more]
+        return read
 
     async def _attempt(self) -> None:
         try:
             await self.run_once()
         except Exception as error:
             log.warning("in_process_consumers_failed", error=describe(error), exc_info=not is_transient(error))
-
-
-async def _catch_up(consumer: Consumer) -> int:
-    read, has_more = 0, True
-    while has_more:
-        counts, has_more = await consumer.drain()
-        read += counts.read
-    return read

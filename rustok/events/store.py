@@ -62,7 +62,7 @@ _CLAIM = text(
     )
     SELECT c.shard, c.position, backlog.has_due
       FROM backlog JOIN checkpoints AS c ON c.consumer = :consumer AND c.shard = backlog.shard
-     ORDER BY backlog.oldest
+     ORDER BY coalesce(backlog.oldest, 0)
      LIMIT (SELECT greatest(1, count(*) * :limit / greatest(1, CAST(sum(events) AS bigint))) FROM backlog)
        FOR UPDATE OF c SKIP LOCKED
     """

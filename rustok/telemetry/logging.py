@@ -3,7 +3,8 @@
 import json
 import logging
 import sys
-from typing import Any, Literal
+from contextlib import suppress
+from typing import Any, Literal, TextIO, cast
 
 import orjson
 import structlog
@@ -28,7 +29,7 @@ def configure_logging(log_format: Literal["json", "console"], level: str) -> Non
     )
     structlog.configure(
         processors=[*shared, renderer],
-        logger_factory=_StderrLogger,
+        logger_factory=_Logger,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         cache_logger_on_first_use=True,
     )
@@ -44,11 +45,26 @@ def configure_logging(log_format: Literal["json", "console"], level: str) -> Non
     root.setLevel(level)
 
 
-class _StderrLogger(structlog.WriteLogger):
+class _Stderr:
+    """Standard error, or nowhere: a full disk or a closed pipe behind it must not become the work's own failure."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.flush()
+
+
+_STDERR = cast("TextIO", _Stderr())
+
+
+class _Logger(structlog.WriteLogger):
     """Writes our own lines past the standard library's logging, which costs more than all the rest of a line."""
 
     def __init__(self, name: str = "rustok") -> None:
-        super().__init__(sys.stderr)
+        super().__init__(_STDERR)
         self.name = name
 
 
@@ -56,7 +72,7 @@ def _to_json(event: structlog.typing.EventDict, **options: Any) -> str:
     try:
         return orjson.dumps(event, **options).decode()
     except TypeError:  # half a surrogate pair, in the text of an error perhaps
-        return json.dumps(event, **options)
+        return json.dumps(event, skipkeys=True, **options)
 
 
 def _keep(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -1,0 +1,51 @@
+"""A line of the log may be lost; what it tells of goes on."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+_PROGRAM = """
+import os, structlog
+from rustok.telemetry.logging import configure_logging
+configure_logging("json", "INFO")
+log = structlog.get_logger("shop")
+{before}
+log.info("opened", {fields})
+print("went on")
+"""
+
+
+def run(fields: str, before: str = "", redirection: str = "") -> "subprocess.CompletedProcess[str]":
+    """Log one line in a process of its own."""
+    program = _PROGRAM.replace("{fields}", fields).replace("{before}", before)
+    return subprocess.run(  # noqa: S603 - our own program
+        ["/bin/sh", "-c", f'exec "$0" -c "$1" {redirection}', sys.executable, program],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_a_line_is_json_with_its_logger_and_level() -> None:
+    """One event a line, past tense, with fields."""
+    line = json.loads(run('door="front"').stderr)
+
+    assert (line["event"], line["door"], line["logger"], line["level"]) == ("opened", "front", "shop", "info")
+    assert line["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("fields", ['text="\\ud800"', "value={(1, 2): 3}", "value=object()"])
+def test_a_field_without_a_json_form_is_no_error(fields: str) -> None:
+    """Half a surrogate pair, a key that is no text, an object: the rest of the line is there."""
+    finished = run(fields)
+
+    assert json.loads(finished.stderr)["event"] == "opened"
+    assert finished.stdout == "went on\n"
+
+
+@pytest.mark.parametrize(("before", "redirection"), [("os.close(2)", ""), ("", "2>&-")])
+def test_a_line_that_cannot_be_written_is_lost_without_a_word(before: str, redirection: str) -> None:
+    """Writing fails, or there is nothing to write to. Standard output is for data, whatever becomes of the log."""
+    assert run('door="front"', before, redirection).stdout == "went on\n"
