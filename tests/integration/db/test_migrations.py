@@ -148,3 +148,35 @@ async def test_a_migration_that_fails_leaves_the_lock_free(database: Database) -
     )
     await owner.close()
     assert locks == 0
+
+
+_FOREIGN_KEYS = """
+    SELECT c.conrelid::regclass::text || ' -> ' || c.confrelid::regclass AS name, c.confrelid::regclass::text AS parent,
+           i.relname AS key, string_agg(format('x.%I = $%s', a.attname, k.place), ' AND ') AS condition,
+           string_agg(format_type(a.atttypid, NULL), ', ' ORDER BY k.place) AS types,
+           string_agg('NULL', ', ') AS nothing
+      FROM pg_constraint AS c JOIN pg_class AS i ON i.oid = c.conindid
+     CROSS JOIN unnest(c.confkey) WITH ORDINALITY AS k (attnum, place)
+      JOIN pg_attribute AS a ON a.attrelid = c.confrelid AND a.attnum = k.attnum
+     WHERE c.contype = 'f' AND c.connamespace = 'public'::regnamespace
+     GROUP BY c.oid, c.conrelid, c.confrelid, i.relname
+"""
+
+
+async def test_foreign_keys_are_checked_by_their_own_index_from_the_first_row_on(empty_database: Database) -> None:
+    """PostgreSQL plans such a check when a table is empty, and a connection keeps that plan while the table grows."""
+    await migrate(empty_database.owner_url)
+    admin = await asyncpg.connect(empty_database.admin_url)
+    await admin.execute("SET plan_cache_mode = force_generic_plan")
+    slow = []
+    for number, check in enumerate(await admin.fetch(_FOREIGN_KEYS)):
+        await admin.execute(
+            f"PREPARE check_{number} ({check['types']}) AS"
+            f" SELECT 1 FROM ONLY {check['parent']} AS x WHERE {check['condition']} FOR KEY SHARE OF x"
+        )
+        plan = await admin.fetch(f"EXPLAIN EXECUTE check_{number} ({check['nothing']})")
+        if not any(check["key"] in row[0] for row in plan):
+            slow.append(check["name"])
+    await admin.close()
+
+    assert slow == []
