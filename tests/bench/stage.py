@@ -98,11 +98,7 @@ async def open_shop(stage: Stage) -> AsyncIterator[Shop]:
 
 
 async def analyze(shop: Shop) -> None:
-    """Collect statistics, as autovacuum has on any database that is older than a minute.
-
-    Without them a connection that first saw `variants` empty checks each price's foreign key by an index that
-    only narrows it down to the tenant, and keeps that plan.
-    """
+    """Collect statistics, as autovacuum has on any database that is older than a minute."""
     admin = await asyncpg.connect(shop.database.admin_url)
     try:
         await admin.execute("ANALYZE")
