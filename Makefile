@@ -1,6 +1,8 @@
 # Two commands on a fresh machine: `make dev` and `make test`. Both install what they need into .venv.
 
 PYTHON ?= python3
+# As pip does: behind a company's proxy its certificates are in the system's store.
+export UV_SYSTEM_CERTS ?= 1
 VENV := .venv
 UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin/python -m
@@ -37,6 +39,7 @@ lock: $(VENV)/uv ## pin every dependency by hash, without addresses
 	echo uv | $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate - -o requirements-uv.lock
 
 $(VENV)/uv: requirements-uv.lock
+	@echo "Installing what requirements-dev.lock pins into $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Install Python's venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.lock
 	@touch $@

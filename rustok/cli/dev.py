@@ -91,7 +91,9 @@ def _run(directory: Path, stack: ExitStack) -> None:
     with _step("projections"):
         asyncio.run(_settle())
     err.print(f"{progress.imported} products of the Debian package index, {progress.rejected} bad lines skipped")
-    out.print(_what_next(url, token, int(environment["RUSTOK_RELAY_METRICS_PORT"])), highlight=False, markup=False)
+    out.print(
+        _what_next(url, token, int(environment["RUSTOK_RELAY_METRICS_PORT"]), directory), highlight=False, markup=False
+    )
     supervisor.run()
 
 
@@ -228,7 +230,7 @@ async def _settle() -> None:
             await asyncio.sleep(0.2)
 
 
-def _what_next(url: str, token: str, metrics_port: int) -> str:
+def _what_next(url: str, token: str, metrics_port: int, directory: Path) -> str:
     command = Path(sys.argv[0])
     shown = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
     body = json.dumps(
@@ -254,15 +256,21 @@ curl -si {url}/api/v1/commerce/products \\
 
 Search, in three languages:
 
-curl -s '{url}/api/v1/search/products?locale=en&q=bicycle' -H 'Authorization: Bearer {token}'
-curl -s '{url}/api/v1/search/products?locale=ru&q=игра&limit=3' -H 'Authorization: Bearer {token}'
+curl -sG {url}/api/v1/search/products -d locale=en -d q=bicycle -H 'Authorization: Bearer {token}'
+curl -sG {url}/api/v1/search/products -d locale=de -d q=Fahrrad -H 'Authorization: Bearer {token}'
+curl -sG {url}/api/v1/search/products -d locale=ru --data-urlencode q=игра -H 'Authorization: Bearer {token}'
 
 In another terminal:
 
+export RUSTOK_STATE_DIR={directory}
 {shown} events tail
 {shown} index status
-{shown} import products FILE --tenant {DEMO_TENANT}     # your own, one JSON object a line
-{shown} import products catalog.jsonl.gz --tenant {DEMO_TENANT} --shape debian     # a whole package index
+
+Import your own products, one JSON object a line, or a whole index of Debian packages as the demo's
+deploy/demo/catalog.jsonl.gz has it, plain or gzipped:
+
+{shown} import products FILE --tenant {DEMO_TENANT}
+{shown} import products FILE --tenant {DEMO_TENANT} --shape debian
 
 Metrics: {url}/metrics (API), http://127.0.0.1:{metrics_port}/metrics (relay), :{metrics_port + 1} (first worker)
 

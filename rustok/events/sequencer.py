@@ -41,7 +41,7 @@ class SequencerConfig:
     batch: int = 1000
     poll_min_s: float = 0.01
     poll_max_s: float = 0.25
-    floor_interval_s: float = 1.0
+    floor_interval_s: float = 0.25
     failure_pause_s: float = 0.5
 
 

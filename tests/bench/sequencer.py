@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from rustok.db.engine import open_engine
+from rustok.events.sequencer import SequencerConfig
 from rustok.events.store import PostgresSequencerStore
 from tests.bench.figures import median
 from tests.bench.pgbench import Script, run_pgbench
@@ -18,15 +19,16 @@ from tests.bench.write_path import ONE_STATEMENT, pgbench_writes, script_variabl
 
 _BATCHES = (100, 500, 1000, 2000)
 _RELAY_BATCH = 1000
-_FLOOR_INTERVAL_S = 1.0
+_FLOOR_INTERVAL_S = SequencerConfig().floor_interval_s
 
 WITHOUT_OUTBOX = Script(ONE_STATEMENT.text.partition("), outbox AS (")[0] + ")\nSELECT;")
 
 _METHOD = (
     "sequence_outbox called in turns with four batch sizes on one connection by the relay's own store, until what was "
     "staged is in the log; then in batches of 1,000 with a REPEATABLE READ transaction open from before, while the "
-    "floor is raised once a second: the last fifth of the rounds beside the first. Commit rate: pgbench, one statement "
-    "with the outbox row beside the same without, in turns; with the sequencer: the same while a relay process runs."
+    "floor is raised as often as a relay does: the last fifth of the rounds beside the first. Commit rate: pgbench, "
+    "one statement with the outbox row beside the same without, in turns; with the sequencer: the same while a relay "
+    "process runs."
 )
 
 

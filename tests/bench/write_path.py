@@ -71,14 +71,17 @@ async def _run(stage: Stage) -> Report:
     return Report("write_path", _METHOD, findings, layers)
 
 
-def _post(shop: Shop, port: int, key: str, seconds: float) -> Load:
+def _post(shop: Shop, port: int, key: str, seconds: float, clients: int = CLIENTS) -> Load:
     """Post products whose numbers nobody else uses: *key* is part of their texts."""
     body = product_body().replace("@@", f"{key}-@@")
-    return run_load(Plan(port, PATH, body, request_headers(shop.token, key), CLIENTS, seconds))
+    return run_load(Plan(port, PATH, body, request_headers(shop.token, key), clients, seconds))
 
 
 def _layers(stage: Stage, shop: Shop) -> list[str]:
-    """Measure a ladder of applications, each with one layer more; a layer costs what its rung adds."""
+    """Measure a ladder of applications, each with one layer more; a layer costs what its rung adds.
+
+    One client asks: of many, those layers that are in the transaction share one, the larger the slower it is.
+    """
     times_us: dict[str, list[float]] = {rung.name: [] for rung in RUNGS}
     with Processes(stage, shop) as processes:
         ports = {rung.name: free_port() for rung in RUNGS}
@@ -86,9 +89,9 @@ def _layers(stage: Stage, shop: Shop) -> list[str]:
             processes.start_api(ports[rung.name], "tests.bench.rungs:create_app", RUSTOK_BENCH_RUNG=rung.name)
         for n in range(stage.rounds(3)):
             for rung in RUNGS:
-                load = _post(shop, ports[rung.name], f"{rung.name.replace(' ', '-')}{n}", stage.seconds(1.6))
+                load = _post(shop, ports[rung.name], f"{rung.name.replace(' ', '-')}{n}", stage.seconds(1.6), 1)
                 times_us[rung.name].append(1e6 / load.a_second)
-    lines = ["where the time of a POST goes (us a request at 16 clients; each rung adds one layer, rounds alternate):"]
+    lines = ["where the time of a POST goes (us, one client; each rung adds one layer, rounds alternate):"]
     below = 0.0
     for rung in RUNGS:
         here = median(times_us[rung.name])

@@ -31,6 +31,8 @@ class RunningPlatform:
     state_dir: Path
     env: Mapping[str, str]
     process: subprocess.Popen[str]
+    said: str
+    """What `rustok dev` has printed."""
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +53,10 @@ def running_platform() -> Iterator[RunningPlatform]:
         )
         with process:
             try:
-                if not _becomes_ready(process):
+                said = _until_ready(process)
+                if said is None:
                     pytest.fail(f"rustok dev ended with {process.wait()}:\n{Path(log.name).read_text()}")
-                yield _describe(process, state_dir)
+                yield _describe(process, state_dir, said)
             finally:
                 stop(process)
 
@@ -78,23 +81,23 @@ def stop(process: subprocess.Popen[str]) -> int:
         raise
 
 
-def _becomes_ready(process: subprocess.Popen[str]) -> bool:
-    """Read what it says until it has said how to go on; False when it ended before."""
+def _until_ready(process: subprocess.Popen[str]) -> str | None:
+    """Return what it says until it has said how to go on; None when it ended before."""
     said = ""
     while _READY not in said or _DRAINED not in said:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
-            return False
+            return None
         said += line
-    return True
+    return said
 
 
-def _describe(process: subprocess.Popen[str], state_dir: Path) -> RunningPlatform:
+def _describe(process: subprocess.Popen[str], state_dir: Path, said: str) -> RunningPlatform:
     settings = dict(line.split("=", 1) for line in (state_dir / "dev.env").read_text().splitlines())
     url = f"http://127.0.0.1:{settings['RUSTOK_API_PORT']}"
     token = json.loads((state_dir / "dev.json").read_text())["demo_token"]
     env = {**settings, "RUSTOK_STATE_DIR": str(state_dir), "RUSTOK_URL": url, "RUSTOK_TOKEN": token}
-    return RunningPlatform(url, token, state_dir, env, process)
+    return RunningPlatform(url, token, state_dir, env, process, said)
 
 
 def _free_port() -> int:

@@ -65,6 +65,19 @@ def test_the_first_minute_can_be_lived_twice(platform: RunningPlatform) -> None:
     assert statuses(second.stdout) == statuses(first.stdout)
 
 
+def test_what_is_printed_can_be_pasted(platform: RunningPlatform) -> None:
+    """The product is created, and each of the three searches finds something once it is in the index."""
+    create = re.search(r"^curl -si .*?\n\n", platform.said, re.MULTILINE | re.DOTALL)
+    searches = re.findall(r"^curl -sG .*$", platform.said, re.MULTILINE)
+    waits = [f"until {search} | grep -q '\"handle\"'; do sleep 0.1; done" for search in searches]
+
+    run_ = run("\n".join([create.group() if create else "", *waits]), platform)
+
+    assert run_.returncode == 0, run_.stdout + run_.stderr
+    assert statuses(run_.stdout) == [201]
+    assert len(searches) == len(("en", "de", "ru"))
+
+
 def test_ctrl_c_ends_everything_within_15_seconds() -> None:
     """One key stops servers, API, relay and workers: exit status 0, and no process is left."""
     with running_platform() as platform:
