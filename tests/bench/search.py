@@ -25,14 +25,21 @@ _GIVEN = "the catalogue given by --catalogue"
 _REPEATED = "the project's sample, repeated with other SKUs, titles, prices and dates"
 _METHOD = (
     "pages of 50 from {products:,} products ({rows:,} index rows: {catalogue}), English texts, one connection each, "
-    "prepared statements, in turns of five: search_products() or list_products() as the role app under row level "
-    "security; the equivalent JOIN on the write tables, page first, as the same role under the same policies, which "
-    "keep it from its GIN indexes, and as a superuser, whom none keep; and the same query directly on the index table "
-    "as a superuser. The JOIN has stored text-search vectors with GIN indexes in each table, and indexes by date and "
-    "type; all four return the same hits and columns in the same order, which is checked. Words are planned for their "
-    "values on every side, since one plan for all words is a bad one for common ones; plans of the others are kept."
+    "prepared statements, in turns of five, the JOINs apart from the others: search_products() or list_products() as "
+    "the role app under row level security; the equivalent JOIN on the write tables, page first, as the same role and "
+    "under the same policies, which keep it from its GIN indexes, and as a superuser, whom none keep; the same function with "
+    "a superuser's rights, which no policy binds; and its statement directly on the index table as a superuser. The "
+    "JOIN has stored text-search vectors with GIN indexes in each table, and indexes by date and type; all ways return "
+    "the same hits and columns in the same order, which is checked. Words are planned for their values on every side, "
+    "as the function does, since one plan for all words is a bad one for common ones; plans of the others are kept."
 )
 _FUNCTION = "SELECT * FROM {}($1, 'en', $2, $3, $4, $5, 51)"
+_UNFENCED = """
+    DO $$ BEGIN
+        EXECUTE replace(pg_get_functiondef('search_products'::regproc), 'search_products', 'unfenced_search_products');
+        EXECUTE replace(pg_get_functiondef('list_products'::regproc), 'list_products', 'unfenced_list_products');
+    END $$
+"""
 _DIRECT = """
     SELECT product_id, handle, title, vendor, product_type, tags, price_min, price_max, on_sale, published_at,
            source_version, details, {key}
@@ -40,7 +47,7 @@ _DIRECT = """
      ORDER BY {key} {direction}, product_id {direction} LIMIT 51
 """
 _IN_A_ROW = 5
-"""How often each way is asked in its turn: a JOIN that has read all products leaves the processor's caches cold."""
+"""How often each way is asked in its turn."""
 
 _DETAILS = 11
 """The place of the JSON document among the columns, after which stands the sort key."""
@@ -120,6 +127,7 @@ async def _fill(stage: Stage, shop: Shop, superuser: asyncpg.Connection) -> None
     async with open_engine(shop.database.system_url, pool_timeout_s=60) as engine:
         await drain(product_consumer(PostgresConsumerStore(engine)))
     await superuser.execute(joins.HELP)
+    await superuser.execute(_UNFENCED)
     for table in ("index_products", "products", "product_translations", "product_options", "variants", "prices"):
         await superuser.execute(f"VACUUM ANALYZE {table}")
 
@@ -148,23 +156,28 @@ async def _findings(stage: Stage, question: _Question, tenant_id: UUID, clients:
     planned = "force_custom_plan" if question.shape.has_words else "auto"
     for client in (clients.app, clients.superuser):
         await client.execute(f"SET plan_cache_mode = {planned}")
+    unfenced = await clients.api.prepare(_FUNCTION.format(f"unfenced_{function}"))
+    ask = partial(ours.fetch, tenant_id, *question.asked)
     peers = [
-        await clients.app.prepare(question.shape.join),
-        await clients.superuser.prepare(question.shape.join),
-        await clients.superuser.prepare(question.shape.direct),
+        partial((await client.prepare(statement)).fetch, tenant_id, *question.values)
+        for client, statement in (
+            (clients.app, question.shape.join),
+            (clients.superuser, question.shape.join),
+            (clients.superuser, question.shape.direct),
+        )
     ]
-    times_ms = await _in_turns(
-        stage,
-        lambda: ours.fetch(tenant_id, *question.asked),
-        *(partial(peer.fetch, tenant_id, *question.values) for peer in peers),
-    )
-    half, join, unfenced_join, direct = (percentile(times, 0.5) for times in times_ms)
+    # A JOIN that has read all products leaves the processor's caches cold for whoever comes next.
+    beside_joins = await _in_turns(stage, ask, *peers[:2])
+    times_ms = await _in_turns(stage, ask, partial(unfenced.fetch, tenant_id, *question.asked), peers[2])
+    half, no_fence, direct = (percentile(times, 0.5) for times in times_ms)
+    _, join, unfenced_join = (percentile(times, 0.5) for times in beside_joins)
     name = question.name
     return [
         Finding(f"{name}, p50", half, "ms", join, "the JOIN", Target("<=", 1 / 3)),
         Finding(f"{name}, p50", half, "ms", unfenced_join, "the JOIN, no RLS", Target("<=", 1 / 3)),
-        Finding(f"{name}, p50, fence", half, "ms", direct, "no RLS", Target("<=", 1.2)),
-        Finding(f"{name}, p99", percentile(times_ms[0], 0.99), "ms", percentile(times_ms[1], 0.99), "the JOIN"),
+        Finding(f"{name}, p50, fence", half, "ms", no_fence, "no RLS", Target("<=", 1.2)),
+        Finding(f"{name}, p50", half, "ms", direct, "the plain statement, no RLS"),
+        Finding(f"{name}, p99", percentile(times_ms[0], 0.99), "ms", percentile(beside_joins[1], 0.99), "the JOIN"),
     ]
 
 
