@@ -1,4 +1,4 @@
-"""The ports of a real asyncio process: its clock, and a wake-up that another coroutine gives."""
+"""What a real asyncio process has: a clock, a wake-up that another coroutine gives, a heap."""
 
 import asyncio
 import gc
