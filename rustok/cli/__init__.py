@@ -22,6 +22,7 @@ NOUNS = {
     "events": "Follow the event log",
     "dlq": "List and redrive dead letters",
     "index": "See how far the projections are",
+    "scripts": "Check hooks at your desk",
     "doctor": "Check this installation",
 }
 

@@ -1,0 +1,1 @@
+"""The cage: tenants' own code. It imports nothing of the platform."""
