@@ -10,7 +10,8 @@ from rich.markup import escape
 
 from rustok.cli.output import err, print_rows
 from rustok.kernel.errors import InvalidInput
-from rustok.sandbox.language import LONGEST_SOURCE_BYTES, Diagnostic, check_source
+from rustok.sandbox.language.compiler import LONGEST_SOURCE_BYTES, compile_source
+from rustok.sandbox.language.diagnostic import Diagnostic
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -29,7 +30,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array with every fault.")] = False,
 ) -> None:
     """Tell what keeps each file from being a hook, with line and column; exit code 1 when something does."""
-    found = [(file, fault) for file in files for fault in check_source(_read(file))]
+    found = [(file, fault) for file in files for fault in _faults(file)]
     if as_json:
         print_rows([{"file": str(file), **asdict(fault)} for file, fault in found], (), as_json=True)
     else:
@@ -38,6 +39,11 @@ def check(
         sound = len(files) - len({file for file, _ in found})
         err.print(f"{sound} of {len(files)} within the language", highlight=False)
     raise typer.Exit(1 if found else 0)
+
+
+def _faults(file: Path) -> tuple[Diagnostic, ...]:
+    compiled = compile_source(_read(file))
+    return () if isinstance(compiled, bytes) else compiled
 
 
 def _read(file: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from RestrictedPython.transformer import INSPECT_ATTRIBUTES, RestrictingNodeTransformer
 
 from rustok.sandbox.language.diagnostic import Diagnostic
-from rustok.sandbox.language.imports import IMPORTABLE
+from rustok.sandbox.language.facades import MODULES
 
 _CATCH = "Catch `Exception`: what ends a run for its limits must get through."
 _NO_REFLECTION = "Hooks cannot look up or change things by name."
@@ -27,6 +27,7 @@ _FORBIDDEN_ATTRIBUTES = {
     **dict.fromkeys(INSPECT_ATTRIBUTES | {"f_lasti", "f_lineno", "f_trace_lines", "f_trace_opcodes"}, None),
     **dict.fromkeys(("format", "format_map"), _USE_F_STRING),
     **dict.fromkeys(("mro", "with_traceback"), None),
+    **dict.fromkeys(("today", "utcnow", "utcfromtimestamp"), "Use `ctx.now`: a replay must give the same."),
 }
 _INSIDE_OF_PYTHON = ("ag_", "co_", "cr_", "gi_", "tb_")
 _METHODS = frozenset(
@@ -38,7 +39,7 @@ _METHODS = frozenset(
     """.split()  # noqa: SIM905 - names, not texts
 )
 """Methods that a class may define. Nothing may be looked up by such a name."""
-_ANY_IMPORT = f"Hooks import from {', '.join(sorted(IMPORTABLE))}; the rest comes from `ctx`."
+_ANY_IMPORT = f"Hooks import from {', '.join(sorted(MODULES))}; the rest comes from `ctx`."
 
 
 class Policy(RestrictingNodeTransformer):
@@ -168,19 +169,19 @@ class Policy(RestrictingNodeTransformer):
 
     def visit_Import(self, node: ast.Import) -> Any:
         for alias in node.names:
-            if alias.name not in IMPORTABLE:
+            if alias.name not in MODULES:
                 self.refuse(node, f"{alias.name} cannot be imported.", _ANY_IMPORT)
             self.check_name(node, alias.asname)
         return node
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
         module = "." * node.level + (node.module or "")
-        if module not in IMPORTABLE:
+        if module not in MODULES:
             self.refuse(node, f"{module} cannot be imported.", _ANY_IMPORT)
             return node
         for alias in node.names:
-            if alias.name not in IMPORTABLE[module]:
-                known = f"{module} has {', '.join(sorted(IMPORTABLE[module]))}."
+            if alias.name not in MODULES[module]:
+                known = f"{module} has {', '.join(sorted(MODULES[module]))}."
                 self.refuse(node, f"{alias.name} cannot be imported from {module}.", known)
             self.check_name(node, alias.asname)
             if alias.asname is None and alias.name in _FORBIDDEN_NAMES:

@@ -1,6 +1,9 @@
-"""Tells what keeps a source from being a hook."""
+"""Turns a source into bytecode, or tells what keeps it from being a hook."""
+
+import __future__
 
 import ast
+import marshal
 import warnings
 from collections.abc import Iterator
 
@@ -8,29 +11,33 @@ from rustok.sandbox.language.diagnostic import Diagnostic
 from rustok.sandbox.language.policy import Policy
 
 LONGEST_SOURCE_BYTES = 64 << 10
+_ANNOTATIONS_ARE_TEXT = __future__.annotations.compiler_flag
 _MOST_NODES = 20_000
 _GREATEST_DEPTH = 60
 
 _HANDLE = "A hook begins with `async def handle(event, ctx):` at the left margin."
 
 
-def check_source(source: str) -> tuple[Diagnostic, ...]:
-    """Return every fault of *source*, in the order of its lines; none when it is a hook.
+def compile_source(source: str) -> bytes | tuple[Diagnostic, ...]:
+    """Return the marshalled code of a hook, the same for the same source, or every fault in the order of its lines.
 
     It never raises, whatever the source is. What it costs is bounded by the limits on size, nodes and depth,
     except for parsing, which is CPython's own: a process that serves others gives this to a child.
     """
-    faults = tuple(_size_faults(source))
-    if faults:
+    if faults := tuple(_size_faults(source)):
         return faults
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what CPython only warns of is no fault
         try:
             tree = ast.parse(source, filename="<hook>")
+            if faults := tuple(_shape_faults(tree)):
+                return faults
+            if faults := _language_faults(tree, source):
+                return faults
+            code = compile(tree, "<hook>", "exec", flags=_ANNOTATIONS_ARE_TEXT, dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             return (_unreadable(error),)
-        faults = tuple(_shape_faults(tree))
-        return faults or _language_faults(tree, source)
+    return tuple(_handle_faults(tree)) or marshal.dumps(code)
 
 
 def _size_faults(source: str) -> Iterator[Diagnostic]:
@@ -56,13 +63,7 @@ def _shape_faults(tree: ast.Module) -> Iterator[Diagnostic]:
 def _language_faults(tree: ast.Module, source: str) -> tuple[Diagnostic, ...]:
     policy = Policy(source)
     policy.visit(tree)
-    if policy.diagnostics:
-        return tuple(sorted(policy.diagnostics, key=lambda fault: (fault.line or 0, fault.column or 0)))
-    try:
-        compile(tree, "<hook>", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return (_unreadable(error),)
-    return tuple(_handle_faults(tree))
+    return tuple(sorted(policy.diagnostics, key=lambda fault: (fault.line or 0, fault.column or 0)))
 
 
 def _handle_faults(tree: ast.Module) -> Iterator[Diagnostic]:
