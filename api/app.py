@@ -18,6 +18,7 @@ from api.health import health_routes
 from api.metrics import metrics_route
 from api.middleware import Guarded, Observed
 from api.openapi import openapi_route
+from api.operations import operation_events_route
 from api.parts import assemble
 from api.routes import api_routes
 from api.startup import PlainStartFailure
@@ -76,6 +77,7 @@ def build_app(
     app = Starlette(
         routes=[
             *api_routes(parts.platform, BodyLimits(settings.body_limit_bytes, body_timeout_s)),
+            operation_events_route(parts.platform, clock),
             openapi_route(registry),
             error_docs_route(registry),
             *health_routes(server_checks(parts.database_url, redis_url), registry.modules, clock),

@@ -1,6 +1,7 @@
 """`/metrics`: what this process has measured, and how far the log and its consumers are."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -13,6 +14,7 @@ from starlette.routing import Route
 from api.single_flight import SingleFlight
 from rustok.db.failures import describe
 from rustok.events.figures import LogFigures, read_figures
+from rustok.jobs.figures import QueueFigures, read_queue_figures
 from rustok.kernel.ports import Clock
 from rustok.telemetry import metrics
 
@@ -44,11 +46,12 @@ async def _nothing() -> bytes:
 async def _log_metrics(engine: AsyncEngine) -> bytes:
     try:
         async with asyncio.timeout(_LOG_TIMEOUT_S):
-            figures = await read_figures(engine)
+            figures, queues = await read_figures(engine), await read_queue_figures(engine)
     except Exception as error:  # noqa: BLE001 - whatever is wrong there, the rest of the scrape goes out
         log.warning("log_figures_not_read", error=describe(error))
         return b""
     _set_gauges(figures)
+    _set_queue_gauges(queues)
     return generate_latest(metrics.LOG)
 
 
@@ -62,3 +65,12 @@ def _set_gauges(figures: LogFigures) -> None:
         metrics.PROJECTION_LAG_EVENTS.labels(consumer.consumer).set(consumer.lag_events)
         metrics.PROJECTION_LAG_SECONDS.labels(consumer.consumer).set(consumer.lag_s)
         metrics.DEAD_LETTERS.labels(consumer.consumer).set(consumer.dead)
+
+
+def _set_queue_gauges(queues: Sequence[QueueFigures]) -> None:
+    metrics.QUEUE_DEPTH.clear()
+    metrics.QUEUE_OLDEST_AGE_SECONDS.clear()
+    for figures in queues:
+        metrics.QUEUE_OLDEST_AGE_SECONDS.labels(figures.queue).set(figures.oldest_age_s)
+        for state in ("ready", "leased", "dead"):
+            metrics.QUEUE_DEPTH.labels(figures.queue, state).set(getattr(figures, state))

@@ -22,6 +22,7 @@ from rustok.kernel.module import Command, Query, Result
 from rustok.kernel.registry import Registry, placeholders
 
 PREFIX = "/api/v1"
+ACCEPTED = 202
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -123,6 +124,8 @@ def _entity_headers(result: Result) -> dict[str, str]:
 
 
 def _location(registry: Registry, command: Command) -> Callable[[Result], dict[str, str]]:
+    if command.status == ACCEPTED:
+        return lambda result: {"Location": f"{PREFIX}/operations/{vars(result)['operation_id']}"}
     if command.location is None:
         return lambda _result: {}
     template = f"{PREFIX}/{registry.module_of(command.name).routes_path}{command.location}"

@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     event_log_kept_days: int = Field(default=0, ge=0, le=36_500)
     """Days after which the relay may drop events that every consumer has read; 0: never."""
 
+    finished_jobs_kept_days: int = Field(default=30, ge=1, le=36_500)
+    """Days after which the relay forgets jobs that are done, and with them the runs of scripts."""
+
     secret: SecretStr | None = None
     """Signs cursors and peppers API keys, 32 characters or more. A new one invalidates all of them."""
 

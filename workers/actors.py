@@ -1,24 +1,26 @@
 """What workers do with messages."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from uuid import UUID
 
 import dramatiq
 import structlog
 
 from rustok.db.failures import is_transient
 from rustok.events.consumer import Consumer
+from rustok.jobs.runner import JobRunner
 from rustok.telemetry.metrics import CONSUME_SECONDS, CONSUMED_EVENTS
 from workers.broker import BrokerUnavailable
 from workers.event_loop import EventLoopThread
-from workers.queues import CONSUME, consume_message
+from workers.queues import CONSUME, WORK, consume_message, stream
 
 log = structlog.get_logger(__name__)
 
 
-def declare_actors(broker: dramatiq.Broker, loop: EventLoopThread, consumers: Mapping[str, Consumer]) -> None:
-    """Declare the platform's actors on *broker*. A message is a hint: losing or repeating one changes nothing."""
+def declare_consume(broker: dramatiq.Broker, loop: EventLoopThread, consumers: Mapping[str, Consumer]) -> None:
+    """Declare the actor of consumers. A message is a hint: losing or repeating one changes nothing."""
 
     def consume(consumer: str) -> None:
         if consumer not in consumers:
@@ -41,3 +43,21 @@ def declare_actors(broker: dramatiq.Broker, loop: EventLoopThread, consumers: Ma
                 broker.enqueue(consume_message(consumer))
 
     dramatiq.actor(broker=broker, actor_name=CONSUME, queue_name=CONSUME, max_retries=0)(consume)
+
+
+def declare_work(broker: dramatiq.Broker, loop: EventLoopThread, runner: JobRunner, queues: Collection[str]) -> None:
+    """Declare the actor of jobs, for messages on any of the ledger's *queues*. A message is a hint, here too."""
+
+    def work(ids: list[str]) -> None:
+        try:
+            done = loop.run(runner.work([UUID(job_id) for job_id in ids]))
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("jobs_waited", count=len(ids), reason=str(error))  # the feeder comes back to them
+            return
+        log.debug("jobs_done", count=done, hinted=len(ids))
+
+    dramatiq.actor(broker=broker, actor_name=WORK, queue_name=CONSUME, max_retries=0)(work)
+    for queue in queues:
+        broker.declare_queue(stream(queue))

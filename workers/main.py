@@ -15,16 +15,18 @@ from rustok.catalog import MODULES
 from rustok.db.engine import create_engine
 from rustok.db.failures import translated_failures
 from rustok.events.store import PostgresConsumerStore
+from rustok.jobs.runner import JobRunner, RunnerConfig
+from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.errors import Misconfigured, RustokError
 from rustok.kernel.registry import build_registry
 from rustok.runtime import SystemClock, freeze_heap
 from rustok.settings import Settings, load_settings, required
 from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
-from workers.actors import declare_actors
+from workers.actors import declare_consume, declare_work
 from workers.broker import StreamBroker
 from workers.event_loop import EventLoopThread
-from workers.queues import PREFETCH
+from workers.queues import job_queues, prefetch
 
 log = structlog.get_logger(__name__)
 
@@ -61,10 +63,14 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
         application_name="rustok-worker",
     )
     store = PostgresConsumerStore(engine)
-    consumers = build_consumers(build_registry(MODULES), store, SystemClock())
-    broker = StreamBroker(required(settings.redis_url, "redis_url"), prefetch=PREFETCH)
+    registry = build_registry(MODULES)
+    consumers = build_consumers(registry, store, SystemClock())
+    queues = job_queues(registry.jobs.values())
+    runner = JobRunner(RunnerConfig(), PostgresJobStore(engine), {}, SystemClock())
+    broker = StreamBroker(required(settings.redis_url, "redis_url"), prefetch=prefetch(queues))
     with EventLoopThread() as loop, closing(broker):
-        declare_actors(broker, loop, consumers)
+        declare_consume(broker, loop, consumers)
+        declare_work(broker, loop, runner, queues)
         worker = dramatiq.Worker(broker, worker_threads=settings.worker_threads)
         freeze_heap()
         worker.start()

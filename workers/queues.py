@@ -1,18 +1,49 @@
-"""The queues and what a message on them says: which consumer should look, and nothing else."""
+"""The queues and what a message on them says: which consumer should look, which jobs are ready, and nothing else."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from dramatiq import Message
 
+from rustok.kernel.module import JobKind
+
 CONSUME = "consume"
+WORK = "work"
 
-PREFETCH = {CONSUME: 8}
+_CONSUME_PREFETCH = 8
 """Messages a process takes at a time: few, since one may be seconds of work and other processes may be idle."""
+_WORK_PREFETCH = 4
+_CAP = 10_000
+"""While no worker runs, hints would pile up for ever: the relay repeats those that still hold."""
 
-CAPS = {CONSUME: 10_000}
-"""While no worker runs, hints would pile up for ever: the relay's sweep repeats those that still hold."""
+
+def job_queues(kinds: Iterable[JobKind]) -> Sequence[str]:
+    """Return the queues of the ledger that these kinds go through."""
+    return sorted({kind.queue for kind in kinds})
+
+
+def prefetch(queues: Iterable[str]) -> Mapping[str, int]:
+    """Return how many messages a worker takes at a time, by the name that the broker has for a queue."""
+    return {CONSUME: _CONSUME_PREFETCH, **{stream(queue): _WORK_PREFETCH for queue in queues}}
+
+
+def caps(queues: Iterable[str]) -> Mapping[str, int]:
+    """Return how many messages a queue keeps at most."""
+    return dict.fromkeys([CONSUME, *map(stream, queues)], _CAP)
+
+
+def stream(queue: str) -> str:
+    """Return the name that the broker has for a queue of the ledger."""
+    return f"jobs.{queue}"
 
 
 def consume_message(consumer: str) -> Message[Any]:
     """Return the wake-up of one consumer."""
     return Message(queue_name=CONSUME, actor_name=CONSUME, args=(consumer,), kwargs={}, options={})
+
+
+def work_message(queue: str, job_ids: Sequence[UUID]) -> Message[Any]:
+    """Return the hint that these jobs of a queue are ready."""
+    ids = [str(job_id) for job_id in job_ids]
+    return Message(queue_name=stream(queue), actor_name=WORK, args=(ids,), kwargs={}, options={})

@@ -5,9 +5,12 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
+from uuid import UUID
 
 import structlog
 import uvloop
+from dramatiq import Message
 from prometheus_client import start_http_server
 
 from rustok.catalog import MODULES
@@ -19,6 +22,10 @@ from rustok.events.retention import shorten_log
 from rustok.events.sequencer import Sequencer, SequencerConfig
 from rustok.events.store import PostgresConsumerStore, PostgresSequencerStore
 from rustok.events.wakeup import OutboxWake
+from rustok.jobs.feeder import Feeder, FeederConfig
+from rustok.jobs.rescuer import Rescuer
+from rustok.jobs.schedules import Scheduler
+from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.ports import Clock
 from rustok.kernel.registry import build_registry
@@ -28,7 +35,7 @@ from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
 from workers.broker import BrokerUnavailable, StreamBroker
 from workers.main import refuse_memory_transport, start
-from workers.queues import CAPS, CONSUME, consume_message
+from workers.queues import CONSUME, caps, consume_message, job_queues, stream, work_message
 
 log = structlog.get_logger(__name__)
 
@@ -49,21 +56,34 @@ async def run_relay(settings: Settings) -> None:
     clock = SystemClock()
     url = required(settings.system_database_url, "system_database_url")
     engine = create_engine(url, pool_size=4, application_name="rustok-relay")
-    broker = StreamBroker(required(settings.redis_url, "redis_url"), queue_caps=CAPS)
-    subscriptions = {name: p.subscribes for name, p in build_registry(MODULES).projections.items()}
+    registry = build_registry(MODULES)
+    queues = job_queues(registry.jobs.values())
+    broker = StreamBroker(required(settings.redis_url, "redis_url"), queue_caps=caps(queues))
+    subscriptions = {name: p.subscribes for name, p in registry.projections.items()}
     store = PostgresConsumerStore(engine)
     await store.prepare(subscriptions)
-    wake = OutboxWake(url, clock)
-    hints = CoalescedHints(subscriptions, _DramatiqSender(broker), clock, LocalWake())
+    jobs, jobs_wake = PostgresJobStore(engine), LocalWake()
+    wake = OutboxWake(url, clock, [jobs_wake])
+    sender = _DramatiqSender(broker, queues)
+    hints = CoalescedHints(subscriptions, sender.wake_consumers, clock, LocalWake())
     sequencer = Sequencer(SequencerConfig(), PostgresSequencerStore(engine), clock, wake, hints)
     freeze_heap()
     log.info("relay_started", consumers=sorted(subscriptions))
     try:
         async with asyncio.TaskGroup() as tasks:
-            services = (wake, hints, Sweep(store, hints, clock), sequencer)
+            services = (
+                wake,
+                hints,
+                Sweep(store, hints, clock),
+                sequencer,
+                Feeder(FeederConfig(), queues, store=jobs, send=sender.hint_jobs, clock=clock, wake=jobs_wake),
+                Rescuer(jobs, clock),
+                Scheduler(registry.jobs, engine, clock),
+            )
             for service in services:
                 tasks.create_task(service.run())
             tasks.create_task(_every(60.0, partial(purge_answers, engine), clock))
+            tasks.create_task(_every(3600.0, partial(jobs.purge, settings.finished_jobs_kept_days), clock))
             tasks.create_task(_every(3600.0, partial(shorten_log, engine, settings.event_log_kept_days), clock))
     finally:
         broker.close()
@@ -73,12 +93,20 @@ async def run_relay(settings: Settings) -> None:
 class _DramatiqSender:
     """Sends hints as messages. Redis is asked from a thread: it may take its time, the sequencer may not."""
 
-    def __init__(self, broker: StreamBroker) -> None:
+    def __init__(self, broker: StreamBroker, queues: Sequence[str]) -> None:
         self._broker = broker
-        broker.declare_queue(CONSUME)
+        for name in (CONSUME, *map(stream, queues)):
+            broker.declare_queue(name)
 
-    async def __call__(self, consumers: Sequence[str]) -> None:
-        messages = [consume_message(consumer) for consumer in consumers]
+    async def wake_consumers(self, consumers: Sequence[str]) -> None:
+        """Tell these consumers that there is news. Raises Unavailable."""
+        await self._send([consume_message(consumer) for consumer in consumers])
+
+    async def hint_jobs(self, queue: str, chunks: Sequence[Sequence[UUID]]) -> None:
+        """Send a message for each chunk of jobs. Raises Unavailable."""
+        await self._send([work_message(queue, ids) for ids in chunks])
+
+    async def _send(self, messages: Sequence[Message[Any]]) -> None:
         try:
             await asyncio.to_thread(self._broker.enqueue_many, messages)
         except BrokerUnavailable as error:

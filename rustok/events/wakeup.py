@@ -5,13 +5,14 @@ take a lock of the whole cluster, one after the other.
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import asyncpg
 import structlog
 
 from rustok.events.outbox import CHANNEL
-from rustok.kernel.ports import Clock
+from rustok.kernel.ports import Clock, Signal
 from rustok.runtime import LocalWake
 
 log = structlog.get_logger(__name__)
@@ -63,10 +64,12 @@ class OutboxNotifier:
 class OutboxWake:
     """A relay's wake-up: a LISTEN connection that comes back by itself when it is lost."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, others: Sequence[Signal] = ()) -> None:
+        """Make a wake-up; *others* are the signals of loops of this process that it wakes as well."""
         self._url = url
         self._clock = clock
         self._wake = LocalWake()
+        self._signals = (self._wake, *others)
 
     async def wait(self, timeout_s: float) -> bool:
         return await self._wake.wait(timeout_s)
@@ -78,13 +81,17 @@ class OutboxWake:
                 await self._listen()
             await self._clock.sleep(1.0)
 
+    def _notified(self) -> None:
+        for signal in self._signals:
+            signal.wake()
+
     async def _listen(self) -> None:
         lost = asyncio.Event()
         connection = await asyncpg.connect(self._url, timeout=_CONNECT_TIMEOUT_S)
         try:
             connection.add_termination_listener(lambda _connection: lost.set())
-            await connection.add_listener(CHANNEL, lambda *_arguments: self._wake.wake())
-            self._wake.wake()
+            await connection.add_listener(CHANNEL, lambda *_arguments: self._notified())
+            self._notified()
             while not lost.is_set():
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_PROBE_INTERVAL_S):

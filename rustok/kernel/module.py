@@ -54,6 +54,7 @@ class Command:
 
     `route` is None for a command without an HTTP face. `checks_version`: callers state the version they
     have seen (`If-Match`). `location` is the path of what was made, filled from the result's fields.
+    `status` 202: the result has an `operation_id`, where the outcome will be found.
     `coalesces`: concurrent calls of a tenant may share a transaction. It is for commands that only insert, by
     `UnitOfWork.insert`: one that waited for a row would keep the others waiting.
     """
@@ -65,7 +66,7 @@ class Command:
     result: type[Result]
     handler: Handler
     route: str | None
-    status: Literal[200, 201] = 200
+    status: Literal[200, 201, 202] = 200
     location: str | None = None
     checks_version: bool = False
     coalesces: bool = False
@@ -112,6 +113,16 @@ class Projection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobKind:
+    """Durable work that workers do apart from any request. After its attempts a job is a dead letter."""
+
+    name: str
+    summary: str
+    queue: str = "default"
+    max_attempts: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
     name: str
     kind: ModuleKind
@@ -124,6 +135,7 @@ class Module:
     commands: tuple[Command, ...] = ()
     queries: tuple[Query, ...] = ()
     projections: tuple[Projection, ...] = ()
+    jobs: tuple[JobKind, ...] = ()
     tables: tuple[str, ...] = ()
 
     @property

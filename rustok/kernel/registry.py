@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from rustok.kernel.errors import Misconfigured
 from rustok.kernel.event import Event, matches
-from rustok.kernel.module import Command, Module, ModuleKind, Projection, Query
+from rustok.kernel.module import Command, JobKind, Module, ModuleKind, Projection, Query
 from rustok.kernel.permission import NAME as PERMISSION_NAME
 from rustok.kernel.permission import Permission
 
 _EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){2,3}")
 _ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/[^ ]*)")
+_ACCEPTED = 202
 _PLACEHOLDER = re.compile(r"{([a-z_]+)}")
 
 
@@ -28,6 +29,7 @@ class Registry:
     queries: Mapping[str, Query]
     events: Mapping[tuple[str, int], type[Event]]
     projections: Mapping[str, Projection]
+    jobs: Mapping[str, JobKind]
     permissions: Mapping[str, Permission]
 
     def module_of(self, name: str) -> Module:
@@ -74,6 +76,7 @@ def build_registry(modules: Sequence[Module]) -> Registry:
         queries={query.name: query for module in modules for query in module.queries},
         events={(event.type, event.version): event for module in modules for event in module.events},
         projections={p.name: p for module in modules for p in module.projections},
+        jobs={kind.name: kind for module in modules for kind in module.jobs},
         permissions={p.name: p for module in modules for p in module.permissions},
     )
 
@@ -90,6 +93,7 @@ def _faults(modules: Sequence[Module]) -> Iterator[str]:
     yield from _duplicates("commands or queries", [o.name for m in modules for o in _operations(m)])
     yield from _duplicates("events", [f"{e.type} v{e.version}" for m in modules for e in m.events])
     yield from _duplicates("projections", [p.name for m in modules for p in m.projections])
+    yield from _duplicates("job kinds", [kind.name for m in modules for kind in m.jobs])
     yield from _duplicates("permissions", [p.name for m in modules for p in m.permissions])
     yield from _duplicates("tables", [table for m in modules for table in m.tables])
     yield from _duplicates("routes", [r for m in modules for r in _routes(m)])
@@ -128,6 +132,7 @@ def _module_faults(module: Module, published: set[str]) -> Iterator[str]:
         yield from _route_faults(operation)
     for projection in module.projections:
         yield from _projection_faults(module, projection, published)
+    yield from _job_faults(module)
     if module.kind is ModuleKind.WRAPPER and module.tables:
         yield f"{module.name} is a wrapper and may not own tables: {', '.join(module.tables)}"
 
@@ -147,6 +152,15 @@ def _projection_faults(module: Module, projection: Projection, published: set[st
     for pattern in projection.subscribes:
         if not any(matches(pattern, event_type) for event_type in published):
             yield f"projection {projection.name} subscribes to {pattern}, which no module publishes"
+
+
+def _job_faults(module: Module) -> Iterator[str]:
+    for kind in module.jobs:
+        if not kind.name.startswith(module.name + "."):
+            yield f"job kind {kind.name} must be named {module.name}.<what>"
+    for command in module.commands:
+        if command.status == _ACCEPTED and "operation_id" not in command.result.model_fields:
+            yield f"{command.name} answers 202, but its result has no operation_id"
 
 
 def _route_faults(operation: Command | Query) -> Iterator[str]:

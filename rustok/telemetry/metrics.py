@@ -37,9 +37,20 @@ PROJECTION_LAG_SECONDS = Gauge(
     registry=LOG,
 )
 DEAD_LETTERS = Gauge("rustok_dead_letters", "Aggregates that a consumer has given up on", ["consumer"], registry=LOG)
+QUEUE_DEPTH = Gauge("rustok_queue_depth", "Jobs that are not done, by state", ["queue", "state"], registry=LOG)
+QUEUE_OLDEST_AGE_SECONDS = Gauge(
+    "rustok_queue_oldest_age_seconds",
+    "How long ago the job was due that waits for the longest time",
+    ["queue"],
+    registry=LOG,
+)
 SEQUENCED_EVENTS = Counter("rustok_sequenced_events", "Events that this relay has put into the log", registry=RELAY)
 HINTS_SENT = Counter("rustok_hints_sent", "Wake-up messages that this relay has sent to workers", registry=RELAY)
 CONSUMED_EVENTS = Counter("rustok_consumed_events", "Events that this worker has read", ["consumer"], registry=WORKER)
+JOBS_TOTAL = Counter("rustok_jobs", "Attempts at jobs that ended in this worker", ["kind", "outcome"], registry=WORKER)
+JOB_RUN_SECONDS = Histogram(
+    "rustok_job_run_seconds", "Time of an attempt", ["kind"], buckets=_LATENCY_BUCKETS_S, registry=WORKER
+)
 CONSUME_SECONDS = Histogram(
     "rustok_consume_seconds",
     "Time of one wake-up of a consumer, all its batches",

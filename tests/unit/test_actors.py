@@ -8,7 +8,7 @@ from dramatiq import Message
 from dramatiq.brokers.stub import StubBroker
 
 from rustok.events.consumer import Consumer, Counts, Drained
-from workers.actors import declare_actors
+from workers.actors import declare_consume
 from workers.broker import BrokerUnavailable, NoRetries
 from workers.event_loop import EventLoopThread
 from workers.queues import CONSUME, consume_message
@@ -57,7 +57,7 @@ def loop() -> Iterator[EventLoopThread]:
 
 def consume(broker: RecordingBroker, loop: EventLoopThread, consumer: ScriptedConsumer, name: str = "clocks") -> None:
     """Let the actor have the message of one hint."""
-    declare_actors(broker, loop, {"clocks": cast("Consumer", consumer)})
+    declare_consume(broker, loop, {"clocks": cast("Consumer", consumer)})
     message = consume_message(name)
     broker.get_actor(CONSUME).fn(*message.args)
 

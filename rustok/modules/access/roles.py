@@ -6,9 +6,9 @@ from rustok.kernel.permission import Permission, expand
 
 BUILT_IN_ROLES: Mapping[str, tuple[str, ...]] = {
     "owner": ("*",),
-    "admin": ("commerce.*", "content.*", "blog.*", "index.*", "access.api_keys.read"),
-    "manager": ("commerce.*", "content.*.read", "blog.*.read", "index.*"),
-    "editor": ("content.*", "blog.*", "commerce.*.read", "index.*"),
+    "admin": ("commerce.*", "content.*", "blog.*", "index.*", "jobs.*", "access.api_keys.read"),
+    "manager": ("commerce.*", "content.*.read", "blog.*.read", "index.*", "jobs.*.read"),
+    "editor": ("content.*", "blog.*", "commerce.*.read", "index.*", "jobs.*.read"),
     "customer": ("index.*.read",),
 }
 

@@ -1,0 +1,27 @@
+"""What operators watch: how much work waits in each queue, and for how long."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rustok.db.transaction import run_alone
+
+_QUEUES = text("SELECT queue, ready, leased, dead, oldest_age_s FROM job_figures()")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFigures:
+    """Counts are of the first 100,000 jobs: past that, age tells."""
+
+    queue: str
+    ready: int
+    leased: int
+    dead: int
+    oldest_age_s: float
+    """Since the job that waits for the longest time has been due; 0 when none is."""
+
+
+async def read_queue_figures(engine: AsyncEngine) -> list[QueueFigures]:
+    """Return the figures of this moment, over all tenants; the roles app and system may ask."""
+    return [QueueFigures(*row) for row in await run_alone(engine, _QUEUES)]

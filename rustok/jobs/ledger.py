@@ -1,0 +1,195 @@
+"""The life of a job in statements: asked for, leased, and ended by whoever holds the lease, or nobody.
+
+Each takes a transaction, so that a job begins with the rows that ask for it and ends with the effects it had.
+Time is PostgreSQL's own.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from sqlalchemy import TextClause, text
+
+from rustok.db.engine import to_json
+from rustok.db.transaction import Rows
+from rustok.db.unit_of_work import UnitOfWork
+from rustok.kernel.ids import uuid7
+from rustok.kernel.module import JobKind
+
+_ENQUEUE = text(
+    """
+    INSERT INTO jobs (tenant_id, id, queue, kind, args, priority, state, max_attempts, due_at, dedup_key,
+                      actor, correlation_id, causation_id, traceparent, created_at)
+    SELECT tenant_id, id, queue, kind, args, priority, 'ready', max_attempts, coalesce(due_at, now()), dedup_key,
+           actor, correlation_id, causation_id, traceparent, now()
+      FROM json_to_recordset(CAST(:jobs AS json)) AS job (
+           tenant_id uuid, id uuid, queue text, kind text, args jsonb, priority smallint, max_attempts integer,
+           due_at timestamptz, dedup_key text, actor text, correlation_id uuid, causation_id uuid, traceparent text)
+        ON CONFLICT (tenant_id, kind, dedup_key) WHERE dedup_key IS NOT NULL AND state <> 'dead' DO NOTHING
+    """
+)
+_HELD = "id = :id AND state = 'leased' AND lease_token = :token"
+_FINISH = text(
+    f"""
+    WITH ended AS (DELETE FROM jobs WHERE {_HELD} RETURNING *)
+    INSERT INTO finished_jobs (tenant_id, id, queue, kind, args, outcome, attempts, progress, result, actor,
+                               correlation_id, causation_id, created_at, finished_at)
+    SELECT tenant_id, id, queue, kind, args, :outcome, attempts, progress, CAST(:result AS jsonb), actor,
+           correlation_id, causation_id, created_at, now()
+      FROM ended
+    """
+)
+_FAIL = text(
+    f"""
+    UPDATE jobs SET state = CASE WHEN :is_final THEN 'dead' ELSE 'ready' END, lease_token = NULL,
+                    lease_expires_at = NULL, due_at = now() + make_interval(secs => :delay_s),
+                    error = CAST(:error AS jsonb)
+     WHERE {_HELD}
+    """
+)
+_HAND_BACK = text(
+    f"""
+    UPDATE jobs SET state = 'ready', attempts = attempts - 1, lease_token = NULL, lease_expires_at = NULL,
+                    due_at = now() + make_interval(secs => :delay_s)
+     WHERE {_HELD}
+    """
+)
+
+
+class LeaseLost(Exception):
+    """Somebody else has the job by now: whatever this transaction did must be rolled back."""
+
+
+class Statements(Protocol):
+    """What runs statements in a transaction: a unit of work, or a transaction of the role system."""
+
+    async def execute(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> Rows: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """Work to be done once.
+
+    `priority`: higher goes first, within a tenant. `dedup_key`: while a job of the tenant and kind with this key
+    waits or runs, another one is not made.
+    """
+
+    kind: JobKind
+    args: Mapping[str, Any]
+    id: UUID = field(default_factory=uuid7)
+    priority: int = 0
+    due_at: datetime | None = None
+    dedup_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A job in the hands of this process until its lease runs out; `attempt` counts from 1."""
+
+    id: UUID
+    tenant_id: UUID
+    kind: str
+    args: Mapping[str, Any]
+    attempt: int
+    max_attempts: int
+    is_cancelled: bool
+    actor: str
+    correlation_id: UUID
+    causation_id: UUID | None
+    traceparent: str | None
+    created_at: datetime
+    token: UUID
+
+    @property
+    def is_last_attempt(self) -> bool:
+        return self.attempt >= self.max_attempts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """On whose behalf, and in what chain of causes, jobs are made."""
+
+    tenant_id: UUID
+    actor: str
+    correlation_id: UUID
+    causation_id: UUID | None
+    traceparent: str | None = None
+
+
+async def enqueue(uow: UnitOfWork, jobs: Sequence[NewJob]) -> None:
+    """Make *jobs* with the transaction of *uow*; they start after its commit."""
+    context = uow.context
+    asker = Asker(
+        tenant_id=context.tenant_id,
+        actor=context.principal.actor,
+        correlation_id=context.correlation_id,
+        causation_id=context.causation_id,
+        traceparent=context.traceparent,
+    )
+    await enqueue_for(uow, [(asker, job) for job in jobs])
+
+
+async def enqueue_for(transaction: Statements, jobs: Iterable[tuple[Asker, NewJob]]) -> None:
+    """Make jobs of any tenants with one statement."""
+    rows = [_row(asker, job) for asker, job in jobs]
+    if rows:
+        await transaction.execute(_ENQUEUE, {"jobs": to_json(rows)})
+
+
+async def finish(transaction: Statements, job: Leased, result: Any = None, outcome: str = "done") -> None:
+    """End *job* for good.
+
+    Raises:
+        LeaseLost: it is somebody else's by now.
+
+    """
+    values = {"result": None if result is None else to_json(result), "outcome": outcome}
+    await _as_holder(transaction, _FINISH, job, values)
+
+
+async def fail(transaction: Statements, job: Leased, error: Mapping[str, Any], retry_in_s: float | None) -> None:
+    """End this attempt of *job*: it is due again in *retry_in_s*, or (None) a dead letter.
+
+    Raises:
+        LeaseLost: it is somebody else's by now.
+
+    """
+    values = {"is_final": retry_in_s is None, "delay_s": retry_in_s or 0.0, "error": to_json(error)}
+    await _as_holder(transaction, _FAIL, job, values)
+
+
+async def hand_back(transaction: Statements, job: Leased, delay_s: float) -> None:
+    """Give *job* back as if it had never been leased: what kept it from being done was not its own fault.
+
+    Raises:
+        LeaseLost: it is somebody else's by now.
+
+    """
+    await _as_holder(transaction, _HAND_BACK, job, {"delay_s": delay_s})
+
+
+async def _as_holder(transaction: Statements, statement: TextClause, job: Leased, values: Mapping[str, Any]) -> None:
+    ended = await transaction.execute(statement, {"id": job.id, "token": job.token, **values})
+    if ended.rowcount == 0:
+        raise LeaseLost(f"job {job.id} is not held with this lease any more")
+
+
+def _row(asker: Asker, job: NewJob) -> dict[str, Any]:
+    kind = job.kind
+    return {
+        "tenant_id": asker.tenant_id,
+        "actor": asker.actor,
+        "correlation_id": asker.correlation_id,
+        "causation_id": asker.causation_id,
+        "traceparent": asker.traceparent,
+        "id": job.id,
+        "queue": kind.queue,
+        "kind": kind.name,
+        "max_attempts": kind.max_attempts,
+        "args": job.args,
+        "priority": job.priority,
+        "due_at": job.due_at,
+        "dedup_key": job.dedup_key,
+    }

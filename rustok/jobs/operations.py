@@ -1,0 +1,95 @@
+"""An operation is a job seen from outside: what became of a request that was answered 202."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import text
+
+from rustok.db.unit_of_work import UnitOfWork
+from rustok.kernel.errors import NotFound
+from rustok.kernel.module import Input, QueryInput, Result
+
+_STATUS = "CASE state WHEN 'ready' THEN 'queued' WHEN 'leased' THEN 'running' ELSE 'failed' END"
+_FIND = text(
+    f"""
+    SELECT id, kind, {_STATUS} AS status, attempts, progress, NULL::jsonb AS result, error, created_at,
+           NULL::timestamptz AS finished_at
+      FROM jobs WHERE tenant_id = :tenant_id AND id = :id
+    UNION ALL
+    SELECT id, kind, outcome, attempts, progress, result, NULL, created_at, finished_at
+      FROM finished_jobs WHERE tenant_id = :tenant_id AND id = :id
+    """
+)
+# Whoever has leased it is told when the lease is renewed; anybody else's job ends here and now.
+_CANCEL = text(
+    """
+    WITH told AS (
+        UPDATE jobs SET is_cancelled = true WHERE tenant_id = :tenant_id AND id = :id AND state = 'leased'
+    ), ended AS (
+        DELETE FROM jobs WHERE tenant_id = :tenant_id AND id = :id AND state <> 'leased' RETURNING *
+    )
+    INSERT INTO finished_jobs (tenant_id, id, queue, kind, args, outcome, attempts, progress, actor,
+                               correlation_id, causation_id, created_at, finished_at)
+    SELECT tenant_id, id, queue, kind, args, 'cancelled', attempts, progress, actor, correlation_id, causation_id,
+           created_at, now()
+      FROM ended
+    """
+)
+
+
+class OperationNotFound(NotFound):
+    """The tenant has no operation with this id, or it ended too long ago."""
+
+    code = "operation_not_found"
+
+
+class Progress(Result):
+    done: int
+    total: int | None
+
+
+class Operation(Result):
+    """`error` says of a queued operation why its last attempt failed; of a failed one, why it was given up."""
+
+    id: UUID
+    kind: str
+    status: Literal["queued", "running", "done", "failed", "cancelled"]
+    attempts: int
+    progress: Progress | None
+    result: Any
+    error: dict[str, Any] | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class Accepted(Result):
+    """What a command of status 202 returns, at least."""
+
+    operation_id: UUID
+
+
+class GetOperation(QueryInput):
+    operation_id: UUID
+
+
+class CancelOperation(Input):
+    operation_id: UUID
+
+
+async def get_operation(uow: UnitOfWork, data: GetOperation) -> Operation:
+    """Return how an operation is doing, or what came of it."""
+    return await _find(uow, data.operation_id)
+
+
+async def cancel_operation(uow: UnitOfWork, data: CancelOperation) -> Operation:
+    """End an operation that waits, and stop a running one soon; one that has ended stays as it is."""
+    await uow.execute(_CANCEL, {"tenant_id": uow.tenant_id, "id": data.operation_id})
+    return await _find(uow, data.operation_id)
+
+
+async def _find(uow: UnitOfWork, operation_id: UUID) -> Operation:
+    row = (await uow.execute(_FIND, {"tenant_id": uow.tenant_id, "id": operation_id})).first()
+    if row is None:
+        raise OperationNotFound("There is no such operation.")
+    return Operation(**row._mapping)

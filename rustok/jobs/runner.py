@@ -1,0 +1,152 @@
+"""Does the jobs of a message: leases them together, keeps the leases, and lets each kind's handler end its own."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+import structlog
+
+from rustok.db.failures import describe, is_transient
+from rustok.db.transaction import begin
+from rustok.jobs.ledger import Leased, LeaseLost, fail, finish, hand_back
+from rustok.jobs.store import PostgresJobStore
+from rustok.kernel.ports import Clock
+from rustok.telemetry.metrics import JOB_RUN_SECONDS, JOBS_TOTAL
+
+log = structlog.get_logger(__name__)
+
+
+class JobHandler(Protocol):
+    """Does one kind of job.
+
+    No transaction is open while it works. It ends the job (`finish`, `fail` or `hand_back`) in the transaction that
+    has its effects, so that both happen or neither.
+    """
+
+    async def __call__(self, job: Leased, /) -> None:
+        """Do *job* and end it. What it raises ends the attempt: it is tried again, later, up to its last attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerConfig:
+    lease_s: float = 6.0
+    renew_s: float = 2.0
+    unavailable_delay_s: float = 1.0
+    """How long a job waits that could not be done because a server was away."""
+
+
+def retry_delay_s(attempt: int) -> float:
+    """Return a random time up to 1 s, 4 s, 16 s ... an hour: jobs that failed together do not come back together."""
+    return random.uniform(0, min(3600.0, 4.0 ** (attempt - 1)))  # noqa: S311 - no secret
+
+
+class JobRunner:
+    """One a process. It may be given the ids of any jobs, any number of times."""
+
+    def __init__(
+        self,
+        config: RunnerConfig,
+        store: PostgresJobStore,
+        handlers: Mapping[str, JobHandler],
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._handlers = handlers
+        self._clock = clock
+
+    async def work(self, ids: Sequence[UUID]) -> int:
+        """Do what is ready among *ids* and return how many jobs that were."""
+        jobs = await self._store.grant(ids, self._config.lease_s)
+        if not jobs:
+            return 0
+        stopped: dict[UUID, bool] = {}
+        tasks = {job.id: asyncio.create_task(self._do(job, stopped)) for job in jobs}
+        keeper = asyncio.create_task(self._keep_leases(jobs[0].token, tasks, stopped))
+        try:
+            await asyncio.wait(tasks.values())
+        finally:
+            keeper.cancel()
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(keeper, *tasks.values(), return_exceptions=True)
+        return len(jobs)
+
+    async def _keep_leases(
+        self, token: UUID, tasks: Mapping[UUID, asyncio.Task[None]], stopped: dict[UUID, bool]
+    ) -> None:
+        """Renew the leases of what still runs; stop what is cancelled, or somebody else's by now."""
+        while True:
+            await self._clock.sleep(self._config.renew_s)
+            running = [job_id for job_id, task in tasks.items() if not task.done()]
+            try:
+                held = await self._store.renew(running, token, self._config.lease_s)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("leases_not_renewed", count=len(running), reason=describe(error))
+                continue
+            for job_id in running:
+                if held.get(job_id, True):
+                    stopped[job_id] = job_id in held
+                    tasks[job_id].cancel()
+
+    async def _do(self, job: Leased, stopped: Mapping[UUID, bool]) -> None:
+        """Do *job*; *stopped* says of a job that was stopped whether that was because somebody cancelled it."""
+        started_s = self._clock.monotonic_s()
+        outcome = "stopped"
+        try:
+            outcome = await self._attempt(job)
+        except LeaseLost:
+            outcome = "lost"
+            log.warning("lease_lost", job_id=str(job.id), kind=job.kind)
+        except asyncio.CancelledError:
+            with suppress(LeaseLost):
+                if job.id not in stopped:
+                    await self._end(hand_back, job, 0.0)  # the process stops
+                elif stopped[job.id]:
+                    await self._end(finish, job, None, "cancelled")
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's
+            outcome = "raised"
+            await self._end_failed(job, error)
+        finally:
+            JOBS_TOTAL.labels(job.kind, outcome).inc()
+            JOB_RUN_SECONDS.labels(job.kind).observe(self._clock.monotonic_s() - started_s)
+
+    async def _attempt(self, job: Leased) -> str:
+        """Have *job* done, where that is wanted and possible, and return what it came to."""
+        handler = self._handlers.get(job.kind)
+        if job.is_cancelled:
+            await self._end(finish, job, None, "cancelled")
+            return "cancelled"
+        if handler is None:
+            log.warning("job_kind_unknown", kind=job.kind)  # an older or newer release knows it
+            await self._end(hand_back, job, 60.0)
+            return "unknown"
+        await handler(job)
+        return "ended"
+
+    async def _end_failed(self, job: Leased, error: Exception) -> None:
+        with suppress(LeaseLost):
+            if is_transient(error):
+                log.warning("job_waits", job_id=str(job.id), kind=job.kind, reason=describe(error))
+                await self._end(hand_back, job, self._config.unavailable_delay_s)
+                return
+            log.error("job_failed", job_id=str(job.id), kind=job.kind, attempt=job.attempt, exc_info=error)
+            delay_s = None if job.is_last_attempt else retry_delay_s(job.attempt)
+            await self._end(fail, job, {"code": "internal_error", "message": describe(error)}, delay_s)
+
+    async def _end(self, how: Callable[..., Awaitable[None]], job: Leased, *arguments: Any) -> None:
+        """End *job* in a transaction of its own. If that fails too, its lease runs out."""
+        try:
+            async with begin(self._store.engine, "BEGIN") as (transaction, _):
+                await how(transaction, job, *arguments)
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - the rescuer takes over
+            log.warning("job_not_ended", job_id=str(job.id), reason=describe(error))

@@ -1,0 +1,117 @@
+"""What feeder, workers and rescuer ask of PostgreSQL, as the role system: each a statement in its own transaction."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rustok.db.engine import to_json
+from rustok.db.transaction import run_alone
+from rustok.jobs.ledger import Leased
+
+# The tenants that have something ready are found by hopping over the index, so that ten thousand jobs of one of
+# them cost the others nothing; each then gives its first few.
+_READY = text(
+    """
+    WITH RECURSIVE tenant AS (
+        (SELECT tenant_id FROM jobs WHERE queue = :queue AND state = 'ready' ORDER BY tenant_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT j.tenant_id FROM jobs AS j
+                 WHERE j.queue = :queue AND j.state = 'ready' AND j.tenant_id > tenant.tenant_id
+                 ORDER BY j.tenant_id LIMIT 1)
+          FROM tenant WHERE tenant.tenant_id IS NOT NULL
+    )
+    SELECT job.id, tenant.tenant_id
+      FROM tenant
+      JOIN tenants ON tenants.id = tenant.tenant_id AND tenants.is_active
+     CROSS JOIN LATERAL (
+           SELECT id, priority, due_at FROM jobs
+            WHERE queue = :queue AND state = 'ready' AND tenant_id = tenant.tenant_id AND due_at <= now()
+              AND id <> ALL (CAST(:except_ids AS uuid[]))
+            ORDER BY priority DESC, due_at, id LIMIT :limit) AS job
+     ORDER BY row_number() OVER (PARTITION BY tenant.tenant_id ORDER BY job.priority DESC, job.due_at, job.id),
+              job.due_at
+     LIMIT :limit
+    """
+)
+_STILL_READY = text("SELECT id FROM jobs WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'ready'")
+_GRANT = text(
+    """
+    WITH free AS (
+        SELECT id FROM jobs
+         WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'ready' AND due_at <= now()
+         ORDER BY id FOR UPDATE SKIP LOCKED
+    )
+    UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :token,
+                    lease_expires_at = now() + make_interval(secs => :lease_s)
+      FROM free WHERE jobs.id = free.id
+    RETURNING jobs.id, tenant_id, kind, args, attempts, max_attempts, is_cancelled, actor, correlation_id,
+              causation_id, traceparent, created_at, lease_token
+    """
+)
+_RENEW = text(
+    """
+    UPDATE jobs SET lease_expires_at = now() + make_interval(secs => :lease_s)
+     WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token
+    RETURNING id, is_cancelled
+    """
+)
+_PROGRESS = text(
+    """
+    UPDATE jobs SET progress = CAST(:progress AS jsonb)
+     WHERE id = :id AND state = 'leased' AND lease_token = :token
+    """
+)
+_RESCUE = text(
+    """
+    WITH lost AS (
+        SELECT id FROM jobs WHERE state = 'leased' AND lease_expires_at < now()
+         ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE jobs SET state = CASE WHEN attempts >= max_attempts THEN 'dead' ELSE 'ready' END,
+                    lease_token = NULL, lease_expires_at = NULL, due_at = now(), error = CAST(:error AS jsonb)
+      FROM lost WHERE jobs.id = lost.id
+    RETURNING jobs.id, kind, state
+    """
+)
+_PURGE = text("DELETE FROM finished_jobs WHERE finished_at < now() - make_interval(days => :days)")
+_WORKER_LOST = to_json({"code": "worker_lost", "message": "The worker stopped in the middle of the job."})
+
+
+class PostgresJobStore:
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+
+    async def ready(self, queue: str, except_ids: Collection[UUID], limit: int) -> Sequence[UUID]:
+        """Return jobs that are due, in turns by tenant, each tenant's most urgent first; not those *except_ids*."""
+        values = {"queue": queue, "except_ids": list(except_ids), "limit": limit}
+        return [row.id for row in await run_alone(self.engine, _READY, values)]
+
+    async def still_ready(self, ids: Collection[UUID]) -> set[UUID]:
+        """Return those of *ids* that nobody has leased since."""
+        return {row.id for row in await run_alone(self.engine, _STILL_READY, {"ids": list(ids)})}
+
+    async def grant(self, ids: Sequence[UUID], lease_s: float) -> Sequence[Leased]:
+        """Lease what is ready among *ids*. This, and nothing else, counts an attempt."""
+        rows = await run_alone(self.engine, _GRANT, {"ids": list(ids), "token": uuid4(), "lease_s": lease_s})
+        return [Leased(*row) for row in rows]
+
+    async def renew(self, ids: Collection[UUID], token: UUID, lease_s: float) -> Mapping[UUID, bool]:
+        """Prolong leases; return those that still hold, and whether somebody has cancelled the job."""
+        values = {"ids": list(ids), "token": token, "lease_s": lease_s}
+        return {row.id: row.is_cancelled for row in await run_alone(self.engine, _RENEW, values)}
+
+    async def report(self, job: Leased, done: int, total: int | None) -> None:
+        """Note how far a job is."""
+        progress = to_json({"done": done, "total": total})
+        await run_alone(self.engine, _PROGRESS, {"id": job.id, "token": job.token, "progress": progress})
+
+    async def rescue(self) -> Sequence[Any]:
+        """Make jobs whose lease ran out ready again, or dead letters; return their id, kind and new state."""
+        return (await run_alone(self.engine, _RESCUE, {"error": _WORKER_LOST})).all()
+
+    async def purge(self, days: int) -> int:
+        """Forget jobs that ended longer ago than this."""
+        return (await run_alone(self.engine, _PURGE, {"days": days})).rowcount
