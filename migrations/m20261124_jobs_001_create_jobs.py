@@ -1,4 +1,7 @@
-"""Create the ledger of jobs. The hot table has what is not done yet, and dead letters; history is apart."""
+"""Create the ledger of jobs. The hot table has what is not done yet, and dead letters; history is apart.
+
+Keys begin with the id: workers look jobs up by ids alone.
+"""
 
 from alembic import op
 
@@ -12,8 +15,8 @@ def upgrade() -> None:
     op.execute(
         """
         CREATE TABLE jobs (
-            id uuid PRIMARY KEY,
             tenant_id uuid NOT NULL REFERENCES tenants,
+            id uuid NOT NULL,
             queue text NOT NULL,
             kind text NOT NULL,
             args jsonb NOT NULL,
@@ -33,6 +36,7 @@ def upgrade() -> None:
             causation_id uuid,
             traceparent text,
             created_at timestamptz NOT NULL,
+            PRIMARY KEY (id, tenant_id),
             CHECK ((state = 'leased') = (lease_token IS NOT NULL AND lease_expires_at IS NOT NULL))
         ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000)
         """
@@ -51,8 +55,8 @@ def upgrade() -> None:
     op.execute(
         """
         CREATE TABLE finished_jobs (
-            id uuid PRIMARY KEY,
             tenant_id uuid NOT NULL REFERENCES tenants,
+            id uuid NOT NULL,
             queue text NOT NULL,
             kind text NOT NULL,
             args jsonb NOT NULL,
@@ -64,7 +68,8 @@ def upgrade() -> None:
             correlation_id uuid NOT NULL,
             causation_id uuid,
             created_at timestamptz NOT NULL,
-            finished_at timestamptz NOT NULL
+            finished_at timestamptz NOT NULL,
+            PRIMARY KEY (id, tenant_id)
         )
         """
     )
