@@ -68,7 +68,7 @@ def architecture() -> Architecture:
 
 
 def prctl(option: int, *arguments: int) -> None:
-    """Call prctl(2) with up to four numbers."""
+    """Set *option* of this process (prctl(2)); missing arguments are 0."""
     values = (*arguments, 0, 0, 0, 0)[:4]
     _check(_libc.prctl(ctypes.c_int(option), *(ctypes.c_ulong(value) for value in values)), "prctl")
 

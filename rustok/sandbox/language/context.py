@@ -23,7 +23,6 @@ class State:
         self.log_limit, self.log_bytes, self.log_truncated = limits["log_bytes"], 0, False
         self.effects: list[dict[str, Any]] = []
         self.logs: list[dict[str, Any]] = []
-        self.versions: dict[tuple[str, str], int] = {}
         self.fault: dict[str, Any] | None = None
 
     def too_large(self, used: int) -> dict[str, Any]:
@@ -102,10 +101,8 @@ class KeyValues:
         value = await Request("kv.get", {"key": key})
         return default if value is None else value
 
-    def set(self, key: str, value: Any, ttl_s: int | None = None, **expected: Any) -> None:
-        if expected.keys() - {"expected"}:
-            raise TypeError("kv.set takes key, value, ttl_s and expected")
-        self._state.record({"effect": "kv.set", "key": key, "value": value, "ttl_s": ttl_s, **expected})
+    def set(self, key: str, value: Any, ttl_s: int | None = None) -> None:
+        self._state.record({"effect": "kv.set", "key": key, "value": value, "ttl_s": ttl_s})
 
     def delete(self, key: str) -> None:
         self._state.record({"effect": "kv.delete", "key": key})
@@ -137,10 +134,7 @@ class Context:
         self._state.log("info", sep.join(str(value) for value in values) + end, {})
 
     async def get(self, kind: str, id: str, /, **arguments: Any) -> Any:  # noqa: A002
-        found = await Request("get", {"kind": kind, "id": id, "arguments": arguments})
-        if type(found) is dict and type(found.get("version")) is int:
-            self._state.versions[kind, id] = found["version"]
-        return found
+        return await Request("get", {"kind": kind, "id": id, "arguments": arguments})
 
     async def query(self, name: str, /, **arguments: Any) -> Any:
         return await Request("query", {"name": name, "arguments": arguments})
@@ -151,19 +145,17 @@ class Context:
     async def secret(self, name: str) -> Any:
         return await Request("secret", {"name": name})
 
-    def command(self, name: str, input: Any, version: int | None = None) -> None:  # noqa: A002
-        self._state.record({"effect": "command", "name": name, "input": input, "version": version})
+    def command(self, name: str, /, **input: Any) -> None:  # noqa: A002
+        self._state.record({"effect": "command", "name": name, "input": input})
 
     def create(self, kind: str, /, **fields: Any) -> None:
         self._state.record({"effect": "create", "kind": kind, "fields": fields})
 
     def update(self, kind: str, id: str, /, **changes: Any) -> None:  # noqa: A002
-        version = self._state.versions.get((kind, id))
-        self._state.record({"effect": "update", "kind": kind, "id": id, "changes": changes, "version": version})
+        self._state.record({"effect": "update", "kind": kind, "id": id, "changes": changes})
 
     def delete(self, kind: str, id: str, /) -> None:  # noqa: A002
-        version = self._state.versions.get((kind, id))
-        self._state.record({"effect": "delete", "kind": kind, "id": id, "version": version})
+        self._state.record({"effect": "delete", "kind": kind, "id": id})
 
     def emit(self, name: str, /, **data: Any) -> None:
         self._state.record({"effect": "emit", "name": name, "data": data})

@@ -80,6 +80,7 @@ MODULES: dict[str, dict[str, Any]] = {
         "groupby islice pairwise permutations product repeat starmap takewhile tee zip_longest",
     ),
     "collections": chosen(collections, "Counter OrderedDict defaultdict deque"),
+    "alloy": {"Context": typing.Any, "Event": typing.Any},
     "typing": chosen(typing, "Any Optional Union Callable Iterable Iterator Literal"),
 }
 
