@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.unit_of_work import UnitOfWorkFactory
 from rustok.dispatch import Dispatcher
-from rustok.events.consumer import Consumer, ConsumerConfig, ConsumerStore
+from rustok.events.consumer import Consumer, ConsumerConfig, ConsumerStore, Handler
 from rustok.index.projection import ProjectionHandler
-from rustok.kernel.module import Module
+from rustok.kernel.event import LoggedEvent
+from rustok.kernel.module import Module, Subscription
 from rustok.kernel.ports import Clock
 from rustok.kernel.registry import Registry, build_registry
 from rustok.kernel.secrets import Secrets
@@ -51,6 +53,21 @@ def build_consumers(
     registry: Registry, store: ConsumerStore, clock: Clock, config: ConsumerConfig | None = None
 ) -> Mapping[str, Consumer]:
     """Return every consumer of the platform by name. *store* connects as the role system."""
-    handlers = [ProjectionHandler(projection) for projection in registry.projections.values()]
+    handlers: list[Handler] = [
+        *(ProjectionHandler(projection) for projection in registry.projections.values()),
+        *(_SubscriptionHandler(subscription) for subscription in registry.subscriptions.values()),
+    ]
     config = config or ConsumerConfig()
     return {handler.name: Consumer(config, store, clock, handler) for handler in handlers}
+
+
+class _SubscriptionHandler:
+    """The consumer of one subscription."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.name = subscription.name
+        self.subscribes = subscription.subscribes
+        self._handle = subscription.handle
+
+    async def handle(self, transaction: Any, events: Sequence[LoggedEvent]) -> None:
+        await self._handle(transaction, events)

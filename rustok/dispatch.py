@@ -113,6 +113,17 @@ class Dispatcher:
         async with self._units.begin(context) as uow:
             return [await _handle(uow, call, data) for call, data in zip(calls, inputs, strict=True)]
 
+    async def run_within(self, uow: UnitOfWork, call: Call) -> Result:
+        """Run a command in a transaction that is somebody else's to commit: that of a script's effects.
+
+        A call that names no version changes what is there. Raises as `run` does, but VersionRequired.
+        """
+        data = _checked(call, uow.context)
+        try:
+            return await _handle(uow, call, data)
+        finally:
+            uow.expected_version = None
+
     async def query(self, query: Query, arguments: Mapping[str, Any], context: Context) -> Result:
         """Answer a query in a read-only transaction; *arguments* are texts, as a URL has them."""
         context.require(query.permission)
@@ -151,9 +162,14 @@ def invalid_input(error: ValidationError) -> InvalidInput:
 
 
 def _admit(call: Call, context: Context) -> BaseModel:
-    context.require(call.command.permission)
     if call.command.checks_version and call.expected_version is None:
+        context.require(call.command.permission)
         raise VersionRequired("State the version you have seen: send its ETag in If-Match.")
+    return _checked(call, context)
+
+
+def _checked(call: Call, context: Context) -> BaseModel:
+    context.require(call.command.permission)
     if isinstance(call.input, BaseModel):
         return call.input
     return validate(call.command.input, call.input)

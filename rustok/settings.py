@@ -62,12 +62,20 @@ class Settings(BaseSettings):
     worker_threads: int = Field(default=8, ge=1, le=64)
     """Messages a worker process handles at the same time."""
 
+    sandbox: Literal["required", "unsafe-dev"] = "required"
+    """`unsafe-dev` runs scripts even where the kernel cannot hold them; never with code of other people."""
+    sandbox_children: int = Field(default=4, ge=1, le=64)
+    """Warm processes that a worker keeps for scripts; twice as many runs may be under way."""
+
     metrics_host: str = "127.0.0.1"
     """Address that relay and workers serve metrics on."""
     relay_metrics_port: int = Field(default=0, ge=0, le=65535)
     """Where the relay serves its metrics; 0: nowhere."""
     worker_metrics_port: int = Field(default=0, ge=0, le=65535)
     """Where the first worker process serves its metrics, the second on the next port; 0: nowhere."""
+
+    egress_allowed_networks: str | None = None
+    """Networks besides the public Internet that calls of scripts may reach: CIDRs with commas. Not set: none."""
 
     log_format: Literal["json", "console"] = "json"
     """One JSON object a line, or text for people."""

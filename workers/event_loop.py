@@ -28,6 +28,10 @@ class EventLoopThread:
         """Run *coroutine* on the loop and return its answer, or raise its error, in the calling thread."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
+    def start(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Let *coroutine* run on the loop until it ends or the loop does."""
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
     def __exit__(self, *_error: object) -> None:
         self.run(_cancel_others())
         self._loop.call_soon_threadsafe(self._loop.stop)

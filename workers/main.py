@@ -3,29 +3,24 @@
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing, contextmanager, suppress
 
 import dramatiq
 import structlog
 from prometheus_client import start_http_server
 
-from rustok.bootstrap import build_consumers
 from rustok.catalog import MODULES
-from rustok.db.engine import create_engine
 from rustok.db.failures import translated_failures
-from rustok.events.store import PostgresConsumerStore
-from rustok.jobs.runner import JobRunner, RunnerConfig
-from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.errors import Misconfigured, RustokError
-from rustok.kernel.registry import build_registry
-from rustok.runtime import SystemClock, freeze_heap
+from rustok.runtime import freeze_heap
 from rustok.settings import Settings, load_settings, required
 from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
 from workers.actors import declare_consume, declare_work
 from workers.broker import StreamBroker
 from workers.event_loop import EventLoopThread
+from workers.parts import WorkerParts, open_parts
 from workers.queues import job_queues, prefetch
 
 log = structlog.get_logger(__name__)
@@ -57,28 +52,41 @@ def main() -> None:
 
 def run_worker(settings: Settings, stop: threading.Event) -> None:
     """Work until *stop* is set, then finish what is in hand and hand back the rest."""
-    engine = create_engine(
-        required(settings.system_database_url, "system_database_url"),
-        pool_size=settings.worker_threads,
-        application_name="rustok-worker",
-    )
-    store = PostgresConsumerStore(engine)
-    registry = build_registry(MODULES)
-    consumers = build_consumers(registry, store, SystemClock())
-    queues = job_queues(registry.jobs.values())
-    runner = JobRunner(RunnerConfig(), PostgresJobStore(engine), {}, SystemClock())
+    queues = job_queues(kind for module in MODULES for kind in module.jobs)
     broker = StreamBroker(required(settings.redis_url, "redis_url"), prefetch=prefetch(queues))
-    with EventLoopThread() as loop, closing(broker):
-        declare_consume(broker, loop, consumers)
-        declare_work(broker, loop, runner, queues)
+    with EventLoopThread() as loop, closing(broker), _opened(loop, open_parts(settings)) as parts:
+        declare_consume(broker, loop, parts.consumers, parts.notifier.committed)
+        declare_work(broker, loop, parts.runner, queues)
         worker = dramatiq.Worker(broker, worker_threads=settings.worker_threads)
         freeze_heap()
+        loop.start(parts.notifier.run())
+        loop.start(parts.heartbeat.run())
         worker.start()
-        log.info("worker_started", threads=settings.worker_threads, consumers=sorted(consumers))
+        _tell_started(settings, parts)
         stop.wait()
         worker.stop(timeout=int(STOP_TIMEOUT_S * 1000))
-        loop.run(engine.dispose())
+        with suppress(Exception):  # it will be missed soon enough
+            loop.run(parts.heartbeat.leave())
     log.info("worker_stopped")
+
+
+@contextmanager
+def _opened(loop: EventLoopThread, manager: AbstractAsyncContextManager[WorkerParts]) -> Iterator[WorkerParts]:
+    """Open *manager* on *loop* for this thread."""
+    stack = AsyncExitStack()
+    try:
+        yield loop.run(stack.enter_async_context(manager))
+    finally:
+        loop.run(stack.aclose())
+
+
+def _tell_started(settings: Settings, parts: WorkerParts) -> None:
+    report = parts.cage.report
+    log.info("worker_started", threads=settings.worker_threads, consumers=sorted(parts.consumers), cage=report.level)
+    if report.level == "none":
+        log.error("scripts_refused", layers=dict(report.layers), detail=report.detail)
+    elif report.level == "unsafe-dev":
+        log.error("scripts_unprotected", layers=dict(report.layers), why="RUSTOK_SANDBOX=unsafe-dev")
 
 
 def refuse_memory_transport(settings: Settings) -> None:

@@ -29,6 +29,7 @@ from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.ports import Clock
 from rustok.kernel.registry import build_registry
+from rustok.modules.alloy import purge
 from rustok.runtime import LocalWake, SystemClock, freeze_heap
 from rustok.settings import Settings, load_settings, required
 from rustok.telemetry import metrics
@@ -59,7 +60,7 @@ async def run_relay(settings: Settings) -> None:
     registry = build_registry(MODULES)
     queues = job_queues(registry.jobs.values())
     broker = StreamBroker(required(settings.redis_url, "redis_url"), queue_caps=caps(queues))
-    subscriptions = {name: p.subscribes for name, p in registry.projections.items()}
+    subscriptions = registry.consumed()
     store = PostgresConsumerStore(engine)
     await store.prepare(subscriptions)
     jobs, jobs_wake = PostgresJobStore(engine), LocalWake()
@@ -84,6 +85,7 @@ async def run_relay(settings: Settings) -> None:
                 tasks.create_task(service.run())
             tasks.create_task(_every(60.0, partial(purge_answers, engine), clock))
             tasks.create_task(_every(3600.0, partial(jobs.purge, settings.finished_jobs_kept_days), clock))
+            tasks.create_task(_every(3600.0, partial(purge, engine, settings.finished_jobs_kept_days), clock))
             tasks.create_task(_every(3600.0, partial(shorten_log, engine, settings.event_log_kept_days), clock))
     finally:
         broker.close()

@@ -1,18 +1,36 @@
 """Durable work: what modules ask for in their own transaction, and workers do afterwards, once."""
 
-from rustok.jobs.ledger import Leased, LeaseLost, NewJob, enqueue, fail, finish, hand_back
-from rustok.jobs.operations import Accepted
+from rustok.jobs.ledger import (
+    Asker,
+    Leased,
+    LeaseLost,
+    NewJob,
+    enqueue,
+    enqueue_for,
+    fail,
+    finish,
+    hand_back,
+    redrive,
+)
+from rustok.jobs.operations import Accepted, GetOperation, Operation, find_args, get_operation
 from rustok.jobs.schedules import NewSchedule, set_schedules
 
 __all__ = [
     "Accepted",
+    "Asker",
+    "GetOperation",
     "LeaseLost",
     "Leased",
     "NewJob",
     "NewSchedule",
+    "Operation",
     "enqueue",
+    "enqueue_for",
     "fail",
+    "find_args",
     "finish",
+    "get_operation",
     "hand_back",
+    "redrive",
     "set_schedules",
 ]

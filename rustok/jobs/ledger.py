@@ -27,7 +27,15 @@ _ENQUEUE = text(
       FROM json_to_recordset(CAST(:jobs AS json)) AS job (
            tenant_id uuid, id uuid, queue text, kind text, args jsonb, priority smallint, max_attempts integer,
            due_at timestamptz, dedup_key text, actor text, correlation_id uuid, causation_id uuid, traceparent text)
-        ON CONFLICT (tenant_id, kind, dedup_key) WHERE dedup_key IS NOT NULL AND state <> 'dead' DO NOTHING
+     WHERE NOT EXISTS (SELECT FROM finished_jobs AS f WHERE f.id = job.id AND f.tenant_id = job.tenant_id)
+        ON CONFLICT DO NOTHING
+    """
+)
+_REDRIVE = text(
+    """
+    UPDATE jobs SET state = 'ready', attempts = 0, due_at = now()
+     WHERE tenant_id = :tenant_id AND state = 'dead' AND kind = :kind AND args @> CAST(:args AS jsonb)
+       AND (CAST(:id AS uuid) IS NULL OR id = :id)
     """
 )
 _HELD = "id = :id AND state = 'leased' AND lease_token = :token"
@@ -73,7 +81,7 @@ class NewJob:
     """Work to be done once.
 
     `priority`: higher goes first, within a tenant. `dedup_key`: while a job of the tenant and kind with this key
-    waits or runs, another one is not made.
+    waits or runs, another one is not made. A job whose `id` was used before, even by one that has ended, is not made.
     """
 
     kind: JobKind
@@ -136,6 +144,15 @@ async def enqueue_for(transaction: Statements, jobs: Iterable[tuple[Asker, NewJo
     rows = [_row(asker, job) for asker, job in jobs]
     if rows:
         await transaction.execute(_ENQUEUE, {"jobs": to_json(rows)})
+
+
+async def redrive(uow: UnitOfWork, kind: JobKind, args: Mapping[str, Any], job_id: UUID | None = None) -> int:
+    """Make dead letters of *kind* that have these *args* (and this id) ready again, with all their attempts.
+
+    Returns how many there were.
+    """
+    values = {"kind": kind.name, "args": to_json(args), "id": job_id}
+    return (await uow.execute(_REDRIVE, {"tenant_id": uow.tenant_id, **values})).rowcount
 
 
 async def finish(transaction: Statements, job: Leased, result: Any = None, outcome: str = "done") -> None:

@@ -1,5 +1,6 @@
 """An operation is a job seen from outside: what became of a request that was answered 202."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -8,7 +9,7 @@ from sqlalchemy import text
 
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.errors import NotFound
-from rustok.kernel.module import Input, QueryInput, Result
+from rustok.kernel.module import Input, JobKind, QueryInput, Result
 
 _STATUS = "CASE state WHEN 'ready' THEN 'queued' WHEN 'leased' THEN 'running' ELSE 'failed' END"
 _FIND = text(
@@ -34,6 +35,15 @@ _CANCEL = text(
     SELECT tenant_id, id, queue, kind, args, 'cancelled', attempts, progress, actor, correlation_id, causation_id,
            created_at, now()
       FROM ended
+    """
+)
+
+
+_FIND_ARGS = text(
+    """
+    SELECT kind, args FROM jobs WHERE tenant_id = :tenant_id AND id = :id
+    UNION ALL
+    SELECT kind, args FROM finished_jobs WHERE tenant_id = :tenant_id AND id = :id
     """
 )
 
@@ -80,6 +90,12 @@ class CancelOperation(Input):
 async def get_operation(uow: UnitOfWork, data: GetOperation) -> Operation:
     """Return how an operation is doing, or what came of it."""
     return await _find(uow, data.operation_id)
+
+
+async def find_args(uow: UnitOfWork, kind: JobKind, job_id: UUID) -> Mapping[str, Any] | None:
+    """Return what a job of *kind* was asked to do, whether it has ended or not; None: there is no such job."""
+    row = (await uow.execute(_FIND_ARGS, {"tenant_id": uow.tenant_id, "id": job_id})).first()
+    return row.args if row is not None and row.kind == kind.name else None
 
 
 async def cancel_operation(uow: UnitOfWork, data: CancelOperation) -> Operation:

@@ -75,7 +75,9 @@ def shard_of(key: AggregateKey) -> int:
 
 
 def matches(pattern: str, event_type: str) -> bool:
-    """Tell whether *pattern*, an event type or a prefix ending in `.*`, covers *event_type*."""
+    """Tell whether *pattern*, an event type, a prefix ending in `.*` or `*` alone, covers *event_type*."""
+    if pattern == "*":
+        return True
     if pattern.endswith(".*"):
         return event_type.startswith(pattern[:-1])
     return pattern == event_type

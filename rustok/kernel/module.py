@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from rustok.kernel.errors import RustokError
-from rustok.kernel.event import AggregateKey, Event
+from rustok.kernel.event import AggregateKey, Event, LoggedEvent
 from rustok.kernel.permission import Permission
 
 
@@ -113,6 +113,20 @@ class Projection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """Turns events into something else of the module's, durable jobs above all.
+
+    `handle(transaction, events)` gets a batch in log order, of all tenants; what it writes commits with the
+    checkpoint, so that each event takes effect once. It may be given an event again that was rolled back.
+    """
+
+    name: str
+    summary: str
+    subscribes: tuple[str, ...]
+    handle: Callable[[Any, Sequence[LoggedEvent]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobKind:
     """Durable work that workers do apart from any request. After its attempts a job is a dead letter."""
 
@@ -135,6 +149,7 @@ class Module:
     commands: tuple[Command, ...] = ()
     queries: tuple[Query, ...] = ()
     projections: tuple[Projection, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
     jobs: tuple[JobKind, ...] = ()
     tables: tuple[str, ...] = ()
 

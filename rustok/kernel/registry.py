@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from rustok.kernel.errors import Misconfigured
 from rustok.kernel.event import Event, matches
-from rustok.kernel.module import Command, JobKind, Module, ModuleKind, Projection, Query
+from rustok.kernel.module import Command, JobKind, Module, ModuleKind, Projection, Query, Subscription
 from rustok.kernel.permission import NAME as PERMISSION_NAME
 from rustok.kernel.permission import Permission
 
@@ -29,12 +29,18 @@ class Registry:
     queries: Mapping[str, Query]
     events: Mapping[tuple[str, int], type[Event]]
     projections: Mapping[str, Projection]
+    subscriptions: Mapping[str, Subscription]
     jobs: Mapping[str, JobKind]
     permissions: Mapping[str, Permission]
 
     def module_of(self, name: str) -> Module:
         """Return the module that a command, query, event or permission name belongs to."""
         return next(module for module in self.modules if module.name == name.partition(".")[0])
+
+    def consumed(self) -> Mapping[str, tuple[str, ...]]:
+        """Return what each consumer, projection or subscription, wants to see, by its name."""
+        consumers: list[Projection | Subscription] = [*self.projections.values(), *self.subscriptions.values()]
+        return {consumer.name: consumer.subscribes for consumer in consumers}
 
     def validate_event(self, event_type: str, version: int, payload: Mapping[str, Any]) -> Event:
         """Return the payload as its event class.
@@ -76,6 +82,7 @@ def build_registry(modules: Sequence[Module]) -> Registry:
         queries={query.name: query for module in modules for query in module.queries},
         events={(event.type, event.version): event for module in modules for event in module.events},
         projections={p.name: p for module in modules for p in module.projections},
+        subscriptions={s.name: s for module in modules for s in module.subscriptions},
         jobs={kind.name: kind for module in modules for kind in module.jobs},
         permissions={p.name: p for module in modules for p in module.permissions},
     )
@@ -92,7 +99,7 @@ def _faults(modules: Sequence[Module]) -> Iterator[str]:
     yield from _dependency_faults(modules)
     yield from _duplicates("commands or queries", [o.name for m in modules for o in _operations(m)])
     yield from _duplicates("events", [f"{e.type} v{e.version}" for m in modules for e in m.events])
-    yield from _duplicates("projections", [p.name for m in modules for p in m.projections])
+    yield from _duplicates("projections or subscriptions", [c.name for m in modules for c in _consumers(m)])
     yield from _duplicates("job kinds", [kind.name for m in modules for kind in m.jobs])
     yield from _duplicates("permissions", [p.name for m in modules for p in m.permissions])
     yield from _duplicates("tables", [table for m in modules for table in m.tables])
@@ -130,8 +137,8 @@ def _module_faults(module: Module, published: set[str]) -> Iterator[str]:
         if operation.permission not in permissions:
             yield f"{operation.name} wants {operation.permission}, which {module.name} does not declare"
         yield from _route_faults(operation)
-    for projection in module.projections:
-        yield from _projection_faults(module, projection, published)
+    for consumer in _consumers(module):
+        yield from _consumer_faults(module, consumer, published)
     yield from _job_faults(module)
     if module.kind is ModuleKind.WRAPPER and module.tables:
         yield f"{module.name} is a wrapper and may not own tables: {', '.join(module.tables)}"
@@ -146,12 +153,13 @@ def _event_faults(module: Module, event: type[Event]) -> Iterator[str]:
         yield f"the example of event {event.type} does not validate: {error.errors()[0]['msg']}"
 
 
-def _projection_faults(module: Module, projection: Projection, published: set[str]) -> Iterator[str]:
-    if not projection.name.startswith(module.name + "."):
-        yield f"projection {projection.name} must be named {module.name}.<what>"
-    for pattern in projection.subscribes:
+def _consumer_faults(module: Module, consumer: Projection | Subscription, published: set[str]) -> Iterator[str]:
+    kind = type(consumer).__name__.lower()
+    if not consumer.name.startswith(module.name + "."):
+        yield f"{kind} {consumer.name} must be named {module.name}.<what>"
+    for pattern in consumer.subscribes:
         if not any(matches(pattern, event_type) for event_type in published):
-            yield f"projection {projection.name} subscribes to {pattern}, which no module publishes"
+            yield f"{kind} {consumer.name} subscribes to {pattern}, which no module publishes"
 
 
 def _job_faults(module: Module) -> Iterator[str]:
@@ -182,6 +190,10 @@ def _routes(module: Module) -> Iterator[str]:
 
 def _operations(module: Module) -> tuple[Command | Query, ...]:
     return (*module.commands, *module.queries)
+
+
+def _consumers(module: Module) -> tuple[Projection | Subscription, ...]:
+    return (*module.projections, *module.subscriptions)
 
 
 def _duplicates(what: str, names: Iterable[str]) -> Iterator[str]:

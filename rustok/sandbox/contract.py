@@ -4,8 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Level = Literal["A", "B", "C", "unsafe-dev"]
-"""A: every layer. B: no namespaces. C: no Landlock either, or instead. Below seccomp and rlimits nothing runs."""
+Level = Literal["A", "B", "C", "unsafe-dev", "none"]
+"""A: every layer. B: no namespaces. C: no Landlock. none: less than seccomp, rlimits and the CPU timer; nothing runs
+unless the operator has allowed it, which is unsafe-dev."""
+
+LAYERS = ("namespaces", "landlock", "seccomp", "rlimits", "cpu_timer")
+ALL_LAYERS = frozenset(LAYERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,8 @@ class Report:
 
     level: Level
     layers: Mapping[str, bool]
+    detail: str = ""
+    """Why the zygote did not start, where it did not."""
 
 
 HostCall = Callable[[str, Mapping[str, Any]], Awaitable[Any]]

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import platform
 from typing import Any, NamedTuple
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -37,21 +36,24 @@ ARCHITECTURES = {
         {
             "read": 0, "write": 1, "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigreturn": 15,
             "mremap": 25, "madvise": 28, "exit": 60, "getrusage": 98, "capset": 126, "pivot_root": 155,
-            "futex": 202, "restart_syscall": 219, "timer_create": 222, "timer_settime": 223, "clock_gettime": 228,
-            "exit_group": 231, "getrandom": 318, **_ALIKE,
+            "prctl": 157, "futex": 202, "restart_syscall": 219, "timer_create": 222, "timer_settime": 223,
+            "clock_gettime": 228, "exit_group": 231, "openat": 257, "prlimit64": 302, "getrandom": 318, **_ALIKE,
         },
     ),
     "aarch64": Architecture(
         0xC00000B7,
         False,
         {
-            "pivot_root": 41, "read": 63, "write": 64, "capset": 91, "exit": 93, "exit_group": 94, "futex": 98,
-            "timer_create": 107, "timer_settime": 110, "clock_gettime": 113, "restart_syscall": 128,
-            "rt_sigreturn": 139, "getrusage": 165, "brk": 214, "munmap": 215, "mremap": 216, "mmap": 222,
-            "mprotect": 226, "madvise": 233, "getrandom": 278, **_ALIKE,
+            "pivot_root": 41, "openat": 56, "read": 63, "write": 64, "capset": 91, "exit": 93, "exit_group": 94,
+            "futex": 98, "timer_create": 107, "timer_settime": 110, "clock_gettime": 113, "restart_syscall": 128,
+            "rt_sigreturn": 139, "getrusage": 165, "prctl": 167, "brk": 214, "munmap": 215, "mremap": 216,
+            "mmap": 222, "mprotect": 226, "madvise": 233, "prlimit64": 261, "getrandom": 278, **_ALIKE,
         },
     ),
 }  # fmt: skip
+
+
+_MACHINE = os.uname().machine  # a locked down child cannot ask any more
 
 
 def architecture() -> Architecture:
@@ -62,9 +64,9 @@ def architecture() -> Architecture:
 
     """
     try:
-        return ARCHITECTURES[platform.machine()]
+        return ARCHITECTURES[_MACHINE]
     except KeyError:
-        raise OSError(f"there is no table of system calls for {platform.machine()}") from None
+        raise OSError(f"there is no table of system calls for {_MACHINE}") from None
 
 
 def prctl(option: int, *arguments: int) -> None:

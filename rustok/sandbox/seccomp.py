@@ -4,6 +4,7 @@ The last line, and the one that matters: a child can read and write its one sock
 memory, look at its clock, and end.
 """
 
+import errno
 from collections.abc import Iterator
 
 from rustok.sandbox.kernel import Architecture
@@ -12,6 +13,7 @@ Instruction = tuple[int, int, int, int]
 """code, jump if true, jump if false, k (linux/filter.h)."""
 
 KILL_PROCESS, ALLOW = 0x80000000, 0x7FFF0000
+NO_SUCH_FILE = 0x00050000 | errno.ENOENT
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _X32 = 0x40000000
@@ -26,28 +28,38 @@ PLAIN = (
 )  # fmt: skip
 """Allowed with any arguments. `read`, `write`, `mmap`, `mprotect` and `getrusage` are allowed with some."""
 
+ARMING = ("prctl", "prlimit64", "timer_create", "timer_settime")
+"""What a child needs besides while it warms up: to set its limits and to install the last filter over the first."""
 
-def child_filter(architecture: Architecture) -> list[Instruction]:
-    """Return the filter for *architecture*: it kills foreign architectures first, then looks at the number."""
+
+def child_filter(
+    architecture: Architecture, besides: tuple[str, ...] = (), fruitless: tuple[str, ...] = ()
+) -> list[Instruction]:
+    """Return the filter for *architecture*: it kills foreign architectures first, then looks at the number.
+
+    Calls in *besides* are allowed too; those in *fruitless* do nothing and fail, as if no file were there.
+    """
     kill = (_RETURN, 0, 0, KILL_PROCESS)
     program: list[Instruction] = [(_LOAD, 0, 0, _ARCH), (_EQUAL, 1, 0, architecture.audit), kill]
     program.append((_LOAD, 0, 0, _NUMBER))
     if architecture.has_x32:
         program += [(_AT_LEAST, 0, 1, _X32), kill]
-    for name, body in _rules():
+    for name, body in _rules(besides, fruitless):
         program += [(_EQUAL, 0, len(body), architecture.numbers[name]), *body]
     return [*program, kill]
 
 
-def _rules() -> Iterator[tuple[str, list[Instruction]]]:
+def _rules(besides: tuple[str, ...], fruitless: tuple[str, ...]) -> Iterator[tuple[str, list[Instruction]]]:
     """Yield what is allowed, and what decides once the number fits: it must end with an answer."""
     yield "read", _if_argument_is(0, SOCKET_FD)
     yield "write", _if_argument_is(0, SOCKET_FD)
     yield "mmap", _if_not_executable(if_so=_if_anonymous())
     yield "mprotect", _if_not_executable(if_so=[(_RETURN, 0, 0, ALLOW)])
     yield "getrusage", _if_argument_is(0, _RUSAGE_SELF)
-    for name in PLAIN:
+    for name in (*PLAIN, *besides):
         yield name, [(_RETURN, 0, 0, ALLOW)]
+    for name in fruitless:
+        yield name, [(_RETURN, 0, 0, NO_SUCH_FILE)]
 
 
 def _if_argument_is(index: int, value: int) -> list[Instruction]:

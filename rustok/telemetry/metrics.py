@@ -44,6 +44,10 @@ QUEUE_OLDEST_AGE_SECONDS = Gauge(
     ["queue"],
     registry=LOG,
 )
+WORKERS_ONLINE = Gauge("rustok_workers_online", "Worker processes that were heard of lately", registry=LOG)
+WORKERS_SANDBOX = Gauge(
+    "rustok_workers_sandbox", "How many of them are protected from scripts at a level", ["level"], registry=LOG
+)
 SEQUENCED_EVENTS = Counter("rustok_sequenced_events", "Events that this relay has put into the log", registry=RELAY)
 HINTS_SENT = Counter("rustok_hints_sent", "Wake-up messages that this relay has sent to workers", registry=RELAY)
 CONSUMED_EVENTS = Counter("rustok_consumed_events", "Events that this worker has read", ["consumer"], registry=WORKER)
@@ -57,4 +61,31 @@ CONSUME_SECONDS = Histogram(
     ["consumer"],
     buckets=_LATENCY_BUCKETS_S,
     registry=WORKER,
+)
+SCRIPT_RUNS = Counter(
+    "rustok_script_runs", "Attempts at runs of scripts, by what came of them", ["outcome"], registry=WORKER
+)
+SANDBOX_RUN_SECONDS = Histogram(
+    "rustok_sandbox_run_seconds",
+    "Time of a run in the cage, without the calls of the host",
+    buckets=_LATENCY_BUCKETS_S,
+    registry=WORKER,
+)
+SANDBOX_PEAK_BYTES = Histogram(
+    "rustok_sandbox_peak_bytes",
+    "Memory that a run had at most, above an idle child's",
+    buckets=[float(1 << n) for n in range(16, 31, 2)],
+    registry=WORKER,
+)
+SANDBOX_KILLS = Counter("rustok_sandbox_kills", "Runs that the cage had to end", ["reason"], registry=WORKER)
+POLICY_VIOLATIONS = Counter(
+    "rustok_policy_violations", "Runs that tried what no hook may: look at the script at once", registry=WORKER
+)
+SANDBOX_EVENTS = Counter(
+    "rustok_sandbox_events", "What befell the cage: children lost, zygotes replaced", ["event"], registry=WORKER
+)
+SANDBOX_PROCESSES = Gauge("rustok_sandbox_processes", "Processes of this worker's cage", registry=WORKER)
+SANDBOX_RSS_BYTES = Gauge("rustok_sandbox_rss_bytes", "Memory of this worker's cage, all processes", registry=WORKER)
+SANDBOX_LEVEL = Gauge(
+    "rustok_sandbox_level", "1 for the level that protects this worker from scripts", ["level"], registry=WORKER
 )

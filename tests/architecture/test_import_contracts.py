@@ -38,7 +38,7 @@ def test_nobody_imports_another_modules_sql() -> None:
         (importer, repository)
         for repository in repositories
         for importer in graph.find_modules_that_directly_import(repository)
-        if not importer.startswith(repository.removesuffix("repository"))
+        if not f"{importer}.".startswith(f"{repository.rpartition('.')[0]}.")
     }
 
     assert len(repositories) >= 4

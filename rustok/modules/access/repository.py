@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,6 +21,19 @@ _LOCK = text(f"SELECT {_COLUMNS} FROM api_keys WHERE tenant_id = :tenant_id AND 
 _REVOKE = text("UPDATE api_keys SET revoked_at = :now, version = :version WHERE tenant_id = :tenant_id AND id = :id")
 _BUMP = text("UPDATE tenants SET authz_version = authz_version + 1 WHERE id = :tenant_id")
 _LIST = text(f"SELECT {_COLUMNS} FROM api_keys WHERE tenant_id = :tenant_id ORDER BY created_at")
+_RIGHTS = text(
+    """
+    SELECT k.role, k.expires_at, t.authz_version
+      FROM tenants AS t
+      LEFT JOIN api_keys AS k ON k.tenant_id = t.id AND k.id = CAST(:id AS uuid) AND k.revoked_at IS NULL
+     WHERE t.id = :tenant_id
+    """
+)
+
+
+async def find_rights(uow: UnitOfWork, row_id: UUID | None) -> Row[Any]:
+    """Return the role and the end of a key that holds, if it does, and the version of the tenant's access rules."""
+    return (await uow.execute(_RIGHTS, {"tenant_id": uow.tenant_id, "id": row_id})).one()
 
 
 async def find_api_key(engine: AsyncEngine, key_id: str) -> Row[Any] | None:

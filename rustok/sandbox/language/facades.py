@@ -14,8 +14,9 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-# strptime imports `_strptime` when it is first called, and a child can open nothing by then.
+# These import a module when they are first called, and a child can open nothing by then.
 dt.datetime.strptime("2000", "%Y").replace(tzinfo=dt.UTC)
+collections.Counter().most_common(1)
 
 
 class Namespace:
@@ -91,7 +92,12 @@ def seeded(generator: random.Random) -> Namespace:
 
 
 def importer(chance: Namespace) -> Callable[..., Namespace]:
-    spaces = {name: Namespace(values) for name, values in MODULES.items()} | {"random": chance}
+    """Give what stands behind a hook's `import`.
+
+    `strftime` asks it for `time`: C code imports with what its caller has, wants to know only that it did not fail,
+    and then takes the loaded module itself.
+    """
+    spaces = {name: Namespace(values) for name, values in MODULES.items()} | {"random": chance, "time": Namespace({})}
 
     def import_facade(name: str, *_: object) -> Namespace:
         if name not in spaces:

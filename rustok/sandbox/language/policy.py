@@ -1,6 +1,7 @@
 """Which Python a hook may use. Everything is decided from the text: no guard slows the code down when it runs."""
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -39,6 +40,8 @@ _METHODS = frozenset(
     """.split()  # noqa: SIM905 - names, not texts
 )
 """Methods that a class may define. Nothing may be looked up by such a name."""
+_LINE_END = re.compile(rb"\r\n?|\n")
+"""As CPython counts lines: a lone carriage return ends one too."""
 _ANY_IMPORT = f"Hooks import from {', '.join(sorted(MODULES))}; the rest comes from `ctx`."
 
 
@@ -51,7 +54,7 @@ class Policy(RestrictingNodeTransformer):
     def __init__(self, source: str) -> None:
         super().__init__()
         self.diagnostics: list[Diagnostic] = []
-        self._lines = source.encode().split(b"\n")
+        self._lines = _LINE_END.split(source.encode())
         self._methods: set[ast.AST] = set()
 
     def refuse(self, node: ast.AST, message: str, hint: str | None = None) -> None:

@@ -32,8 +32,13 @@ def load(bytecode: bytes) -> CodeType:
     return code
 
 
-def run(bytecode: bytes, job: dict[str, Any], exchange: Exchange) -> dict[str, Any]:
-    """Run a hook once. Never raises for what the hook does: that is the `fault`."""
+def run(
+    bytecode: bytes, job: dict[str, Any], exchange: Exchange, relieve: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Run a hook once. Never raises for what the hook does: that is the `fault`.
+
+    *relieve* is called when the memory is used up: it gives some back, so that this can be told.
+    """
     chance = random.Random(job["seed"])  # noqa: S311 - a replay must give the same
     state = State(job["limits"])
     namespace = seeded(chance)
@@ -49,6 +54,7 @@ def run(bytecode: bytes, job: dict[str, Any], exchange: Exchange) -> dict[str, A
     except Stop:
         fault = state.fault
     except MemoryError as error:
+        relieve()
         fault = explain(error, "memory_exceeded", "keep less in memory at once")
     except RecursionError as error:
         fault = explain(error, "exception", "the hook calls itself without an end")

@@ -259,6 +259,7 @@ async def test_rows_cannot_be_inserted_for_another_tenant(two_tenants: TwoTenant
                 """
                 SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute
                  WHERE attrelid = CAST($1 AS text)::regclass AND attnum > 0 AND NOT attisdropped AND attidentity = ''
+                   AND attgenerated = ''
                 """,
                 table,
             )

@@ -21,6 +21,8 @@ def settings(database: Database, redis_url: str) -> Settings:
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
     return Settings(
+        database_url=SecretStr(database.app_url),
+        secret=SecretStr("a secret of the tests, long enough"),
         system_database_url=SecretStr(database.system_url),
         redis_url=SecretStr(redis_url),
         worker_threads=2,

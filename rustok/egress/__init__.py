@@ -1,0 +1,36 @@
+"""Calls to other people's servers: one request, sent to an address that was checked, and to nothing else."""
+
+from rustok.egress.addresses import IPAddress, IPNetwork, parse_networks
+from rustok.egress.allow_list import AllowedHost
+from rustok.egress.client import Egress, EgressConfig, OutgoingAnswer
+from rustok.egress.errors import (
+    AddressNotAllowed,
+    EgressFailed,
+    EgressRefused,
+    HeaderNotAllowed,
+    HostNotAllowed,
+    RequestTooLarge,
+    UrlNotAllowed,
+)
+from rustok.egress.request import OutgoingRequest
+from rustok.egress.resolver import Resolver, SystemResolver
+
+__all__ = [
+    "AddressNotAllowed",
+    "AllowedHost",
+    "Egress",
+    "EgressConfig",
+    "EgressFailed",
+    "EgressRefused",
+    "HeaderNotAllowed",
+    "HostNotAllowed",
+    "IPAddress",
+    "IPNetwork",
+    "OutgoingAnswer",
+    "OutgoingRequest",
+    "RequestTooLarge",
+    "Resolver",
+    "SystemResolver",
+    "UrlNotAllowed",
+    "parse_networks",
+]

@@ -1,0 +1,70 @@
+"""The rules of runs, as people see them: start one, look at the log, drive dead ones again."""
+
+from uuid import UUID
+
+from rustok.db.unit_of_work import UnitOfWork
+from rustok.jobs import GetOperation, NewJob, enqueue, find_args, get_operation, redrive
+from rustok.kernel.module import PageLinks
+from rustok.modules.alloy import documents, errors, events, run_repository, schemas, service
+from rustok.modules.alloy.kinds import RUN
+from rustok.modules.alloy.schemas import Attempt
+
+_OPERATOR = "operator"
+
+
+async def start_run(uow: UnitOfWork, data: schemas.StartRun) -> schemas.StartedRun:
+    """Have an active script run on an input."""
+    script = await service.find(uow, data.script_id)
+    by_hand = uow.context.principal.kind == _OPERATOR
+    kinds = {trigger["kind"] for trigger in script.triggers}
+    if script.status != "active" or not kinds & ({"api", "manual"} if by_hand else {"api"}):
+        raise errors.NotStartable("Activate the script, and give it the trigger `api` (or `manual`, for operators).")
+    run_id = uow.new_id()
+    uow.hold("run", run_id, version=0)
+    uow.emit(events.RunRequested(script_id=data.script_id), run_id)
+    kind = documents.MANUAL if by_hand else documents.API
+    event = documents.of_start(kind, run_id, uow.context, uow.now, data.input)
+    args = {"script_id": data.script_id, "event": event, "depth": 1}
+    await enqueue(uow, [NewJob(id=run_id, kind=RUN, args=args)])
+    return schemas.StartedRun(operation_id=run_id, script_id=data.script_id)
+
+
+async def list_runs(uow: UnitOfWork, data: schemas.ListRuns) -> schemas.RunPage:
+    """Return attempts at runs of a script, newest first; also of a script that was deleted."""
+    bound_to = f"{uow.tenant_id} alloy.runs {data.script_id} {data.outcome}"
+    before = UUID(uow.cursors.decode(data.after, bound_to)[0]) if data.after else None
+    rows = await run_repository.list_attempts(uow, data.script_id, data.outcome, before, data.limit + 1)
+    attempts = [Attempt(**row._mapping) for row in rows[: data.limit]]
+    more = len(rows) > data.limit
+    return schemas.RunPage(
+        data=attempts, page=PageLinks(next=uow.cursors.encode([str(attempts[-1].id)], bound_to) if more else None)
+    )
+
+
+async def get_run(uow: UnitOfWork, data: schemas.GetRun) -> schemas.Run:
+    """Return a run with its event and every attempt at it."""
+    args = await find_args(uow, RUN, data.run_id)
+    if args is None:
+        raise errors.RunNotFound("There is no such run.")
+    operation = await get_operation(uow, GetOperation(operation_id=data.run_id))
+    attempts = [Attempt(**row._mapping) for row in await run_repository.attempts_of(uow, data.run_id)]
+    return schemas.Run(
+        id=data.run_id,
+        status=operation.status,
+        script_id=args["script_id"],
+        event=args.get("event", {"type": documents.CRON}),
+        attempts=attempts,
+    )
+
+
+async def redrive_run(uow: UnitOfWork, data: schemas.RunReference) -> schemas.Redriven:
+    """Let a run that was given up be tried again, by the version that is active by then."""
+    count = await redrive(uow, RUN, {}, data.run_id)
+    if not count:
+        raise errors.RunNotDead("There is no such run among those that were given up.")
+    return schemas.Redriven(count=count)
+
+
+async def redrive_runs(uow: UnitOfWork, data: schemas.ScriptReference) -> schemas.Redriven:
+    """Let all runs of a script that were given up be tried again."""
+    return schemas.Redriven(count=await redrive(uow, RUN, {"script_id": str(data.script_id)}))

@@ -1,0 +1,316 @@
+"""Inputs and results of alloy."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+
+from rustok.jobs import Accepted
+from rustok.kernel.fields import JsonObject, Slug
+from rustok.kernel.module import Input, PageLinks, QueryInput, Result
+from rustok.modules.alloy.triggers import Triggers
+
+Grant = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){2}$", max_length=200)]
+Host = Annotated[
+    str, StringConstraints(pattern=r"^(http://)?(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$", max_length=260)
+]
+SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$", max_length=100)]
+Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]+$", max_length=200)]
+Status = Literal["draft", "active", "paused", "disabled"]
+VersionState = Literal["checking", "ready", "rejected", "disabled"]
+Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Text = Annotated[str, StringConstraints(max_length=2000)]
+Page = Annotated[int, Field(ge=1, le=100)]
+
+
+def _distinct(texts: list[str]) -> list[str]:
+    if len(set(texts)) < len(texts):
+        raise ValueError("must not repeat")
+    return texts
+
+
+Grants = Annotated[list[Grant], Field(max_length=100), AfterValidator(_distinct)]
+Hosts = Annotated[list[Host], Field(max_length=50), AfterValidator(_distinct)]
+SecretNames = Annotated[list[SecretName], Field(max_length=50), AfterValidator(_distinct)]
+
+
+class CreateScript(Input):
+    """A script without code: push a version next.
+
+    `grants` are permissions, each one of the caller's own. `hosts` is where HTTP effects may go (`*.example.com`
+    covers what is below it). `secrets` names those that the script may use.
+    """
+
+    name: Slug
+    description: Text = ""
+    triggers: Triggers = []
+    grants: Grants = []
+    hosts: Hosts = []
+    secrets: SecretNames = []
+
+
+class UpdateScript(Input):
+    """The fields that are present replace the stored ones. Who changes `grants` answers for them from then on."""
+
+    script_id: UUID
+    name: Slug = "-"
+    description: Text = ""
+    triggers: Triggers = []
+    grants: Grants = []
+    hosts: Hosts = []
+    secrets: SecretNames = []
+
+
+class ScriptReference(Input):
+    script_id: UUID
+
+
+class PushVersion(ScriptReference):
+    """Code of a hook; `activate` makes it the active version as soon as its check has passed."""
+
+    code: Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
+    message: Text = ""
+    activate: bool = False
+
+
+class ActivateScript(ScriptReference):
+    """Run version `number` from here on: the active one or else the latest that is ready, when it is absent."""
+
+    number: Number | None = None
+
+
+class SetCanary(ScriptReference):
+    """Let `percent` of the runs take version `number`; 0 ends it."""
+
+    number: Number
+    percent: Annotated[int, Field(ge=0, le=100)]
+
+
+class StartRun(ScriptReference):
+    """`input` arrives as the payload of the event."""
+
+    input: JsonObject = {}
+
+
+class RunReference(Input):
+    run_id: UUID
+
+
+class SetValue(ScriptReference):
+    """`ttl_s`: after so many seconds the value is gone.
+
+    `expected_version`: write only if the stored value has this version; 0: only if there is none.
+    """
+
+    key: Key
+    value: JsonValue
+    ttl_s: Annotated[int, Field(ge=1, le=10 * 366 * 86_400)] | None = None
+    expected_version: Annotated[int, Field(ge=0)] | None = None
+
+
+class ValueReference(ScriptReference):
+    key: Key
+
+
+class SetSecret(Input):
+    name: SecretName
+    value: Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+
+
+class SecretReference(Input):
+    name: SecretName
+
+
+class GetScript(QueryInput):
+    script_id: UUID
+
+
+class ListScripts(QueryInput):
+    name: str | None = None
+    status: Status | None = None
+    limit: Page = 50
+    after: str | None = None
+
+
+class ListVersions(QueryInput):
+    script_id: UUID
+    limit: Page = 50
+    after: str | None = None
+
+
+class GetVersion(QueryInput):
+    script_id: UUID
+    number: Number
+
+
+class ListRuns(QueryInput):
+    """Attempts at runs, newest first; `outcome` is `succeeded` or a code."""
+
+    script_id: UUID
+    outcome: Annotated[str, StringConstraints(max_length=100)] | None = None
+    limit: Page = 50
+    after: str | None = None
+
+
+class GetRun(QueryInput):
+    run_id: UUID
+
+
+class GetValue(QueryInput):
+    script_id: UUID
+    key: Key
+
+
+class ListValues(QueryInput):
+    script_id: UUID
+    limit: Page = 50
+    after: str | None = None
+
+
+class ListSecrets(QueryInput):
+    pass
+
+
+class GetLimits(QueryInput):
+    pass
+
+
+class Script(Result):
+    """`failures`: failed attempts since the last that succeeded. `owner`: whose rights bound those of the script."""
+
+    id: UUID
+    version: int
+    name: str
+    description: str
+    status: Status
+    status_reason: str | None
+    triggers: list[dict[str, Any]]
+    grants: list[str]
+    hosts: list[str]
+    secrets: list[str]
+    owner: str
+    latest_version: int
+    active_version: int | None
+    canary_version: int | None
+    canary_percent: int
+    failures: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class ScriptPage(Result):
+    data: list[Script]
+    page: PageLinks
+
+
+class DeletedScript(Result):
+    id: UUID
+    version: int
+
+
+class PushedVersion(Accepted):
+    """`operation_id` is the check."""
+
+    script_id: UUID
+    number: int
+
+
+class VersionInfo(Result):
+    script_id: UUID
+    number: int
+    sha256: str
+    author: str
+    message: str
+    state: VersionState
+    faults: list[dict[str, Any]]
+    created_at: datetime
+
+
+class ScriptVersion(VersionInfo):
+    code: str
+
+
+class VersionPage(Result):
+    data: list[VersionInfo]
+    page: PageLinks
+
+
+class StartedRun(Accepted):
+    """`operation_id` is the run's own id."""
+
+    script_id: UUID
+
+
+class Attempt(Result):
+    """One attempt at a run. `usage` has wall_ms, cpu_ms, peak_bytes, host_calls, output_bytes, log_bytes."""
+
+    id: UUID
+    run_id: UUID
+    attempt: int
+    script_id: UUID
+    script_version: int | None
+    event_type: str
+    event_id: UUID
+    depth: int
+    outcome: str
+    result: Any
+    error: dict[str, Any] | None
+    effects: list[dict[str, Any]]
+    logs: list[dict[str, Any]]
+    usage: dict[str, float]
+    correlation_id: UUID
+    started_at: datetime
+    finished_at: datetime
+
+
+class RunPage(Result):
+    data: list[Attempt]
+    page: PageLinks
+
+
+class Run(Result):
+    """A run with every attempt at it, oldest first. `status` is that of its operation."""
+
+    id: UUID
+    status: Literal["queued", "running", "done", "failed", "cancelled"]
+    script_id: UUID
+    event: dict[str, Any]
+    attempts: list[Attempt]
+
+
+class Redriven(Result):
+    count: int
+
+
+class Value(Result):
+    key: str
+    value: Any
+    version: int
+    expires_at: datetime | None
+    updated_at: datetime
+
+
+class ValuePage(Result):
+    data: list[Value]
+    page: PageLinks
+
+
+class DeletedValue(Result):
+    key: str
+
+
+class Secret(Result):
+    """A secret without its value, which nobody is shown."""
+
+    name: str
+    version: int
+    updated_at: datetime
+
+
+class SecretList(Result):
+    data: list[Secret]
+
+
+class DeletedSecret(Result):
+    name: str

@@ -1,0 +1,232 @@
+"""One run on one child: sends the job, answers what it asks, and believes nothing it says."""
+
+import asyncio
+import json
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from rustok.sandbox.contract import Fault, HostCall, HostCallRefused, Job, Limits, Outcome, Usage
+from rustok.sandbox.explain import death_fault, invalid_result, memory_exceeded, over, policy_violation, wall_timeout
+from rustok.sandbox.frames import Kind, Malformed, decode, frame, json_frame
+from rustok.sandbox.zygote_client import Child, ChildGone
+
+_T = TypeVar("_T")
+
+_MOST_ANSWER_BYTES = 1 << 20
+_AROUND_BYTES = 64 << 10
+"""Commas, names and a fault around what a result frame is mostly made of."""
+_CHILD_FAULTS = {"exception", "memory_exceeded", "output_too_large", "host_calls_exceeded", "invalid_result"}
+_LONGEST_MESSAGE = 500
+
+
+class ChildLost(Exception):
+    """The child ended through no fault of the script's."""
+
+
+class _WallOver(Exception):
+    pass
+
+
+class Conversation:
+    def __init__(self, child: Child, job: Job, host_call: HostCall) -> None:
+        self._child, self._job, self._limits, self._host_call = child, job, job.limits, host_call
+        self._loop = asyncio.get_running_loop()
+        self._left_s = job.limits.wall_ms / 1000
+        self._calls = 0
+        self._line: int | None = None
+
+    async def outcome(self) -> Outcome:
+        """Run the job to its end, whatever that is.
+
+        Raises:
+            ChildLost: run it again on another child.
+        """
+        try:
+            return await self._talk()
+        except ChildGone:
+            return await self._explain()
+        except _WallOver:
+            return self._failed(wall_timeout(self._limits, round(self._wall_ms()), self._line))
+        except Malformed as error:
+            return self._failed(policy_violation(f"the script spoke in the name of its child: {error}"))
+        finally:
+            self._child.discard()
+
+    async def _talk(self) -> Outcome:
+        limits = self._limits
+        await self._timed(self._child.send(_job_frames(self._job)))
+        while True:
+            kind, payload = await self._timed(
+                self._child.receive(limits.output_bytes + limits.log_bytes + _AROUND_BYTES)
+            )
+            if kind == Kind.CALL:
+                self._calls += 1
+                if self._calls > limits.host_calls:
+                    return self._failed(
+                        over("host_calls_exceeded", "read more with one call", limits.host_calls, self._calls)
+                    )
+                await self._timed(self._child.send(await self._answer(decode(payload))))
+            elif kind == Kind.LINE:
+                self._line = _line(decode(payload))
+            elif kind == Kind.RESULT:
+                return self._judged(payload)
+            else:
+                raise Malformed(f"a frame of kind {kind.name}")
+
+    async def _timed(self, step: Coroutine[Any, Any, _T]) -> _T:
+        """Take the time of *step* from what is left of the wall time."""
+        started_s = time.monotonic()
+        try:
+            async with asyncio.timeout(max(0, self._left_s)):
+                return await step
+        except TimeoutError:
+            raise _WallOver from None
+        finally:
+            self._left_s -= time.monotonic() - started_s
+
+    async def _answer(self, call: Any) -> bytes:
+        if not isinstance(call, dict) or not isinstance(name := call.get("call"), str):
+            raise Malformed("a call without a name")
+        if not isinstance(arguments := call.get("arguments"), dict):
+            raise Malformed("a call without arguments")
+        try:
+            answer = json_frame(Kind.ANSWER, {"value": await self._host_call(name, arguments)})
+        except HostCallRefused as refusal:
+            return _refusal(refusal.code, str(refusal))
+        if len(answer) > _MOST_ANSWER_BYTES:
+            return _refusal("answer_too_large", f"the answer has {len(answer)} bytes; {_MOST_ANSWER_BYTES} are allowed")
+        return answer
+
+    def _judged(self, payload: bytes) -> Outcome:
+        """Read a result with every limit counted again."""
+        try:
+            said = _Result(decode(payload))
+        except Malformed as error:
+            return self._failed(invalid_result(str(error)))
+        output_bytes = _size(said.result) + sum(map(_size, said.effects))
+        logs, log_bytes = _fitting(said.logs, self._limits.log_bytes)
+        _, cpu_us, peak_bytes = self._child.since_ready(0, said.cpu_us, said.peak_bytes)
+        usage = self._usage(cpu_us, peak_bytes)
+        outcome = Outcome(
+            logs=logs,
+            log_truncated=said.log_truncated or len(logs) < len(said.logs),
+            usage=replace(usage, output_bytes=output_bytes, log_bytes=log_bytes),
+        )
+        if said.fault:
+            return replace(outcome, fault=self._completed(said.fault, peak_bytes))
+        if output_bytes > self._limits.output_bytes:
+            return replace(
+                outcome,
+                fault=over("output_too_large", "return and record less", self._limits.output_bytes, output_bytes),
+            )
+        return replace(outcome, result=said.result, effects=said.effects)
+
+    def _completed(self, fault: Fault, peak_bytes: int) -> Fault:
+        return memory_exceeded(self._limits, peak_bytes, fault.line) if fault.code == "memory_exceeded" else fault
+
+    async def _explain(self) -> Outcome:
+        death = await self._child.death()
+        fault = death_fault(death, self._limits, self._line)
+        if death is None or fault is None:
+            raise ChildLost
+        return Outcome(fault=fault, usage=self._usage(death.cpu_us, death.peak_bytes))
+
+    def _failed(self, fault: Fault) -> Outcome:
+        return Outcome(fault=fault, usage=self._usage(0, 0))
+
+    def _usage(self, cpu_us: int, peak_bytes: int) -> Usage:
+        return Usage(
+            wall_ms=self._wall_ms(), cpu_ms=cpu_us / 1000, peak_bytes=peak_bytes, host_calls=self._calls
+        )  # fmt: skip
+
+    def _wall_ms(self) -> float:
+        return self._limits.wall_ms - self._left_s * 1000
+
+
+class _Result:
+    """The fields of a result frame, each of its type.
+
+    Raises:
+        Malformed: one is not.
+    """
+
+    def __init__(self, value: Any) -> None:
+        fields = _fields(value)
+        self.result = fields.get("result")
+        self.effects, self.logs = _objects(fields.get("effects")), _objects(fields.get("logs"))
+        self.log_truncated = fields.get("log_truncated") is True
+        self.fault = None if fields.get("fault") is None else _fault(_fields(fields["fault"]))
+        used = _fields(fields.get("usage"))
+        self.cpu_us, self.peak_bytes = _count(used.get("cpu_us")), _count(used.get("peak_bytes"))
+
+
+def _job_frames(job: Job) -> bytes:
+    limits = job.limits
+    values = {
+        "event": job.event, "now": job.now, "seed": job.seed, "run_id": job.run_id, "tenant_id": job.tenant_id,
+        "script": job.script, "limits": _child_limits(limits),
+    }  # fmt: skip
+    return frame(Kind.CODE, job.bytecode) + json_frame(Kind.JOB, values)
+
+
+def _child_limits(limits: Limits) -> dict[str, int]:
+    return {
+        "host_calls": limits.host_calls, "output_bytes": limits.output_bytes, "log_bytes": limits.log_bytes,
+    }  # fmt: skip
+
+
+def _refusal(code: str, message: str) -> bytes:
+    return json_frame(Kind.ANSWER, {"error": {"code": code, "message": message}})
+
+
+def _fields(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise Malformed("no object where one belongs")
+    return value
+
+
+def _objects(value: Any) -> Sequence[Mapping[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise Malformed("no list of objects where one belongs")
+    return value
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise Malformed("no count where one belongs")
+    return value
+
+
+def _line(value: Any) -> int | None:
+    return value if type(value) is int and value > 0 else None
+
+
+def _fault(fields: Mapping[str, Any]) -> Fault:
+    code, message, hint = fields.get("code"), fields.get("message"), fields.get("hint")
+    if code not in _CHILD_FAULTS or not isinstance(message, str):
+        raise Malformed("no fault of a script")
+    return Fault(
+        code=code,
+        message=message[:_LONGEST_MESSAGE],
+        line=_line(fields.get("line")),
+        hint=hint[:_LONGEST_MESSAGE] if isinstance(hint, str) else None,
+        limit=_line(fields.get("limit")),
+        used=_line(fields.get("used")),
+    )
+
+
+def _fitting(logs: Sequence[Mapping[str, Any]], most_bytes: int) -> tuple[Sequence[Mapping[str, Any]], int]:
+    """Return the first of *logs* that fit, and their size."""
+    used = 0
+    for number, line in enumerate(logs):
+        size = _size(line)
+        if used + size > most_bytes:
+            return logs[:number], used
+        used += size
+    return logs, used
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())

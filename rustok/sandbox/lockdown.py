@@ -1,0 +1,151 @@
+"""What a zygote and a child give up, in the order that works, before a line of a tenant's code runs."""
+
+import mmap
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Collection
+
+from rustok.sandbox import kernel, seccomp
+
+_NOBODY = 65534
+_NEW_NAMESPACES = (
+    kernel.CLONE_NEWNS
+    | kernel.CLONE_NEWNET
+    | kernel.CLONE_NEWPID
+    | kernel.CLONE_NEWIPC
+    | kernel.CLONE_NEWUTS
+    | kernel.CLONE_NEWCGROUP
+)
+_NEVER = ((resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 8))
+_LAST_WORDS = 0.9
+"""The share of its CPU time after which a child is asked which line it runs."""
+
+
+def leave_namespaces() -> bool:
+    """Enter namespaces of our own; the next fork is pid 1 of them. Return whether this was allowed."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        kernel.unshare(_NEW_NAMESPACES)
+    except OSError:
+        return _leave_as_user(uid or _NOBODY, gid or _NOBODY)
+    return True
+
+
+def _leave_as_user(uid: int, gid: int) -> bool:
+    """Use a user namespace, which needs no privilege where it is allowed at all."""
+    become(uid, gid)
+    try:
+        kernel.unshare(_NEW_NAMESPACES | kernel.CLONE_NEWUSER)
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            with open(f"/proc/self/{name}", "w") as file:  # noqa: PTH123 - pathlib is more to load
+                file.write(text)
+    except OSError:
+        return False
+    return True
+
+
+def empty_root() -> bool:
+    """Put an empty file system that cannot be written in the place of the root. Return whether this was allowed."""
+    try:
+        kernel.mount(None, b"/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+        flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+        kernel.mount(b"none", b"/proc", b"tmpfs", flags, b"size=4k,mode=555")
+        os.chdir("/proc")
+        kernel.syscall("pivot_root", b".", b".")
+        kernel.umount(b".")
+        os.chdir("/")
+        kernel.mount(None, b"/", None, flags | kernel.MS_REMOUNT | kernel.MS_RDONLY)
+    except OSError:
+        return False
+    return True
+
+
+def become_nobody() -> None:
+    if os.geteuid() == 0:
+        become(_NOBODY, _NOBODY)
+
+
+def become(uid: int, gid: int) -> None:
+    """Change to this user where we are root, and let /proc/self still be ours: a user namespace is set up there."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+
+
+def die_with_parent() -> None:
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def renounce(landlock: bool) -> bool:
+    """Give up capabilities, privileges to come, and with *landlock* every file; return whether Landlock holds."""
+    kernel.drop_capabilities()
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    abi = kernel.landlock_abi() if landlock else 0
+    if abi:
+        kernel.landlock_deny_all(abi)
+    return bool(abi)
+
+
+def isolate(
+    parent: int, layers: Collection[str], fruitless: tuple[str, ...], on_last_words: Callable[[], None]
+) -> None:
+    """Begin a child's lockdown: it dies with *parent*, and may do little more than warm up.
+
+    At nine tenths of the CPU time that `seal` will set *on_last_words* is called, between two instructions of Python.
+
+    Raises:
+        OSError: the kernel does not allow it; the child must end.
+    """
+    if sys.platform == "linux":
+        die_with_parent()
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    if os.getppid() != parent:
+        raise OSError("the parent is gone")
+    signal.signal(signal.SIGXCPU, lambda *_: on_last_words())
+    if "rlimits" in layers:
+        for limit, most in (*_NEVER, (resource.RLIMIT_NPROC, 0), (resource.RLIMIT_MEMLOCK, 0)):
+            resource.setrlimit(limit, (most, most))
+    if "seccomp" in layers:
+        kernel.install_filter(seccomp.child_filter(kernel.architecture(), seccomp.ARMING, fruitless))
+
+
+def seal(cpu_ms: int, memory_bytes: int, layers: Collection[str], fruitless: tuple[str, ...]) -> None:
+    """End the lockdown: from here on the child may use *cpu_ms* and *memory_bytes* more than it has by now."""
+    if "rlimits" in layers:
+        most = address_space_bytes() + memory_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    if "cpu_timer" in layers:
+        _arm(cpu_ms / 1000)
+    if "seccomp" in layers:
+        kernel.install_filter(seccomp.child_filter(kernel.architecture(), fruitless=fruitless))
+
+
+def _arm(cpu_s: float) -> None:
+    used_s = time.process_time()
+    kernel.signal_after_cpu(signal.SIGKILL, used_s + cpu_s)
+    kernel.signal_after_cpu(signal.SIGXCPU, used_s + cpu_s * _LAST_WORDS)
+
+
+def address_space_bytes() -> int:
+    """Return what this process has mapped, to the page.
+
+    There is no /proc to ask: this is the least limit under which one page more can still be had.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    low, high = 0, (1 << 24 if hard == resource.RLIM_INFINITY else hard // mmap.PAGESIZE)
+    while low < high:
+        middle = (low + high) // 2
+        resource.setrlimit(resource.RLIMIT_AS, (middle * mmap.PAGESIZE, hard))
+        try:
+            mmap.mmap(-1, mmap.PAGESIZE).close()
+            high = middle
+        except OSError:
+            low = middle + 1
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    return (low - 1) * mmap.PAGESIZE

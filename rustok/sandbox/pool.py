@@ -1,0 +1,152 @@
+"""Children kept ready, and the zygote that they come from: replaced when it dies, hangs or grows old."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from rustok.sandbox.contract import Limits, SandboxUnavailable
+from rustok.sandbox.zygote_client import Child, Mode, Zygote
+
+Observe = Callable[[str], None]
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """How long a zygote serves: its children share its address space layout."""
+
+    seconds: float
+    forks: int
+
+
+class Pool:
+    """Of one mode. *warm* children for *usual* limits wait; for other limits one is forked when it is asked for."""
+
+    def __init__(self, mode: Mode, usual: Limits, warm: int, generation: Generation, observe: Observe) -> None:
+        self._mode: Mode = mode
+        self._usual, self._warm, self._generation, self._observe = usual, warm, generation, observe
+        self._layers: Collection[str] = ()
+        self._zygotes: set[Zygote] = set()
+        self._current: Zygote | None = None
+        self._booting = asyncio.Lock()
+        self._idle: deque[Child] = deque()
+        self._wanted, self._arrived = asyncio.Event(), asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def idle(self) -> int:
+        return sum(child.alive for child in self._idle)
+
+    @property
+    def pids(self) -> list[int]:
+        return [zygote.pid for zygote in self._zygotes]
+
+    def start(self, layers: Collection[str]) -> None:
+        """Begin to keep children ready, under these layers."""
+        self._layers = layers
+        if self._warm:
+            self._wanted.set()
+            self._keeper = asyncio.create_task(self._keep())
+
+    async def zygote(self, layers: Collection[str]) -> Zygote:
+        """Return the zygote of today, booting one if need be.
+
+        Raises:
+            SandboxUnavailable: none can be started, or it holds less than *layers* ask for.
+        """
+        async with self._booting:
+            if self._current is None or self._current.lost.is_set() or self._is_old(self._current):
+                await self._replace(layers)
+            assert self._current is not None  # noqa: S101 - for the type checker
+            return self._current
+
+    async def lease(self, limits: Limits) -> Child:
+        """Return a child for one run. It waits as long as it takes.
+
+        Raises:
+            SandboxUnavailable: none can be had.
+        """
+        if not self._warm or (limits.cpu_ms, limits.memory_bytes) != (self._usual.cpu_ms, self._usual.memory_bytes):
+            return await self._fork(limits)
+        while True:
+            while self._idle:
+                child = self._idle.popleft()
+                if len(self._idle) <= self._warm // 2:
+                    self._wanted.set()  # not before: forking takes a processor from the runs
+                if child.alive:
+                    return child
+                child.discard()
+            self._arrived.clear()
+            self._wanted.set()
+            await self._arrived.wait()
+
+    def replace(self) -> None:
+        """End all zygotes now; others take their place when they are needed."""
+        for zygote in self._zygotes:
+            zygote.kill()
+        self._wanted.set()
+
+    async def close(self) -> None:
+        if self._keeper:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        for child in self._idle:
+            child.discard()
+        await asyncio.gather(*(zygote.close() for zygote in self._zygotes))
+        self._zygotes.clear()
+
+    async def _keep(self) -> None:
+        """Fork what is missing whenever a child was taken or has died."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            self._drop_dead()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for _ in range(self._warm - len(self._idle)):
+                        tasks.create_task(self._add())
+                pause_s = _FIRST_PAUSE_S
+            except* SandboxUnavailable:
+                self._observe("fork_failed")
+                self._wanted.set()
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _drop_dead(self) -> None:
+        alive = [child for child in self._idle if child.alive]
+        for child in self._idle:
+            if not child.alive:
+                child.discard()
+        self._idle = deque(alive)
+
+    async def _add(self) -> None:
+        child = await self._fork(self._usual)
+        child.when_gone(self._wanted.set)
+        self._idle.append(child)
+        self._arrived.set()
+
+    async def _fork(self, limits: Limits) -> Child:
+        zygote = await self.zygote(self._layers)
+        return await zygote.fork(limits.cpu_ms, limits.memory_bytes, self._layers)
+
+    def _is_old(self, zygote: Zygote) -> bool:
+        return zygote.forks >= self._generation.forks or zygote.age_s >= self._generation.seconds
+
+    async def _replace(self, layers: Collection[str]) -> None:
+        await self._bury()
+        fresh = await Zygote.boot(self._mode, layers)
+        self._zygotes.add(fresh)
+        if self._layers and not fresh.held >= set(self._layers):
+            raise SandboxUnavailable("the zygote holds less than it did")
+        if self._current:
+            self._observe("zygote_replaced")
+            self._current.retire()
+        self._current = fresh
+
+    async def _bury(self) -> None:
+        """Wait for the ends of zygotes that are lost."""
+        gone = [zygote for zygote in self._zygotes if zygote.lost.is_set()]
+        self._zygotes.difference_update(gone)
+        await asyncio.gather(*(zygote.close() for zygote in gone))

@@ -1,0 +1,58 @@
+"""Finds out which layers hold on this machine: for each one a child tries what the layer forbids."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Collection, Mapping
+
+from rustok.sandbox.contract import LAYERS, Level, Report, SandboxUnavailable
+from rustok.sandbox.zygote_client import Death, Zygote
+
+_CPU_MS, _MEMORY_BYTES = 20, 8 << 20
+_LATEST_KILL_US = 500_000
+_NEEDED = ("seccomp", "rlimits", "cpu_timer")
+_DIES_BY = {"seccomp": signal.SIGSYS, "cpu_timer": signal.SIGKILL}
+_WITHOUT_FILTER = {"landlock", "namespaces"}
+"""Layers below seccomp, which would otherwise answer first."""
+
+
+async def test_layers(zygote: Zygote, wanted: Collection[str]) -> Report:
+    """Try each of the *wanted* layers."""
+    held = await asyncio.gather(*(_holds(zygote, layer, wanted) for layer in LAYERS))
+    layers = dict(zip(LAYERS, held, strict=True))
+    return Report(level=level_of(layers), layers=layers)
+
+
+def level_of(layers: Mapping[str, bool]) -> Level:
+    if not all(layers[layer] for layer in _NEEDED):
+        return "none"
+    if not layers["landlock"]:
+        return "C"
+    return "A" if layers["namespaces"] else "B"
+
+
+async def _holds(zygote: Zygote, layer: str, wanted: Collection[str]) -> bool:
+    if layer not in wanted:
+        return False
+    on = set(wanted) - {"seccomp"} if layer in _WITHOUT_FILTER else wanted
+    cpu_ms = _CPU_MS if layer == "cpu_timer" else 1000
+    try:
+        child = await zygote.fork(cpu_ms, _MEMORY_BYTES, on, probe=layer)
+    except SandboxUnavailable:
+        return False
+    try:
+        return _held(layer, await child.death())
+    finally:
+        child.discard()
+
+
+def _held(layer: str, death: Death | None) -> bool:
+    if death is None:
+        return False
+    if layer in _DIES_BY:
+        return (
+            os.WIFSIGNALED(death.status)
+            and os.WTERMSIG(death.status) == _DIES_BY[layer]
+            and (death.cpu_us < _LATEST_KILL_US)
+        )
+    return death.status == 0

@@ -1,0 +1,354 @@
+"""A worker's view of one zygote and its children."""
+
+import asyncio
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import IO, Literal, NamedTuple
+
+from rustok.sandbox.contract import SandboxUnavailable
+from rustok.sandbox.frames import HEADER, Kind, Malformed, decode, header
+from rustok.sandbox.wire import NOTICE_BYTES, Notice, Request, What, layers_of, mask
+
+Mode = Literal["run", "compile"]
+
+_ROOT = Path(__file__).parents[2]
+_PROGRAM = "import sys; sys.path[:0] = sys.argv[4:]; from rustok.sandbox.zygote import main; main()"
+_ENVIRONMENT = {"PYTHONHASHSEED": "0"}
+"""All that a zygote has: the order of a set of texts must be the same in a replay."""
+_BOOT_S, _FORK_S, _READY_S, _END_S = 10.0, 2.0, 10.0, 2.0
+_MOST_READY_BYTES = 200
+
+
+class ZygoteLost(SandboxUnavailable):
+    """It has died, or does not answer."""
+
+
+class ChildGone(Exception):
+    """Its end of the socket is closed."""
+
+
+class Death(NamedTuple):
+    """`status` as wait(2) has it; what it used as the kernel counted it, less what it had used when it was ready."""
+
+    status: int
+    cpu_us: int
+    peak_bytes: int
+
+
+class Child:
+    """A process that is locked down and waits for its one piece of work."""
+
+    def __init__(self, pid: int, sock: socket.socket, pidfd: int | None) -> None:
+        self.pid = pid
+        self._sock, self._pidfd = sock, pidfd
+        self._cpu_us, self._peak_bytes = 0, 0
+        self._loop = asyncio.get_running_loop()
+        self._exit: asyncio.Future[Notice | None] = self._loop.create_future()
+        self._received = bytearray()
+        self._discarded = False
+        sock.setblocking(False)
+
+    @property
+    def alive(self) -> bool:
+        return not self._exit.done()
+
+    async def ready(self) -> None:
+        """Wait for the end of its lockdown.
+
+        Raises:
+            ChildGone, Malformed: it did not come to that.
+        """
+        _, payload = await self.receive(_MOST_READY_BYTES)
+        used = decode(payload)
+        self._cpu_us, self._peak_bytes = used["cpu_us"], used["peak_bytes"]
+
+    async def send(self, data: bytes) -> None:
+        try:
+            await self._loop.sock_sendall(self._sock, data)
+        except OSError:
+            raise ChildGone from None
+
+    async def receive(self, most_bytes: int) -> tuple[Kind, bytes]:
+        """Return the next frame, of at most *most_bytes*.
+
+        Raises:
+            ChildGone: there is none.
+            Malformed: it is none.
+        """
+        length, kind = header(await self._read(HEADER.size), most_bytes)
+        return kind, await self._read(length)
+
+    async def _read(self, length: int) -> bytes:
+        while len(self._received) < length:
+            try:
+                part = await self._loop.sock_recv(self._sock, 1 << 16)
+            except OSError:
+                part = b""
+            if not part:
+                raise ChildGone
+            self._received += part
+        taken = bytes(self._received[:length])
+        del self._received[:length]
+        return taken
+
+    async def death(self) -> Death | None:
+        """Return how it ended, or None where nobody can tell: with its zygote, or behind its back."""
+        try:
+            async with asyncio.timeout(_FORK_S):
+                notice = await asyncio.shield(self._exit)
+        except TimeoutError:
+            return None
+        if notice is None or notice.status < 0:
+            return None
+        return self.since_ready(notice.status, notice.cpu_us, notice.peak_bytes)
+
+    def since_ready(self, status: int, cpu_us: int, peak_bytes: int) -> Death:
+        return Death(status, max(0, cpu_us - self._cpu_us), max(0, peak_bytes - self._peak_bytes))
+
+    def when_gone(self, call: Callable[[], None]) -> None:
+        self._exit.add_done_callback(lambda _: call())
+
+    def ended(self, notice: Notice | None) -> None:
+        if not self._exit.done():
+            self._exit.set_result(notice)
+
+    def kill(self) -> None:
+        """End it now, however it stands."""
+        if self._discarded:
+            return
+        if self._pidfd is not None:
+            _send_signal(self._pidfd, signal.SIGKILL)
+        elif self.alive:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def discard(self) -> None:
+        """Kill it and let go of its descriptors; a second time does nothing."""
+        if self._discarded:
+            return
+        self.kill()
+        self._discarded = True
+        self._sock.close()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+
+
+class Zygote:
+    """One zygote. Once lost it stays so: boot another one."""
+
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, said: IO[bytes]) -> None:
+        self._process, self._control, self._said = process, control, said
+        self._loop = asyncio.get_running_loop()
+        self._booted: asyncio.Future[Notice] = self._loop.create_future()
+        self._forked: dict[int, asyncio.Future[Child]] = {}
+        self._children: dict[int, Child] = {}
+        self._pidfd: int | None = None
+        self._retired = False
+        self.forks = 0
+        self._born_s = self._loop.time()
+        self.held: frozenset[str] = frozenset()
+        """The layers that its children can have."""
+        self.lost = asyncio.Event()
+        control.setblocking(False)
+        self._loop.add_reader(control.fileno(), self._on_readable)
+
+    @classmethod
+    async def boot(cls, mode: Mode, layers: Collection[str]) -> "Zygote":
+        """Start a zygote and wait until it can fork.
+
+        Raises:
+            ZygoteLost: it did not start; the message ends with what it said.
+        """
+        ours, theirs = socket.socketpair()
+        said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
+        with theirs:
+            process = subprocess.Popen(  # noqa: ASYNC220, S603 - vfork and exec, without waiting
+                _command(mode, layers, theirs.fileno()),
+                env=_ENVIRONMENT,
+                cwd="/",
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+            )
+        zygote = cls(process, ours, said)
+        try:
+            async with asyncio.timeout(_BOOT_S):
+                notice = await zygote._booted
+        except (TimeoutError, ZygoteLost):
+            said.seek(0)
+            last = said.read()[-500:].decode(errors="replace").strip()
+            await zygote.close()
+            raise ZygoteLost(f"the zygote for {mode} did not start: {last}") from None
+        except BaseException:
+            await zygote.close()
+            raise
+        zygote.held = layers_of(notice.number)
+        return zygote
+
+    @property
+    def pid(self) -> int:
+        """Of the launcher, above all others of this zygote."""
+        return self._process.pid
+
+    @property
+    def age_s(self) -> float:
+        return self._loop.time() - self._born_s
+
+    async def fork(self, cpu_ms: int, memory_bytes: int, layers: Collection[str], probe: str | None = None) -> Child:
+        """Return a child that is locked down to these limits and ready.
+
+        Raises:
+            ZygoteLost: the zygote is lost, or has not answered for two seconds and was killed for it.
+            SandboxUnavailable: the child did not get ready.
+        """
+        if self.lost.is_set():
+            raise ZygoteLost("the zygote is gone")
+        child = await self._ask(cpu_ms, memory_bytes, layers, probe)
+        try:
+            async with asyncio.timeout(_READY_S):
+                await child.ready()
+        except (TimeoutError, ChildGone, Malformed, KeyError, TypeError):
+            child.discard()
+            raise SandboxUnavailable("a child did not get ready") from None
+        except BaseException:
+            child.discard()
+            raise
+        return child
+
+    async def _ask(self, cpu_ms: int, memory_bytes: int, layers: Collection[str], probe: str | None) -> Child:
+        self.forks += 1
+        number = self.forks
+        answer: asyncio.Future[Child] = self._loop.create_future()
+        self._forked[number] = answer
+        try:
+            async with asyncio.timeout(_FORK_S):
+                self._control.send(Request(number, cpu_ms, memory_bytes, layers, probe).pack())
+                return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            answer.add_done_callback(_discard)
+            raise
+        except (TimeoutError, OSError):
+            self.kill()
+            raise ZygoteLost("the zygote does not answer") from None
+        finally:
+            del self._forked[number]
+
+    def retire(self) -> None:
+        """Fork no more, and end once the last child has."""
+        self._retired = True
+        self._end_if_done()
+
+    def kill(self) -> None:
+        """End it and all its children now; its launcher reaps it and ends too."""
+        for child in self._children.values():
+            child.kill()
+        if self._pidfd is not None:
+            _send_signal(self._pidfd, signal.SIGKILL)
+        else:
+            self._process.kill()
+        self._lose()
+
+    async def close(self) -> None:
+        """Kill it and wait until nothing is left of it."""
+        self.kill()
+        for child in self._children.values():
+            child.discard()
+        await asyncio.to_thread(_reap, self._process)
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+        self._said.close()
+
+    def _on_readable(self) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, NOTICE_BYTES, 2)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, descriptors = b"", []
+        if len(data) < NOTICE_BYTES:
+            self._lose()
+            return
+        self._hear(Notice.unpack(data), descriptors)
+
+    def _hear(self, notice: Notice, descriptors: list[int]) -> None:
+        if notice.what == What.BOOTED:
+            self._pidfd = descriptors[0] if descriptors else None
+            _answer(self._booted, notice)
+        elif notice.what == What.FORKED:
+            self._welcome(notice, socket.socket(fileno=descriptors[0]), *descriptors[1:])
+        elif child := self._children.pop(notice.number, None):
+            child.ended(notice)
+            self._end_if_done()
+        elif waiting := self._forked.get(notice.number):
+            waiting.set_exception(ZygoteLost("the zygote could not fork"))
+
+    def _welcome(self, notice: Notice, sock: socket.socket, pidfd: int | None = None) -> None:
+        child = self._children[notice.number] = Child(notice.pid, sock, pidfd)
+        waiting = self._forked.get(notice.number)
+        if waiting is None or waiting.done():
+            child.discard()
+        else:
+            waiting.set_result(child)
+
+    def _end_if_done(self) -> None:
+        if self._retired and not self._children:
+            self.kill()
+
+    def _lose(self) -> None:
+        if self.lost.is_set():
+            return
+        self.lost.set()
+        self._loop.remove_reader(self._control.fileno())
+        self._control.close()
+        gone = ZygoteLost("the zygote is gone")
+        if not self._booted.done():
+            self._booted.set_exception(gone)
+        for waiting in self._forked.values():
+            if not waiting.done():
+                waiting.set_exception(gone)
+        for child in self._children.values():
+            child.ended(None)
+
+
+def _command(mode: Mode, layers: Collection[str], control: int) -> list[str]:
+    """Without `site` and with nothing of the environment: only the standard library and what is named here is found."""
+    paths = [str(_ROOT)]
+    if mode == "compile":
+        found = importlib.util.find_spec("RestrictedPython")
+        if found is None or found.origin is None:
+            raise SandboxUnavailable("RestrictedPython is not installed")
+        paths.append(str(Path(found.origin).parents[1]))
+    return [sys.executable, "-s", "-S", "-P", "-c", _PROGRAM, mode, str(mask(layers)), str(control), *paths]
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _send_signal(pidfd: int, number: signal.Signals) -> None:
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return
+
+
+def _discard(answer: asyncio.Future[Child]) -> None:
+    if not answer.cancelled() and not answer.exception():
+        answer.result().discard()
+
+
+def _answer(future: asyncio.Future[Notice], notice: Notice) -> None:
+    if not future.done():
+        future.set_result(notice)

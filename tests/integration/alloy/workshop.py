@@ -1,0 +1,142 @@
+"""Scripts, worked by hand: push, let events pass, do the jobs, look at what came of it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from textwrap import dedent
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from rustok.catalog import MODULES
+from rustok.db.transaction import run_alone
+from rustok.egress import Egress, EgressConfig, parse_networks
+from rustok.jobs.runner import JobRunner, RunnerConfig
+from rustok.jobs.schedules import Scheduler
+from rustok.jobs.store import PostgresJobStore
+from rustok.kernel.event import LoggedEvent
+from rustok.kernel.ids import uuid7
+from rustok.modules.alloy import CALL, CHECK, RUN
+from rustok.modules.alloy.schemas import Attempt, Script
+from rustok.runtime import SystemClock
+from rustok.sandbox.cage import Cage
+from rustok.testing import Database, PlatformUnderTest
+from workers.script_calls import ScriptCalls
+from workers.script_checks import ScriptChecks
+from workers.script_runs import ScriptRuns
+
+_READY = text("SELECT id FROM jobs WHERE state = 'ready' AND due_at <= now() ORDER BY due_at, id")
+_DUE_NOW = text("UPDATE jobs SET due_at = now() WHERE state = 'ready'")
+_SCHEDULES_DUE = text("UPDATE schedules SET due_at = now() - interval '1 second'")
+_FORGET = [text(f"DELETE FROM {table}") for table in ("jobs", "finished_jobs", "schedules", "scripts")]
+
+
+class Workshop:
+    def __init__(self, platform: PlatformUnderTest, cage: Cage, tenant_id: UUID) -> None:
+        self.platform = platform
+        self.cage = cage
+        self.tenant_id = tenant_id
+        engine = platform.system_engine
+        egress = Egress(EgressConfig(allowed_networks=parse_networks("127.0.0.0/8")))
+        self.runner = JobRunner(
+            RunnerConfig(),
+            PostgresJobStore(engine),
+            {
+                RUN.name: ScriptRuns(engine, platform.platform, cage, SystemClock(), 4),
+                CHECK.name: ScriptChecks(engine, platform.platform, cage),
+                CALL.name: ScriptCalls(engine, platform.platform, egress),
+            },
+            SystemClock(),
+        )
+        self.scheduler = Scheduler(platform.registry.jobs, engine, SystemClock())
+
+    async def run(self, command: str, *, seen: int | None = None, **fields: Any) -> Any:
+        return await self.platform.run(command, self.tenant_id, seen=seen, **fields)
+
+    async def query(self, name: str, **arguments: Any) -> Any:
+        return await self.platform.query(name, self.tenant_id, **arguments)
+
+    async def script(
+        self,
+        body: str,
+        *,
+        on: str | None = "commerce.product.created",
+        before: str = "",
+        name: str | None = None,
+        **fields: Any,
+    ) -> Script:
+        """Create an active script whose `handle` has this body; *on* is the pattern of its one event trigger."""
+        triggers = [{"kind": "event", "pattern": on}] if on else [{"kind": "api"}]
+        fields = {"triggers": triggers, "grants": sorted(GRANTS), **fields}
+        script = await self.run("alloy.scripts.create", name=name or f"script-{uuid7().hex[-12:]}", **fields)
+        await self.push(script.id, hook(body, before=before), activate=True)
+        return await self.find(script.id)
+
+    async def push(self, script_id: UUID, code: str, *, activate: bool = False) -> Any:
+        """Hand in a version and have it checked; return the operation."""
+        pushed = await self.run("alloy.versions.push", script_id=str(script_id), code=code, activate=activate)
+        await self.work()
+        return await self.query("jobs.operations.get", operation_id=str(pushed.operation_id))
+
+    async def find(self, script_id: UUID) -> Script:
+        script: Script = await self.query("alloy.scripts.get", script_id=str(script_id))
+        return script
+
+    async def work(self, *, retries: bool = False) -> int:
+        """Do the jobs that are due, and those that follow from them, until none is left; *retries*: without delay."""
+        done = 0
+        while True:
+            if retries:
+                await self.platform.settle()
+                await run_alone(self.platform.system_engine, _DUE_NOW)
+            ids = [row.id for row in await run_alone(self.platform.system_engine, _READY)]
+            if not ids:
+                return done
+            done += await self.runner.work(ids)
+
+    async def settle(self) -> None:
+        """Let events and jobs pass until nothing follows from anything any more."""
+        await self.platform.settle()
+        while await self.work():
+            await self.platform.settle()
+
+    async def strike(self) -> None:
+        """Let the moment of every schedule come."""
+        await run_alone(self.platform.system_engine, _SCHEDULES_DUE)
+        await self.scheduler.run_once()
+
+    async def product(self, **fields: Any) -> Any:
+        values = {"translations": {"en": {"title": "Kettle"}}, **fields}
+        return await self.run("commerce.products.create", **values)
+
+    async def read_product(self, product_id: UUID) -> Any:
+        return await self.query("commerce.products.get", product_id=str(product_id))
+
+    async def attempts(self, script: Script) -> Sequence[Attempt]:
+        """Return what the script did, oldest first."""
+        page = await self.query("alloy.runs.list", script_id=str(script.id))
+        return list(reversed(page.data))
+
+    async def events(self, event_type: str) -> list[LoggedEvent]:
+        return [e for e in await self.platform.events() if e.envelope.type == event_type and self._is_ours(e)]
+
+    def _is_ours(self, event: LoggedEvent) -> bool:
+        return event.envelope.tenant_id == self.tenant_id
+
+
+GRANTS = {"commerce.products.read", "commerce.products.write", "commerce.products.publish"}
+
+
+def hook(body: str, *, before: str = "") -> str:
+    """Return a source whose `handle` has this body."""
+    indented = "\n".join(f"    {line}" for line in dedent(body).strip().splitlines())
+    return f"{dedent(before)}\nasync def handle(event, ctx):\n{indented}\n"
+
+
+@asynccontextmanager
+async def open_workshop(database: Database, cage: Cage) -> AsyncIterator[Workshop]:
+    """Open *database* with a new tenant and without the scripts and jobs of others."""
+    async with PlatformUnderTest.open(MODULES, database) as platform:
+        for statement in _FORGET:
+            await run_alone(platform.system_engine, statement)
+        yield Workshop(platform, cage, await platform.create_tenant(f"tenant-{uuid7().hex[-12:]}"))

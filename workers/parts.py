@@ -1,0 +1,89 @@
+"""What a worker process is put together from."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rustok.bootstrap import Platform, build_consumers, build_platform
+from rustok.catalog import MODULES
+from rustok.db.engine import open_engine
+from rustok.egress import Egress, EgressConfig, parse_networks
+from rustok.events.consumer import Consumer
+from rustok.events.outbox import OutboxTransport
+from rustok.events.store import PostgresConsumerStore
+from rustok.events.wakeup import OutboxNotifier
+from rustok.jobs.heartbeat import Heartbeat
+from rustok.jobs.runner import JobHandler, JobRunner, RunnerConfig
+from rustok.jobs.store import PostgresJobStore
+from rustok.kernel.secrets import Secrets
+from rustok.modules.alloy import CALL, CHECK, RUN
+from rustok.runtime import SystemClock
+from rustok.sandbox.cage import Cage, CageConfig
+from rustok.settings import Settings, required
+from rustok.telemetry.metrics import SANDBOX_EVENTS, SANDBOX_LEVEL, SANDBOX_PROCESSES, SANDBOX_RSS_BYTES
+from workers.script_calls import ScriptCalls
+from workers.script_checks import ScriptChecks
+from workers.script_runs import ScriptRuns
+
+_RUNS_A_CHILD = 2
+"""While one run's effects are committed, another one has the child's place."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    platform: Platform
+    consumers: Mapping[str, Consumer]
+    runner: JobRunner
+    cage: Cage
+    notifier: OutboxNotifier
+    heartbeat: Heartbeat
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
+    """Put a worker together: two pools of connections, the platform, consumers, and the cage, which is started."""
+    app_url = required(settings.database_url, "database_url")
+    system_url = required(settings.system_database_url, "system_database_url")
+    clock = SystemClock()
+    children = settings.sandbox_children
+    async with (
+        open_engine(system_url, pool_size=settings.worker_threads, application_name="rustok-worker") as system_engine,
+        open_engine(app_url, pool_size=_RUNS_A_CHILD * children, application_name="rustok-scripts") as app_engine,
+        Cage(CageConfig(children=children, unsafe_dev=settings.sandbox == "unsafe-dev"), _counted()) as cage,
+    ):
+        notifier = OutboxNotifier(system_url, clock)
+        platform = build_platform(
+            MODULES,
+            engine=app_engine,
+            transport=OutboxTransport(app_engine, notifier.committed),
+            secrets=Secrets(required(settings.secret, "secret")),
+            clock=clock,
+        )
+        egress = Egress(EgressConfig(allowed_networks=parse_networks(settings.egress_allowed_networks)))
+        handlers: Mapping[str, JobHandler] = {
+            RUN.name: ScriptRuns(system_engine, platform, cage, clock, _RUNS_A_CHILD * children),
+            CHECK.name: ScriptChecks(system_engine, platform, cage),
+            CALL.name: ScriptCalls(system_engine, platform, egress),
+        }
+        yield WorkerParts(
+            platform=platform,
+            consumers=build_consumers(platform.registry, PostgresConsumerStore(system_engine), clock),
+            runner=JobRunner(RunnerConfig(), PostgresJobStore(system_engine), handlers, clock),
+            cage=cage,
+            notifier=notifier,
+            heartbeat=Heartbeat(system_engine, clock, lambda: _told(cage)),
+        )
+
+
+def _told(cage: Cage) -> dict[str, Any]:
+    """Return what protects this worker, for others to see; its metrics say the same."""
+    SANDBOX_LEVEL.clear()
+    SANDBOX_LEVEL.labels(cage.report.level).set(1)
+    SANDBOX_PROCESSES.set(cage.figures.processes)
+    SANDBOX_RSS_BYTES.set(cage.figures.rss_bytes)
+    return {**asdict(cage.report), **asdict(cage.figures)}
+
+
+def _counted() -> Callable[[str], None]:
+    return lambda event: SANDBOX_EVENTS.labels(event).inc()

@@ -1,0 +1,90 @@
+"""Sends what scripts wanted sent: at least once, with the same id each time, to hosts that the script names."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rustok.bootstrap import Platform
+from rustok.db.transaction import begin
+from rustok.egress import Egress, EgressFailed, EgressRefused, OutgoingAnswer, OutgoingRequest
+from rustok.jobs import Leased, fail, finish
+from rustok.jobs.runner import retry_delay_s
+from rustok.kernel.errors import NotFound
+from rustok.modules.alloy import load_script, open_secret
+from workers.script_rights import platform_context
+
+DELIVERY_HEADER = "rustok-delivery"
+_ERROR = 400
+_SERVER_ERROR = 500
+_WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
+_SHOWN_BYTES = 1000
+
+
+class ScriptCalls:
+    """Handles jobs of the kind `alloy.call`. An answer below 400 is success; 408, 425, 429 and 5xx are tried again."""
+
+    def __init__(self, engine: AsyncEngine, platform: Platform, egress: Egress) -> None:
+        self._engine = engine
+        self._platform = platform
+        self._egress = egress
+
+    async def __call__(self, job: Leased) -> None:
+        script = await load_script(self._engine, job.tenant_id, UUID(job.args["script_id"]))
+        if script is None:
+            await self._end(finish, job, None, "cancelled")
+            return
+        try:
+            headers = await self._headers(job, frozenset(script.secrets))
+            answer = await self._egress.send(_request(job, headers, script.hosts))
+        except (EgressRefused, NotFound) as error:
+            await self._end(fail, job, {"code": error.code, "message": str(error)}, None)
+        except EgressFailed as error:
+            await self._give_up_or_wait(job, {"code": error.code, "message": str(error)})
+        else:
+            await self._judge(job, answer)
+
+    async def _headers(self, job: Leased, granted: frozenset[str]) -> Mapping[str, str]:
+        headers = dict(job.args["headers"])
+        if job.args["secret_headers"]:
+            async with self._platform.units.begin(platform_context(job), read_only=True) as uow:
+                for header, name in job.args["secret_headers"].items():
+                    if name not in granted:
+                        raise NotFound(f"The script does not name {name} among its secrets any more.")
+                    headers[header] = await open_secret(uow, name)
+        return headers
+
+    async def _judge(self, job: Leased, answer: OutgoingAnswer) -> None:
+        told = {"status": answer.status, "elapsed_ms": answer.elapsed_ms}
+        if answer.status < _ERROR:
+            await self._end(finish, job, told)
+            return
+        start = answer.body[:_SHOWN_BYTES].decode(errors="replace").replace("\x00", "")
+        error = {"code": "call_refused", "message": f"The server answered {answer.status}.", **told, "body": start}
+        if answer.status >= _SERVER_ERROR or answer.status in _WORTH_ANOTHER_TRY:
+            await self._give_up_or_wait(job, error)
+        else:
+            await self._end(fail, job, error, None)
+
+    async def _give_up_or_wait(self, job: Leased, error: Mapping[str, Any]) -> None:
+        await self._end(fail, job, error, None if job.is_last_attempt else retry_delay_s(job.attempt))
+
+    async def _end(self, how: Any, job: Leased, *arguments: Any) -> None:
+        async with begin(self._engine, "BEGIN") as (transaction, _):
+            await how(transaction, job, *arguments)
+
+
+def _request(job: Leased, headers: Mapping[str, str], hosts: list[str]) -> OutgoingRequest:
+    body = b"" if job.args["json"] is None else orjson.dumps(job.args["json"])
+    named = {name.lower(): value for name, value in headers.items()}
+    if body:
+        named.setdefault("content-type", "application/json")
+    return OutgoingRequest(
+        method=job.args["method"],
+        url=job.args["url"],
+        headers={**named, DELIVERY_HEADER: str(job.id)},
+        body=body,
+        allowed_hosts=hosts,
+    )
