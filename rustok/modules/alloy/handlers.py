@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from rustok.db.transaction import Transaction
 from rustok.jobs import Asker, NewJob, enqueue_for
@@ -32,8 +32,7 @@ class _Start(NamedTuple):
 
     @property
     def run_id(self) -> UUID:
-        """The same for the same event and script, so that no replay runs it twice."""
-        return uuid5(self.event.event_id, str(self.script_id))
+        return documents.run_id_of(self.event.event_id, self.script_id)
 
 
 async def start_runs(transaction: Transaction, events: Sequence[LoggedEvent]) -> None:
@@ -61,7 +60,7 @@ def _by_tenant(rows: Iterable[Any]) -> Mapping[UUID, list[_Listener]]:
 def _meant(event: Envelope, listeners: Iterable[_Listener]) -> Iterator[UUID]:
     """Yield the scripts that *event* starts; what happened before a script was active is none of its business."""
     for listener in listeners:
-        if event.occurred_at >= listener.active_since and any(is_triggered(t, event) for t in listener.triggers):
+        if event.occurred_at > listener.active_since and any(is_triggered(t, event) for t in listener.triggers):
             yield listener.script_id
 
 

@@ -32,7 +32,7 @@ _SET_VALUE = text(
     f"""
     INSERT INTO script_values (tenant_id, script_id, key, value, version, expires_at, updated_at)
     VALUES (:tenant_id, :script_id, :key, CAST(:value AS jsonb), nextval('script_value_versions'),
-            :now + make_interval(secs => CAST(:ttl_s AS integer)), :now)
+            CAST(:now AS timestamptz) + make_interval(secs => CAST(:ttl_s AS integer)), :now)
         ON CONFLICT (tenant_id, script_id, key)
         DO UPDATE SET value = excluded.value, version = excluded.version,
                       expires_at = excluded.expires_at, updated_at = excluded.updated_at

@@ -1,6 +1,7 @@
 """Scripts, worked by hand: push, let events pass, do the jobs, look at what came of it."""
 
-from collections.abc import AsyncIterator, Sequence
+import marshal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from textwrap import dedent
 from typing import Any
@@ -20,13 +21,30 @@ from rustok.modules.alloy import CALL, CHECK, RUN
 from rustok.modules.alloy.schemas import Attempt, Script
 from rustok.runtime import SystemClock
 from rustok.sandbox.cage import Cage
+from rustok.sandbox.contract import Compiled, Fault, HostCall, Job, Outcome
 from rustok.testing import Database, PlatformUnderTest
 from workers.script_calls import ScriptCalls
 from workers.script_checks import ScriptChecks
 from workers.script_runs import ScriptRuns
 
-_READY = text("SELECT id FROM jobs WHERE state = 'ready' AND due_at <= now() ORDER BY due_at, id")
+_READY = text(
+    """
+    SELECT id FROM jobs
+     WHERE state = 'ready' AND due_at <= now() AND (attempts = 0 OR CAST(:retries AS boolean))
+     ORDER BY due_at, id
+    """
+)
 _DUE_NOW = text("UPDATE jobs SET due_at = now() WHERE state = 'ready'")
+_DEAD = text("SELECT id, args, error FROM jobs WHERE kind = :kind AND state = 'dead' ORDER BY id")
+_BREAK_IN = text(
+    """
+    UPDATE script_bytecode AS b SET bytecode = :bytecode
+      FROM script_versions AS v
+     WHERE v.tenant_id = :tenant_id AND v.script_id = :script_id AND b.tenant_id = v.tenant_id AND b.sha256 = v.sha256
+    """
+)
+_OTHER_POLICY = text("UPDATE script_bytecode SET policy_version = 'another'")
+_REWIND = text("UPDATE checkpoints SET position = 0 WHERE consumer = 'alloy.start_runs'")
 _SCHEDULES_DUE = text("UPDATE schedules SET due_at = now() - interval '1 second'")
 _FORGET = [text(f"DELETE FROM {table}") for table in ("jobs", "finished_jobs", "schedules", "scripts")]
 
@@ -36,19 +54,20 @@ class Workshop:
         self.platform = platform
         self.cage = cage
         self.tenant_id = tenant_id
-        engine = platform.system_engine
+        self.runs = InterruptedRuns(cage)
+        self.runner = self.fresh_runner()
+        self.scheduler = Scheduler(platform.registry.jobs, platform.system_engine, SystemClock())
+
+    def fresh_runner(self) -> JobRunner:
+        """Return a worker that remembers nothing."""
+        engine = self.platform.system_engine
         egress = Egress(EgressConfig(allowed_networks=parse_networks("127.0.0.0/8")))
-        self.runner = JobRunner(
-            RunnerConfig(),
-            PostgresJobStore(engine),
-            {
-                RUN.name: ScriptRuns(engine, platform.platform, cage, SystemClock(), 4),
-                CHECK.name: ScriptChecks(engine, platform.platform, cage),
-                CALL.name: ScriptCalls(engine, platform.platform, egress),
-            },
-            SystemClock(),
-        )
-        self.scheduler = Scheduler(platform.registry.jobs, engine, SystemClock())
+        handlers = {
+            RUN.name: ScriptRuns(engine, self.platform.platform, self.runs, SystemClock(), 4),
+            CHECK.name: ScriptChecks(engine, self.platform.platform, self.cage),
+            CALL.name: ScriptCalls(engine, self.platform.platform, egress),
+        }
+        return JobRunner(RunnerConfig(), PostgresJobStore(engine), handlers, SystemClock())
 
     async def run(self, command: str, *, seen: int | None = None, **fields: Any) -> Any:
         return await self.platform.run(command, self.tenant_id, seen=seen, **fields)
@@ -83,16 +102,37 @@ class Workshop:
         return script
 
     async def work(self, *, retries: bool = False) -> int:
-        """Do the jobs that are due, and those that follow from them, until none is left; *retries*: without delay."""
+        """Do the jobs that are due, and those that follow from them, until none is left.
+
+        *retries*: also what has failed, again and without delay; else nothing is tried twice.
+        """
         done = 0
         while True:
             if retries:
                 await self.platform.settle()
                 await run_alone(self.platform.system_engine, _DUE_NOW)
-            ids = [row.id for row in await run_alone(self.platform.system_engine, _READY)]
+            ids = await self.ready(retries=retries)
             if not ids:
                 return done
             done += await self.runner.work(ids)
+
+    async def ready(self, *, retries: bool = False) -> list[UUID]:
+        """Return the jobs that are due."""
+        return [row.id for row in await run_alone(self.platform.system_engine, _READY, {"retries": retries})]
+
+    async def dead(self, kind: str) -> Sequence[Any]:
+        """Return the jobs of a kind that were given up."""
+        return (await run_alone(self.platform.system_engine, _DEAD, {"kind": kind})).all()
+
+    async def break_in(self, script: Script, source: str) -> None:
+        """Put code in the place of a script's first version that no check would let pass."""
+        code = compile(f"{source}\nasync def handle(event, ctx): pass\n", "<hook>", "exec")
+        values = {"bytecode": marshal.dumps(code), "tenant_id": self.tenant_id, "script_id": script.id}
+        await run_alone(self.platform.system_engine, _BREAK_IN, values)
+
+    async def forget_compiled(self) -> None:
+        """Let everything have been compiled by another release."""
+        await run_alone(self.platform.system_engine, _OTHER_POLICY)
 
     async def settle(self) -> None:
         """Let events and jobs pass until nothing follows from anything any more."""
@@ -100,13 +140,29 @@ class Workshop:
         while await self.work():
             await self.platform.settle()
 
+    async def hurry(self) -> None:
+        """Let whatever waits for its time be due now."""
+        await run_alone(self.platform.system_engine, _DUE_NOW)
+
+    async def rewind(self) -> None:
+        """Have the consumer of events read the log from its beginning."""
+        await run_alone(self.platform.system_engine, _REWIND)
+
+    async def limits(self, **limits: Any) -> None:
+        await self.run("alloy.limits.set", **limits)
+
+    def before_effects(self, happening: Callable[[], Awaitable[None]], times: int) -> None:
+        """Let something happen *times* times between the end of a hook and its effects."""
+        self.runs.happenings = [happening] * times
+
     async def strike(self) -> None:
         """Let the moment of every schedule come."""
         await run_alone(self.platform.system_engine, _SCHEDULES_DUE)
         await self.scheduler.run_once()
 
     async def product(self, **fields: Any) -> Any:
-        values = {"translations": {"en": {"title": "Kettle"}}, **fields}
+        texts = {"title": "Kettle", "handle": f"kettle-{uuid7().hex}"}
+        values = {"translations": {"en": texts}, **fields}
         return await self.run("commerce.products.create", **values)
 
     async def read_product(self, product_id: UUID) -> Any:
@@ -122,6 +178,23 @@ class Workshop:
 
     def _is_ours(self, event: LoggedEvent) -> bool:
         return event.envelope.tenant_id == self.tenant_id
+
+
+class InterruptedRuns(Cage):
+    """A cage, but between the end of a hook and its effects something may happen."""
+
+    def __init__(self, cage: Cage) -> None:
+        self._cage = cage
+        self.happenings: list[Callable[[], Awaitable[None]]] = []
+
+    async def run(self, job: Job, host_call: HostCall) -> Outcome:
+        outcome = await self._cage.run(job, host_call)
+        if self.happenings:
+            await self.happenings.pop()()
+        return outcome
+
+    async def compile(self, source: str) -> Compiled | tuple[Fault, ...]:
+        return await self._cage.compile(source)
 
 
 GRANTS = {"commerce.products.read", "commerce.products.write", "commerce.products.publish"}

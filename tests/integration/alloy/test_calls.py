@@ -1,0 +1,132 @@
+"""HTTP effects: sent after the run is committed, at least once, with the same id, to named hosts only."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.integration.alloy.workshop import Workshop
+
+
+@dataclass
+class Receiver:
+    """A server that answers with the given statuses in turn, and remembers what it was told."""
+
+    port: int = 0
+    statuses: list[int] = field(default_factory=list)
+    heard: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
+
+    @property
+    def host(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        self.heard.append((head[0], headers, orjson.loads(body) if body else None))
+        status = self.statuses.pop(0) if self.statuses else 200
+        writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
+    receiver.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield receiver
+
+
+async def test_a_request_is_sent_with_its_secret_and_its_id(workshop: Workshop, receiver: Receiver) -> None:
+    """The secret is put in when the request is sent: it is in no effect, log or job."""
+    await workshop.run("alloy.secrets.set", name="token", value="Bearer hunter2")
+    script = await workshop.script(
+        f"ctx.http.post('{receiver.host}/hook?a=1', json={{'n': 1}}, secret_headers={{'Authorization': 'token'}})",
+        on=None,
+        hosts=[receiver.host],
+        secrets=["token"],
+    )
+
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+
+    [(line, headers, body)] = receiver.heard
+    assert (line, body) == ("POST /hook?a=1 HTTP/1.1", {"n": 1})
+    assert (headers["authorization"], headers["content-type"]) == ("Bearer hunter2", "application/json")
+    [attempt] = await workshop.attempts(script)
+    assert "hunter2" not in attempt.model_dump_json()
+
+
+async def test_a_request_that_failed_is_sent_again_with_the_same_id(workshop: Workshop, receiver: Receiver) -> None:
+    """At least once: the receiver knows a repetition by the id."""
+    receiver.statuses = [500, 429]
+    script = await workshop.script(f"ctx.http.post('{receiver.host}/')", on=None, hosts=[receiver.host])
+
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work(retries=True)
+
+    assert len(receiver.heard) == 3
+    assert len({headers["rustok-delivery"] for _, headers, _ in receiver.heard}) == 1
+
+
+async def test_a_refused_request_is_a_dead_letter(workshop: Workshop, receiver: Receiver) -> None:
+    """A 404 will be one again."""
+    receiver.statuses = [404]
+    script = await workshop.script(f"ctx.http.post('{receiver.host}/')", on=None, hosts=[receiver.host])
+
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work(retries=True)
+
+    assert len(receiver.heard) == 1
+    [letter] = await workshop.dead("alloy.call")
+    assert (letter.error["code"], letter.error["status"]) == ("call_refused", 404)
+
+
+async def test_nothing_is_sent_to_a_host_that_the_script_does_not_name(workshop: Workshop, receiver: Receiver) -> None:
+    """The allow-list is the script's."""
+    script = await workshop.script(f"ctx.http.post('{receiver.host}/')", on=None, hosts=["example.com"])
+
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work(retries=True)
+
+    assert receiver.heard == []
+    [letter] = await workshop.dead("alloy.call")
+    assert letter.error["code"] == "host_not_allowed"
+
+
+async def test_nothing_is_sent_by_a_run_that_failed(workshop: Workshop, receiver: Receiver) -> None:
+    """The request is an effect as any other: all or none."""
+    body = f"ctx.http.post('{receiver.host}/')\nctx.command('commerce.nothing.here')"
+    script = await workshop.script(body, on=None, hosts=[receiver.host])
+
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+
+    assert receiver.heard == []
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ("ctx.http.request('TRACE', 'https://example.com')", "The method is one of"),
+        ("ctx.http.post('https://example.com', headers=[1])", "headers maps texts to texts"),
+        ("ctx.http.post('https://example.com', secret_headers={'A': 'b'})", "does not name b among its secrets"),
+        ("for _ in range(11): ctx.http.post('https://example.com')", "at most 10 requests"),
+    ],
+)
+async def test_a_request_that_cannot_be_is_told_with_the_run(workshop: Workshop, call: str, told: str) -> None:
+    """Not later, by a job that the author does not see."""
+    script = await workshop.script(call, on=None, hosts=["example.com"])
+
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+
+    [attempt] = await workshop.attempts(script)
+    assert attempt.error is not None
+    assert told in attempt.error["message"]
