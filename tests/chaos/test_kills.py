@@ -3,43 +3,20 @@
 import os
 import random
 import signal
-from collections.abc import Iterator
 from functools import partial
 from uuid import UUID
 
 import pytest
-import redis
 
-from rustok.cli.supervisor import ProcessSpec, Supervisor
+from rustok.cli.supervisor import Supervisor
 from rustok.events.figures import read_figures
-from rustok.testing import Database, PlatformUnderTest
+from rustok.testing import PlatformUnderTest
 from tests.checksums import index_checksums, source_checksums
 from tests.waiting import eventually_async
 
 SEED = 20260201
 BATCHES_A_KILL = 10
 BATCH = 10
-
-
-@pytest.fixture
-def processes(database: Database, redis_url: str) -> Iterator[Supervisor]:
-    """Two relays and two workers, as `rustok relay` and `rustok worker` run them."""
-    with redis.Redis.from_url(redis_url) as client:
-        client.flushall()
-    supervisor = Supervisor(
-        {
-            **os.environ,
-            "RUSTOK_SYSTEM_DATABASE_URL": database.system_url,
-            "RUSTOK_REDIS_URL": redis_url,
-            "RUSTOK_LOG_LEVEL": "ERROR",
-            "RUSTOK_WORKER_THREADS": "2",
-        }
-    )
-    for number in (1, 2):
-        supervisor.start(ProcessSpec(f"relay {number}", ("-m", "workers.relay")))
-        supervisor.start(ProcessSpec(f"worker {number}", ("-m", "workers.main")))
-    yield supervisor
-    supervisor.stop()
 
 
 @pytest.mark.parametrize("kills", [12, pytest.param(100, marks=[pytest.mark.deep, pytest.mark.timeout(900)])])
