@@ -1,12 +1,10 @@
 """The reference pages, made from the code: `python -m tests.reference` writes docs/reference."""
 
-import ast
 import importlib
 import inspect
 import json
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType, UnionType
@@ -31,6 +29,8 @@ from rustok.kernel.registry import Registry, build_registry
 from rustok.modules.access.roles import BUILT_IN_ROLES, permissions_of
 from rustok.settings import Settings
 from rustok.telemetry import metrics
+from tests.markdown import attribute_docstrings, class_in, codes, table
+from tests.script_reference import host_api, limits
 
 ROOT = Path(__file__).parents[1]
 DIRECTORY = ROOT / "docs" / "reference"
@@ -49,6 +49,8 @@ def pages() -> dict[str, str]:
         "metrics": _metrics,
         "errors": _errors,
         "migrations": _migrations,
+        "host-api": host_api,
+        "limits": limits,
     }
     return {f"{name}.md": f"{_NOTICE}\n\n{make(registry).rstrip()}\n" for name, make in makers.items()}
 
@@ -64,7 +66,7 @@ def _commands(registry: Registry) -> str:
         operations: list[Command | Query] = [*module.commands, *module.queries]
         text += f"\n## {module.name}\n\n{module.summary}\n\n"
         rows = [_operation_row(registry, operation) for operation in operations]
-        text += _table(("name", "route", "permission", "If-Match", "what it does"), rows)
+        text += table(("name", "route", "permission", "If-Match", "what it does"), rows)
     return text
 
 
@@ -90,9 +92,9 @@ def _events(registry: Registry) -> str:
             ]
             example = f"`{json.dumps(event.example)}`"
             rows.append(
-                (f"`{event.type}`", str(event.version), event.aggregate, _first_line(event), example, _codes(readers))
+                (f"`{event.type}`", str(event.version), event.aggregate, _first_line(event), example, codes(readers))
             )
-        text += _table(("type", "version", "aggregate", "meaning", "example of the payload", "read by"), rows)
+        text += table(("type", "version", "aggregate", "meaning", "example of the payload", "read by"), rows)
     return text
 
 
@@ -110,7 +112,7 @@ def _permissions(registry: Registry) -> str:
         operator's command line.
 
         """)
-    return text + _table(("permission", "allows to", *BUILT_IN_ROLES), rows)
+    return text + table(("permission", "allows to", *BUILT_IN_ROLES), rows)
 
 
 def _held_by(permission: Permission, granted: Mapping[str, frozenset[str]]) -> list[str]:
@@ -120,7 +122,7 @@ def _held_by(permission: Permission, granted: Mapping[str, frozenset[str]]) -> l
 
 
 def _settings(_registry: Registry) -> str:
-    meanings = _attribute_docstrings(Settings)
+    meanings = attribute_docstrings(class_in(inspect.getsource(Settings), "Settings"))
     rows = [
         (f"`RUSTOK_{name.upper()}`", _type_name(field.annotation), _default(field.default), meanings.get(name, ""))
         for name, field in Settings.model_fields.items()
@@ -133,18 +135,7 @@ def _settings(_registry: Registry) -> str:
         take what the environment lacks from its `dev.env`.
 
         """)
-    return text + _table(("variable", "type", "default", "meaning"), rows)
-
-
-def _attribute_docstrings(model: type) -> dict[str, str]:
-    """Return the text below each annotated field of a class."""
-    [definition] = ast.parse(dedent(inspect.getsource(model))).body
-    body = definition.body if isinstance(definition, ast.ClassDef) else []
-    found = {}
-    for field, below in pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
-            found[field.target.id] = " ".join(ast.literal_eval(below.value).split())
-    return found
+    return text + table(("variable", "type", "default", "meaning"), rows)
 
 
 def _type_name(annotation: Any) -> str:
@@ -166,9 +157,7 @@ def _metrics(_registry: Registry) -> str:
         [family] = metric.describe()
         # The exposition format ends a counter's name in _total (OpenMetrics 1.0, section 5.1).
         name = f"{family.name}_total" if family.type == "counter" else family.name
-        rows.append(
-            (f"`{name}`", family.type, _codes(metric._labelnames), f"{family.documentation}.")
-        )  # no public face
+        rows.append((f"`{name}`", family.type, codes(metric._labelnames), f"{family.documentation}."))  # no public face
     text = dedent("""\
         # Metrics
 
@@ -176,7 +165,7 @@ def _metrics(_registry: Registry) -> str:
         in [the operator's page](../operator.md#metrics).
 
         """)
-    return text + _table(("name", "type", "labels", "meaning"), rows)
+    return text + table(("name", "type", "labels", "meaning"), rows)
 
 
 def _errors(registry: Registry) -> str:
@@ -199,7 +188,7 @@ def _errors(registry: Registry) -> str:
         *Retry*: the same request, unchanged, may succeed later.
 
         """)
-    text += _table(
+    text += table(
         ("code", "status", "retry", "meaning", "declared in"),
         [
             (f"`{k.code}`", str(status_of(k)), "yes" if k.retryable else "", title_of(k), f"`{k.__module__}`")
@@ -214,7 +203,7 @@ def _errors(registry: Registry) -> str:
 
         """)
     rows = {(f"`{kind.code}`", _first_line(kind), f"`{kind.__module__}`") for kind in other}
-    return text + _table(("code", "meaning", "declared in"), sorted(rows))
+    return text + table(("code", "meaning", "declared in"), sorted(rows))
 
 
 def _migrations(_registry: Registry) -> str:
@@ -229,7 +218,7 @@ def _migrations(_registry: Registry) -> str:
         [the decision](../decisions/0004-alembic-forward-only.md).
 
         """)
-    return text + _table(("", "file", "what it does"), rows)
+    return text + table(("", "file", "what it does"), rows)
 
 
 def _with_any(registry: Registry, *attributes: str) -> Iterator[Module]:
@@ -256,19 +245,6 @@ def _leaves(kind: Any) -> Iterator[Any]:
 
 def _first_line(kind: type) -> str:
     return (vars(kind).get("__doc__") or "").strip().split("\n\n", 1)[0].replace("\n    ", " ")
-
-
-def _codes(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(_cell(cell) for cell in line)} |\n" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def main() -> None:

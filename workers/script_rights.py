@@ -9,6 +9,7 @@ from rustok.jobs import Leased
 from rustok.kernel.context import Context, Principal
 from rustok.kernel.permission import Permission
 from rustok.modules.access import Rights, rights_of
+from rustok.scripting import script_principal
 
 _KEPT = 10_000
 
@@ -28,10 +29,9 @@ class ScriptRights:
     ) -> Context:
         """Return the circumstances of a run: the script acts, and the run is the cause of what it does."""
         rights = await self._rights(job, owner, fresh=fresh)
-        allowed = rights.permissions & frozenset(grants)
         return Context(
             tenant_id=job.tenant_id,
-            principal=Principal("script", str(script_id), allowed, rights.authz_version),
+            principal=script_principal(script_id, grants, rights),
             correlation_id=job.correlation_id,
             causation_id=job.id,
             traceparent=job.traceparent,

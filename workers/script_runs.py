@@ -3,7 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,21 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.bootstrap import Platform
 from rustok.db.transaction import begin
-from rustok.db.unit_of_work import StaleAuthorization, TenantDisabled, UnitOfWork
-from rustok.dispatch import Call
+from rustok.db.unit_of_work import StaleAuthorization, TenantDisabled
 from rustok.jobs import Leased, fail, finish, hand_back
 from rustok.jobs.runner import retry_delay_s
 from rustok.kernel.context import Context
 from rustok.kernel.errors import Unavailable, VersionMismatch
-from rustok.kernel.module import Command
 from rustok.kernel.ports import Clock
 from rustok.modules.alloy import (
     Attempted,
     EffectRefused,
-    EffectsOf,
     Host,
-    Refused,
-    RunLimits,
     ScriptLimits,
     apply_effects,
     cron_event,
@@ -35,9 +30,9 @@ from rustok.modules.alloy import (
     record_failure,
     record_success,
 )
-from rustok.sandbox import contract
 from rustok.sandbox.cage import Cage
-from rustok.sandbox.contract import Fault, HostCallRefused, Outcome, SandboxUnavailable
+from rustok.sandbox.contract import Fault, Outcome, SandboxUnavailable
+from rustok.scripting import ScriptRun, commands_of
 from rustok.telemetry.metrics import (
     POLICY_VIOLATIONS,
     SANDBOX_KILLS,
@@ -59,15 +54,12 @@ _FINAL = frozenset({"policy_violation", "script_disabled", "code_missing"})
 _KILLS = frozenset({"cpu_exceeded", "wall_timeout", "memory_exceeded", "policy_violation"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """One attempt: what is run, for whom, within what."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run(ScriptRun):
+    """An attempt at a run that a job asks for, by this version."""
 
     job: Leased
-    script: Any
     number: int
-    event: Mapping[str, Any]
-    limits: ScriptLimits
     started_at: datetime
 
     @property
@@ -126,7 +118,7 @@ class ScriptRuns:
         for _ in range(1 + _RERUNS):
             fresh = isinstance(conflict, StaleAuthorization)
             context = await self._context(run, fresh=fresh)
-            host = self._host(run, context)
+            host = run.host(self._platform, context)
             try:
                 outcome = await self._caged(run, bytecode, host)
                 if outcome.fault is None:
@@ -144,26 +136,8 @@ class ScriptRuns:
     async def _context(self, run: _Run, *, fresh: bool) -> Context:
         return await self._rights.context(run.job, run.script.id, run.script.owner, run.script.grants, fresh=fresh)
 
-    def _host(self, run: _Run, context: Context) -> Host:
-        platform = self._platform
-        secrets = frozenset(run.script.secrets)
-        return Host(
-            platform.dispatcher,
-            platform.units,
-            platform.registry,
-            context,
-            script_id=run.script.id,
-            names_of_secrets=secrets,
-        )
-
     async def _caged(self, run: _Run, bytecode: bytes, host: Host) -> Outcome:
-        async def answer(name: str, arguments: Mapping[str, Any]) -> Any:
-            try:
-                return await host.answer(name, arguments)
-            except Refused as error:
-                raise HostCallRefused(error.code, str(error)) from error
-
-        outcome = await self._cage.run(caged_job(run.job, run.script.name, bytecode, run.event, run.limits), answer)
+        outcome = await run.caged(self._cage, bytecode, host)
         SANDBOX_RUN_SECONDS.observe(outcome.usage.wall_ms / 1000)
         SANDBOX_PEAK_BYTES.observe(outcome.usage.peak_bytes)
         if outcome.fault and outcome.fault.code in _KILLS:
@@ -172,21 +146,11 @@ class ScriptRuns:
 
     async def _commit(self, run: _Run, outcome: Outcome, host: Host, context: Context) -> None:
         """Apply the effects, keep the run and end the job, all of it or nothing."""
-
-        async def apply(uow: UnitOfWork, command: Command, fields: Mapping[str, Any], expected: int | None) -> object:
-            return await self._platform.dispatcher.run_within(uow, Call(command, fields, expected))
-
-        effects = EffectsOf(
-            run_id=run.job.id,
-            script_id=run.script.id,
-            seen=host.seen,
-            secrets=frozenset(run.script.secrets),
-            limits=run.limits,
-            is_requested=run.event["id"] == str(run.job.id) and run.event["aggregate_version"] == 1,
-        )
+        apply = commands_of(self._platform.dispatcher)
         async with self._platform.units.begin(context) as uow:
-            await apply_effects(uow, outcome.effects, effects, self._platform.registry, apply)
-            attempted = self._attempted(run, outcome, host, None)
+            registry = self._platform.registry
+            done = await apply_effects(uow, outcome.effects, run.effects(host.seen), registry, apply)
+            attempted = self._attempted(run, replace(outcome, effects=done), host, None)
             await record_success(uow, attempted)
             await finish(uow, run.job, attempted.result)
 
@@ -225,25 +189,19 @@ class ScriptRuns:
             await how(transaction, job, *arguments)
 
 
-def caged_job(
-    job: Leased, script: str, bytecode: bytes, event: Mapping[str, Any], limits: ScriptLimits
-) -> contract.Job:
-    """Return the run as the cage takes it: time and chance are the job's, so that a replay gives the same."""
-    return contract.Job(
-        bytecode=bytecode,
-        event=event,
-        now=job.created_at.isoformat(),
-        seed=str(job.id),
-        run_id=str(job.id),
-        tenant_id=str(job.tenant_id),
-        script=script,
-        limits=contract.Limits(**{name: getattr(limits, name) for name in RunLimits.model_fields}),
-    )
-
-
 def _run_of(job: Leased, script: Any, now: datetime) -> _Run:
     event = job.args.get("event") or cron_event(job.id, job.tenant_id, job.actor, job.args["due_at"])
-    return _Run(job, script, _number(job, script), event, ScriptLimits(**(script.limits or {})), now)
+    return _Run(
+        id=job.id,
+        tenant_id=job.tenant_id,
+        script=script,
+        event=event,
+        limits=ScriptLimits(**(script.limits or {})),
+        created_at=job.created_at,
+        job=job,
+        number=_number(job, script),
+        started_at=now,
+    )
 
 
 def _number(job: Leased, script: Any) -> int:

@@ -5,8 +5,8 @@ import sys
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
+from rustok.cli.lazy import lazy_group
 from rustok.cli.output import fail
 from rustok.kernel.errors import RustokError
 
@@ -22,32 +22,22 @@ NOUNS = {
     "events": "Follow the event log",
     "dlq": "List and redrive dead letters",
     "index": "See how far the projections are",
-    "scripts": "Check hooks at your desk",
+    "scripts": "Write hooks, try them, let them run, and see what they do",
+    "secrets": "Keep what hooks must not show",
+    "kv": "Look at what scripts keep",
     "doctor": "Check this installation",
 }
 
 
-class _Nouns(TyperGroup):
-    """Knows its nouns by name, for the list of them; imports `rustok.cli.<noun>` when that one is asked for."""
-
-    def __init__(self, **attributes: Any) -> None:
-        super().__init__(**attributes)
-        self.commands = {noun: TyperCommand(noun, help=purpose) for noun, purpose in NOUNS.items()}
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        noun, command, rest = super().resolve_command(ctx, args)
-        return noun, command and _load(command), rest
-
-
-def _load(noun: Any) -> Any:
-    """Return the command that the listed *noun* stands for."""
-    module = "imports" if noun.name == "import" else noun.name
+def _load(noun: str) -> Any:
+    """Return the command of a noun, which is in `rustok.cli.<noun>`."""
+    module = "imports" if noun == "import" else noun
     command = typer.main.get_command(importlib.import_module(f"rustok.cli.{module}").app)
-    command.name, command.help = noun.name, noun.help
+    command.name, command.help = noun, NOUNS[noun]
     return command
 
 
-app = typer.Typer(cls=_Nouns, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+app = typer.Typer(cls=lazy_group(NOUNS, _load), no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()

@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import socket
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -17,14 +16,18 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import typer
+from rich.markup import escape
 
 from rustok.cli.api import api_arguments
 from rustok.cli.apikey import create_key
+from rustok.cli.demo_hooks import DEMO_TENANT, install_hooks
 from rustok.cli.environment import ENV_FILE, state_dir
 from rustok.cli.imports import Shape, import_file
 from rustok.cli.output import err, out
 from rustok.cli.session import open_session
 from rustok.cli.supervisor import ProcessSpec, Supervisor, roots_directory
+from rustok.cli.tenancy import TenantSession
+from rustok.cli.what_next import Place, what_next
 from rustok.cli.worker import worker_processes
 from rustok.db.migrate import migrate
 from rustok.db.roles import Passwords, create_database, create_roles
@@ -38,7 +41,6 @@ from rustok.settings import load_settings
 
 app = typer.Typer()
 
-DEMO_TENANT = "demo"
 _DATABASE = "rustok"
 _METRICS_PORT = 9100
 _READY_TIMEOUT_S = 30.0
@@ -90,10 +92,13 @@ def _run(directory: Path, stack: ExitStack) -> None:
         progress = asyncio.run(import_file(sample, DEMO_TENANT, Shape.DEBIAN))
     with _step("projections"):
         asyncio.run(_settle())
+    with _step("hooks"):
+        hooks_missing = asyncio.run(_install_hooks())
     err.print(f"{progress.imported} products of the Debian package index, {progress.rejected} bad lines skipped")
-    out.print(
-        _what_next(url, token, int(environment["RUSTOK_RELAY_METRICS_PORT"]), directory), highlight=False, markup=False
-    )
+    if hooks_missing:
+        err.print(f"[yellow]Hooks do not run here[/]: {escape(hooks_missing)}", highlight=False)
+    place = Place(url, token, int(environment["RUSTOK_RELAY_METRICS_PORT"]), directory)
+    out.print(what_next(place, hooks=hooks_missing is None), highlight=False, markup=False)
     supervisor.run()
 
 
@@ -230,52 +235,10 @@ async def _settle() -> None:
             await asyncio.sleep(0.2)
 
 
-def _what_next(url: str, token: str, metrics_port: int, directory: Path) -> str:
-    command = Path(sys.argv[0])
-    shown = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
-    body = json.dumps(
-        {
-            "status": "active",
-            "vendor": "Acme",
-            "translations": {"en": {"title": "Red bicycle"}, "de": {"title": "Rotes Fahrrad"}},
-            "variants": [{"sku": "BIKE-RED", "prices": {"EUR": {"amount": 19900}}}],
-        }
-    )
-    return f"""
-RusToK is running. Documentation of the API: {url}/api/openapi.json
-
-export RUSTOK_URL={url}
-export RUSTOK_TOKEN={token}
-
-Create a product; paste it twice and see the same answer replayed:
-
-curl -si {url}/api/v1/commerce/products \\
-  -H 'Authorization: Bearer {token}' \\
-  -H 'Content-Type: application/json' -H 'Idempotency-Key: first-bicycle' \\
-  -d '{body}'
-
-Search, in three languages:
-
-curl -sG {url}/api/v1/search/products -d locale=en -d q=bicycle -H 'Authorization: Bearer {token}'
-curl -sG {url}/api/v1/search/products -d locale=de -d q=Fahrrad -H 'Authorization: Bearer {token}'
-curl -sG {url}/api/v1/search/products -d locale=ru --data-urlencode q=игра -H 'Authorization: Bearer {token}'
-
-In another terminal:
-
-export RUSTOK_STATE_DIR={directory}
-{shown} events tail
-{shown} index status
-
-Import your own products, one JSON object a line, or a whole index of Debian packages as the demo's
-deploy/demo/catalog.jsonl.gz has it, plain or gzipped:
-
-{shown} import products FILE --tenant {DEMO_TENANT}
-{shown} import products FILE --tenant {DEMO_TENANT} --shape debian
-
-Metrics: {url}/metrics (API), http://127.0.0.1:{metrics_port}/metrics (relay), :{metrics_port + 1} (first worker)
-
-Ctrl-C stops everything; the data stays.
-"""
+async def _install_hooks() -> str | None:
+    async with open_session() as session:
+        tenant = TenantSession(session, await session.tenant_id(DEMO_TENANT))
+        return await install_hooks(tenant, roots_directory() / "scripts")
 
 
 def _text(value: Any) -> str | None:

@@ -4,7 +4,7 @@ import asyncio
 import platform
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -13,11 +13,14 @@ import typer
 from redis.asyncio import Redis
 from sqlalchemy import text
 
+from rustok.cli.doctor_cage import examine_cage, worker_findings
 from rustok.cli.environment import cli_settings
+from rustok.cli.finding import Finding
 from rustok.cli.output import print_rows
 from rustok.cli.tenant import Json
 from rustok.db.engine import open_engine
 from rustok.db.migrate import migration_status
+from rustok.jobs.heartbeat import living_workers
 from rustok.settings import Settings, required
 
 app = typer.Typer()
@@ -39,16 +42,9 @@ _DATABASE = text(
 _ROLE = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    check: str
-    ok: bool
-    detail: str
-
-
 @app.callback(invoke_without_command=True)
 def doctor(*, as_json: Json = False) -> None:
-    """Check versions, servers, roles, migrations and clocks; exit code 1 when something is wrong."""
+    """Check versions, servers, roles, migrations, clocks, workers and the cage; exit code 1 when something is wrong."""
     findings = asyncio.run(_examine(cli_settings()))
     rows = [{**asdict(finding), "ok": finding.ok if as_json else "✓" if finding.ok else "✗"} for finding in findings]
     print_rows(rows, ("ok", "check", "detail"), as_json=as_json)
@@ -63,6 +59,8 @@ async def _examine(settings: Settings) -> list[Finding]:
         ("app role", _app_role),
         ("migrations", _migrations),
         ("redis", _redis),
+        ("workers", _workers),
+        ("cage", _cage),
     ):
         findings += await _guarded(name, check, settings)
     return findings
@@ -128,3 +126,12 @@ async def _redis(settings: Settings) -> list[Finding]:
             policy if policy == "noeviction" else f"{policy}: set noeviction, or hints vanish",
         ),
     ]
+
+
+async def _workers(settings: Settings) -> list[Finding]:
+    async with open_engine(required(settings.system_database_url, "system_database_url")) as engine:
+        return worker_findings(await living_workers(engine))
+
+
+async def _cage(settings: Settings) -> list[Finding]:
+    return await examine_cage(settings.sandbox)

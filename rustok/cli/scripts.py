@@ -1,68 +1,48 @@
-"""`rustok scripts`: what authors of hooks need at their desk."""
+"""`rustok scripts`: write hooks, try them, let them run; the file of a verb is loaded when it is asked for."""
 
-import codecs
-from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
+import importlib
+from typing import Any, NamedTuple
 
 import typer
-from rich.markup import escape
 
-from rustok.cli.output import err, print_rows
-from rustok.kernel.errors import InvalidInput
-from rustok.sandbox.language.compiler import LONGEST_SOURCE_BYTES, compile_source
-from rustok.sandbox.language.diagnostic import Diagnostic
+from rustok.cli.lazy import lazy_group
 
-app = typer.Typer(no_args_is_help=True)
 
-_LONGEST_LETTER_BYTES = 4
+class _Verb(NamedTuple):
+    file: str
+    purpose: str
+
+
+VERBS = {
+    "new": _Verb("script_new", "Make a folder for a hook"),
+    "types": _Verb("script_new", "Write what editors and type checkers need to know"),
+    "check": _Verb("script_check", "Tell what keeps a file from being a hook"),
+    "test": _Verb("script_cases", "Run a hook's cases in the cage and compare"),
+    "replay": _Verb("script_replay", "Run a script on a recorded event, and apply nothing"),
+    "push": _Verb("script_push", "Hand in a hook as a version, and let it run"),
+    "list": _Verb("script_list", "List scripts by name"),
+    "versions": _Verb("script_versions", "List the versions of a script"),
+    "diff": _Verb("script_versions", "Show what differs between versions, or from a file"),
+    "rollback": _Verb("script_versions", "Let an earlier version run again"),
+    "canary": _Verb("script_versions", "Let some of the runs take another version"),
+    "enable": _Verb("script_versions", "Let events start a script"),
+    "disable": _Verb("script_versions", "Let events pass without starting a script"),
+    "run": _Verb("script_runs", "Start a script by hand"),
+    "tail": _Verb("script_runs", "Print what scripts do, as they do it"),
+    "logs": _Verb("script_runs", "Print what a script did, and why it failed"),
+    "redrive": _Verb("script_runs", "Let runs that were given up be tried again"),
+    "limits": _Verb("script_limits", "Show and set what the scripts of a tenant may use"),
+}
+
+
+def _load(verb: str) -> Any:
+    group: Any = typer.main.get_group(importlib.import_module(f"rustok.cli.{VERBS[verb].file}").app)
+    return group.commands[verb]
+
+
+app = typer.Typer(cls=lazy_group({name: verb.purpose for name, verb in VERBS.items()}, _load), no_args_is_help=True)
 
 
 @app.callback()
 def scripts() -> None:
     """Write hooks: Python that reacts to events."""
-
-
-@app.command()
-def check(
-    files: Annotated[list[Path], typer.Argument(help="Hooks to check.")],
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array with every fault.")] = False,
-) -> None:
-    """Tell what keeps each file from being a hook, with line and column; exit code 1 when something does."""
-    found = [(file, fault) for file in files for fault in _faults(file)]
-    if as_json:
-        print_rows([{"file": str(file), **asdict(fault)} for file, fault in found], (), as_json=True)
-    else:
-        for file, fault in found:
-            typer.echo(_line(file, fault))
-        sound = len(files) - len({file for file, _ in found})
-        err.print(f"{sound} of {len(files)} within the language", highlight=False)
-    raise typer.Exit(1 if found else 0)
-
-
-def _faults(file: Path) -> tuple[Diagnostic, ...]:
-    compiled = compile_source(_read(file))
-    return () if isinstance(compiled, bytes) else compiled
-
-
-def _read(file: Path) -> str:
-    """Return the text of *file*, or as much of it as shows that it is too long, without a letter cut in two.
-
-    Raises:
-        InvalidInput: it cannot be read, or is no text.
-
-    """
-    try:
-        with file.open("rb") as source:
-            raw = source.read(LONGEST_SOURCE_BYTES + _LONGEST_LETTER_BYTES)
-            return codecs.getincrementaldecoder("utf-8")().decode(raw, final=len(raw) <= LONGEST_SOURCE_BYTES)
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{escape(str(file))} cannot be read as UTF-8 text: {type(error).__name__}.") from error
-
-
-def _line(file: Path, fault: Diagnostic) -> str:
-    """Return the fault as editors and terminals know to follow it: `file:line:column: ...`."""
-    place = ":".join(str(part) for part in (file, fault.line, fault.column) if part is not None)
-    hint = f" {fault.hint}" if fault.hint else ""
-    return f"{place}: {fault.code}: {fault.message}{hint}"

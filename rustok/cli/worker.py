@@ -27,11 +27,13 @@ def worker(
 ) -> None:
     """Run worker processes and replace those that die, until SIGTERM or Ctrl-C."""
     settings = cli_settings()
-    required(settings.system_database_url, "system_database_url")
-    required(settings.redis_url, "redis_url")
+    for name in ("database_url", "system_database_url", "redis_url", "secret"):
+        required(getattr(settings, name), name)
     supervisor = Supervisor(os.environ)
     count = processes or settings.worker_processes
     for spec in worker_processes(count, settings.worker_metrics_port):
         supervisor.start(spec)
     err.print(f"{count} worker processes; Ctrl-C stops them")
+    if settings.sandbox == "unsafe-dev":
+        err.print("[bold red]RUSTOK_SANDBOX=unsafe-dev[/]: where the kernel cannot hold scripts, they run unprotected")
     supervisor.run()

@@ -1,6 +1,7 @@
 """The cage of a worker: runs hooks and compiles them, in processes that can do nothing else."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,10 +24,10 @@ from rustok.sandbox.contract import (
 )
 from rustok.sandbox.conversation import ChildLost, Conversation
 from rustok.sandbox.fingerprint import MAGIC, POLICY_VERSION
+from rustok.sandbox.leased import Child
 from rustok.sandbox.pool import Generation, Pool
 from rustok.sandbox.selftest import test_layers
 from rustok.sandbox.watch import Figures, measure
-from rustok.sandbox.zygote_client import Child
 
 _ATTEMPTS = 3
 _WATCH_S = 1.0
@@ -89,9 +90,10 @@ class Cage:
 
     async def start(self) -> Report:
         """Boot the zygote and try the layers. With level none nothing will run; this raises nothing for it."""
+        wanted = self._config.layers if sys.platform == "linux" else frozenset[str]()
         try:
-            zygote = await self._runs.zygote(self._config.layers)
-            self._report = await test_layers(zygote, self._config.layers)
+            zygote = await self._runs.zygote(wanted)
+            self._report = await test_layers(zygote, wanted)
         except SandboxUnavailable as error:
             self._report = Report(level="none", layers=dict.fromkeys(LAYERS, False), detail=str(error))
             return self._report
@@ -102,6 +104,8 @@ class Cage:
             self._runs.start(held)
             self._compilations.start(held)
             self._watcher = asyncio.create_task(self._watch())
+        else:
+            await self._runs.close()
         return self._report
 
     async def close(self) -> None:

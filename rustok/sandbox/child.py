@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from rustok.sandbox import lockdown
-from rustok.sandbox.frames import Kind, json_frame, read_frame, write_all
+from rustok.sandbox.frames import MOST_CALL_BYTES, Kind, json_frame, read_frame, write_all
 from rustok.sandbox.language.runtime import running_line
 from rustok.sandbox.seccomp import SOCKET_FD
 from rustok.sandbox.wire import BROKEN_EXIT, OUT_OF_MEMORY_EXIT
@@ -88,7 +88,11 @@ def _tell_line() -> None:
 
 def exchange(call: dict[str, Any]) -> dict[str, Any]:
     """Ask the worker."""
-    write_all(SOCKET_FD, json_frame(Kind.CALL, call))
+    question = json_frame(Kind.CALL, call)
+    if len(question) > MOST_CALL_BYTES:
+        message = f"the call has {len(question)} bytes; {MOST_CALL_BYTES} are allowed"
+        return {"error": {"code": "call_too_large", "message": message}}
+    write_all(SOCKET_FD, question)
     _, payload = read_frame(SOCKET_FD)
     answer: dict[str, Any] = json.loads(payload)
     return answer

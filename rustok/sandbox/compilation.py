@@ -1,21 +1,21 @@
 """One compilation on one child."""
 
 import asyncio
-from typing import Any
 
 from rustok.sandbox.contract import Compiled, Fault, Limits
 from rustok.sandbox.conversation import ChildLost
 from rustok.sandbox.explain import death_fault
 from rustok.sandbox.fingerprint import MAGIC, POLICY_VERSION
 from rustok.sandbox.frames import Kind, Malformed, decode, frame
-from rustok.sandbox.zygote_client import Child, ChildGone
+from rustok.sandbox.hearsay import fault_of
+from rustok.sandbox.leased import Child, ChildGone
 
 LIMITS = Limits(cpu_ms=1000, wall_ms=5000, memory_bytes=128 << 20)
 
 _LONGEST_SOURCE = 1 << 20
 """Characters that are worth sending; the child knows how many are allowed."""
 _MOST_ANSWER_BYTES = 4 << 20
-_CODES = {"syntax_error", "forbidden_syntax", "source_too_large"}
+_CODES = ("syntax_error", "forbidden_syntax", "source_too_large")
 _HINT = "Split the work over several hooks."
 
 
@@ -44,17 +44,7 @@ def _read(kind: Kind, payload: bytes) -> Compiled | tuple[Fault, ...]:
         return Compiled(bytecode=payload, policy_version=POLICY_VERSION, magic=MAGIC)
     if kind != Kind.FAULTS or not isinstance(faults := decode(payload), list) or not faults:
         raise Malformed("neither bytecode nor faults")
-    return tuple(_fault(fault) for fault in faults)
-
-
-def _fault(value: Any) -> Fault:
-    try:
-        fault = Fault(**value)
-    except TypeError:
-        raise Malformed("no fault") from None
-    if fault.code not in _CODES:
-        raise Malformed("no fault of a source")
-    return fault
+    return tuple(fault_of(fault, _CODES) for fault in faults)
 
 
 async def _explain(child: Child) -> Fault:

@@ -53,6 +53,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
+    """What a run used above what its child had used to get ready.
+
+    CPU time and memory are the child's own word where it answered (one that lies is still held to its limits), and the
+    kernel's where it did not. `peak_bytes` is resident memory.
+    """
+
     wall_ms: float = 0.0
     cpu_ms: float = 0.0
     peak_bytes: int = 0

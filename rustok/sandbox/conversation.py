@@ -10,15 +10,14 @@ from typing import Any, TypeVar
 from rustok.sandbox.contract import Fault, HostCall, HostCallRefused, Job, Limits, Outcome, Usage
 from rustok.sandbox.explain import death_fault, invalid_result, memory_exceeded, over, policy_violation, wall_timeout
 from rustok.sandbox.frames import Kind, Malformed, decode, frame, json_frame
-from rustok.sandbox.zygote_client import Child, ChildGone
+from rustok.sandbox.hearsay import Result, count_of
+from rustok.sandbox.leased import Child, ChildGone
 
 _T = TypeVar("_T")
 
 _MOST_ANSWER_BYTES = 1 << 20
 _AROUND_BYTES = 64 << 10
 """Commas, names and a fault around what a result frame is mostly made of."""
-_CHILD_FAULTS = {"exception", "memory_exceeded", "output_too_large", "host_calls_exceeded", "invalid_result"}
-_LONGEST_MESSAGE = 500
 
 
 class ChildLost(Exception):
@@ -48,9 +47,9 @@ class Conversation:
         except ChildGone:
             return await self._explain()
         except _WallOver:
-            return self._failed(wall_timeout(self._limits, round(self._wall_ms()), self._line))
+            return await self._failed(wall_timeout(self._limits, round(self._wall_ms()), self._line))
         except Malformed as error:
-            return self._failed(policy_violation(f"the script spoke in the name of its child: {error}"))
+            return await self._failed(policy_violation(f"the script spoke in the name of its child: {error}"))
         finally:
             self._child.discard()
 
@@ -64,14 +63,14 @@ class Conversation:
             if kind == Kind.CALL:
                 self._calls += 1
                 if self._calls > limits.host_calls:
-                    return self._failed(
+                    return await self._failed(
                         over("host_calls_exceeded", "read more with one call", limits.host_calls, self._calls)
                     )
                 await self._timed(self._child.send(await self._answer(decode(payload))))
             elif kind == Kind.LINE:
-                self._line = _line(decode(payload))
+                self._line = count_of(decode(payload))
             elif kind == Kind.RESULT:
-                return self._judged(payload)
+                return await self._judged(payload)
             else:
                 raise Malformed(f"a frame of kind {kind.name}")
 
@@ -99,12 +98,12 @@ class Conversation:
             return _refusal("answer_too_large", f"the answer has {len(answer)} bytes; {_MOST_ANSWER_BYTES} are allowed")
         return answer
 
-    def _judged(self, payload: bytes) -> Outcome:
+    async def _judged(self, payload: bytes) -> Outcome:
         """Read a result with every limit counted again."""
         try:
-            said = _Result(decode(payload))
+            said = Result(decode(payload))
         except Malformed as error:
-            return self._failed(invalid_result(str(error)))
+            return await self._failed(invalid_result(str(error)))
         output_bytes = _size(said.result) + sum(map(_size, said.effects))
         logs, log_bytes = _fitting(said.logs, self._limits.log_bytes)
         _, cpu_us, peak_bytes = self._child.since_ready(0, said.cpu_us, said.peak_bytes)
@@ -114,17 +113,16 @@ class Conversation:
             log_truncated=said.log_truncated or len(logs) < len(said.logs),
             usage=replace(usage, output_bytes=output_bytes, log_bytes=log_bytes),
         )
-        if said.fault:
-            return replace(outcome, fault=self._completed(said.fault, peak_bytes))
-        if output_bytes > self._limits.output_bytes:
-            return replace(
-                outcome,
-                fault=over("output_too_large", "return and record less", self._limits.output_bytes, output_bytes),
-            )
+        if fault := self._fault(said.fault, output_bytes, peak_bytes):
+            return replace(outcome, fault=fault)
         return replace(outcome, result=said.result, effects=said.effects)
 
-    def _completed(self, fault: Fault, peak_bytes: int) -> Fault:
-        return memory_exceeded(self._limits, peak_bytes, fault.line) if fault.code == "memory_exceeded" else fault
+    def _fault(self, said: Fault | None, output_bytes: int, peak_bytes: int) -> Fault | None:
+        if said and said.code == "memory_exceeded":
+            return memory_exceeded(self._limits, peak_bytes, said.line)
+        if not said and output_bytes > self._limits.output_bytes:
+            return over("output_too_large", "return and record less", self._limits.output_bytes, output_bytes)
+        return said
 
     async def _explain(self) -> Outcome:
         death = await self._child.death()
@@ -133,33 +131,18 @@ class Conversation:
             raise ChildLost
         return Outcome(fault=fault, usage=self._usage(death.cpu_us, death.peak_bytes))
 
-    def _failed(self, fault: Fault) -> Outcome:
-        return Outcome(fault=fault, usage=self._usage(0, 0))
+    async def _failed(self, fault: Fault) -> Outcome:
+        """End the child from here; what it used until then counts."""
+        self._child.kill()
+        death = await self._child.death()
+        return Outcome(fault=fault, usage=self._usage(death.cpu_us, death.peak_bytes) if death else self._usage(0, 0))
 
     def _usage(self, cpu_us: int, peak_bytes: int) -> Usage:
-        return Usage(
-            wall_ms=self._wall_ms(), cpu_ms=cpu_us / 1000, peak_bytes=peak_bytes, host_calls=self._calls
-        )  # fmt: skip
+        wall_ms = self._wall_ms()
+        return Usage(wall_ms=wall_ms, cpu_ms=cpu_us / 1000, peak_bytes=peak_bytes, host_calls=self._calls)
 
     def _wall_ms(self) -> float:
         return self._limits.wall_ms - self._left_s * 1000
-
-
-class _Result:
-    """The fields of a result frame, each of its type.
-
-    Raises:
-        Malformed: one is not.
-    """
-
-    def __init__(self, value: Any) -> None:
-        fields = _fields(value)
-        self.result = fields.get("result")
-        self.effects, self.logs = _objects(fields.get("effects")), _objects(fields.get("logs"))
-        self.log_truncated = fields.get("log_truncated") is True
-        self.fault = None if fields.get("fault") is None else _fault(_fields(fields["fault"]))
-        used = _fields(fields.get("usage"))
-        self.cpu_us, self.peak_bytes = _count(used.get("cpu_us")), _count(used.get("peak_bytes"))
 
 
 def _job_frames(job: Job) -> bytes:
@@ -172,49 +155,12 @@ def _job_frames(job: Job) -> bytes:
 
 
 def _child_limits(limits: Limits) -> dict[str, int]:
-    return {
-        "host_calls": limits.host_calls, "output_bytes": limits.output_bytes, "log_bytes": limits.log_bytes,
-    }  # fmt: skip
+    counted = ("host_calls", "output_bytes", "log_bytes")
+    return {name: getattr(limits, name) for name in counted}
 
 
 def _refusal(code: str, message: str) -> bytes:
     return json_frame(Kind.ANSWER, {"error": {"code": code, "message": message}})
-
-
-def _fields(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise Malformed("no object where one belongs")
-    return value
-
-
-def _objects(value: Any) -> Sequence[Mapping[str, Any]]:
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise Malformed("no list of objects where one belongs")
-    return value
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise Malformed("no count where one belongs")
-    return value
-
-
-def _line(value: Any) -> int | None:
-    return value if type(value) is int and value > 0 else None
-
-
-def _fault(fields: Mapping[str, Any]) -> Fault:
-    code, message, hint = fields.get("code"), fields.get("message"), fields.get("hint")
-    if code not in _CHILD_FAULTS or not isinstance(message, str):
-        raise Malformed("no fault of a script")
-    return Fault(
-        code=code,
-        message=message[:_LONGEST_MESSAGE],
-        line=_line(fields.get("line")),
-        hint=hint[:_LONGEST_MESSAGE] if isinstance(hint, str) else None,
-        limit=_line(fields.get("limit")),
-        used=_line(fields.get("used")),
-    )
 
 
 def _fitting(logs: Sequence[Mapping[str, Any]], most_bytes: int) -> tuple[Sequence[Mapping[str, Any]], int]:

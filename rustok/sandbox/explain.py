@@ -4,8 +4,8 @@ import os
 import signal
 
 from rustok.sandbox.contract import Fault, Limits
+from rustok.sandbox.leased import Death
 from rustok.sandbox.wire import OUT_OF_MEMORY_EXIT
-from rustok.sandbox.zygote_client import Death
 
 _CPU_HINT = "do less in one run, or ask for more CPU time"
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)

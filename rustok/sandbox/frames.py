@@ -13,6 +13,9 @@ MOST_DEPTH = 40
 MOST_NODES = 200_000
 """More than the values of one run come to, each within its own limits."""
 
+MOST_CALL_BYTES = 64 << 10
+"""What a hook may ask with one call."""
+
 
 class Kind(IntEnum):
     """To a child: code (raw), job, answer, source (UTF-8). From a child: the rest; bytecode is raw."""

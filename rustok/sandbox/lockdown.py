@@ -26,17 +26,17 @@ _LAST_WORDS = 0.9
 
 def leave_namespaces() -> bool:
     """Enter namespaces of our own; the next fork is pid 1 of them. Return whether this was allowed."""
-    uid, gid = os.geteuid(), os.getegid()
     try:
         kernel.unshare(_NEW_NAMESPACES)
     except OSError:
-        return _leave_as_user(uid or _NOBODY, gid or _NOBODY)
+        return _leave_as_user()
     return True
 
 
-def _leave_as_user(uid: int, gid: int) -> bool:
+def _leave_as_user() -> bool:
     """Use a user namespace, which needs no privilege where it is allowed at all."""
-    become(uid, gid)
+    become_nobody()
+    uid, gid = os.geteuid(), os.getegid()
     try:
         kernel.unshare(_NEW_NAMESPACES | kernel.CLONE_NEWUSER)
         for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
@@ -64,17 +64,14 @@ def empty_root() -> bool:
 
 
 def become_nobody() -> None:
-    if os.geteuid() == 0:
-        become(_NOBODY, _NOBODY)
-
-
-def become(uid: int, gid: int) -> None:
-    """Change to this user where we are root, and let /proc/self still be ours: a user namespace is set up there."""
-    if os.geteuid() == 0:
+    """Be a user without rights, where we may change to one; root without capabilities may not, and has none either."""
+    try:
         os.setgroups([])
-        os.setresgid(gid, gid, gid)
-        os.setresuid(uid, uid, uid)
-        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    except PermissionError:
+        return
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # or /proc/self, where a user namespace is set up, would be root's
 
 
 def die_with_parent() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from rustok.sandbox.contract import Limits, SandboxUnavailable
-from rustok.sandbox.zygote_client import Child, Mode, Zygote
+from rustok.sandbox.leased import Child
+from rustok.sandbox.zygote_client import Mode, Zygote
 
 Observe = Callable[[str], None]
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
@@ -72,8 +73,7 @@ class Pool:
         while True:
             while self._idle:
                 child = self._idle.popleft()
-                if len(self._idle) <= self._warm // 2:
-                    self._wanted.set()  # not before: forking takes a processor from the runs
+                self._look()
                 if child.alive:
                     return child
                 child.discard()
@@ -96,13 +96,19 @@ class Pool:
         await asyncio.gather(*(zygote.close() for zygote in self._zygotes))
         self._zygotes.clear()
 
+    def _look(self) -> None:
+        """Have the pool filled up once half of it is gone, and not before: forking takes a processor from the runs."""
+        if self.idle <= self._warm // 2:
+            self._wanted.set()
+
     async def _keep(self) -> None:
-        """Fork what is missing whenever a child was taken or has died."""
+        """Fork what is missing whenever it is time."""
         pause_s = _FIRST_PAUSE_S
         while True:
             await self._wanted.wait()
             self._wanted.clear()
             self._drop_dead()
+            await self._bury()
             try:
                 async with asyncio.TaskGroup() as tasks:
                     for _ in range(self._warm - len(self._idle)):
@@ -123,7 +129,7 @@ class Pool:
 
     async def _add(self) -> None:
         child = await self._fork(self._usual)
-        child.when_gone(self._wanted.set)
+        child.when_gone(self._look)
         self._idle.append(child)
         self._arrived.set()
 
@@ -138,7 +144,8 @@ class Pool:
         await self._bury()
         fresh = await Zygote.boot(self._mode, layers)
         self._zygotes.add(fresh)
-        if self._layers and not fresh.held >= set(self._layers):
+        if not fresh.held >= set(self._layers):
+            fresh.kill()
             raise SandboxUnavailable("the zygote holds less than it did")
         if self._current:
             self._observe("zygote_replaced")
@@ -147,6 +154,6 @@ class Pool:
 
     async def _bury(self) -> None:
         """Wait for the ends of zygotes that are lost."""
-        gone = [zygote for zygote in self._zygotes if zygote.lost.is_set()]
-        self._zygotes.difference_update(gone)
-        await asyncio.gather(*(zygote.close() for zygote in gone))
+        for zygote in [zygote for zygote in self._zygotes if zygote.lost.is_set()]:
+            await zygote.close()
+            self._zygotes.discard(zygote)

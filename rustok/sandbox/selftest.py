@@ -6,7 +6,8 @@ import signal
 from collections.abc import Collection, Mapping
 
 from rustok.sandbox.contract import LAYERS, Level, Report, SandboxUnavailable
-from rustok.sandbox.zygote_client import Death, Zygote
+from rustok.sandbox.leased import Death
+from rustok.sandbox.zygote_client import Zygote
 
 _CPU_MS, _MEMORY_BYTES = 20, 8 << 20
 _LATEST_KILL_US = 500_000

@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import IO, Literal
 
 from rustok.sandbox.contract import SandboxUnavailable
-from rustok.sandbox.frames import HEADER, Kind, Malformed, decode, header
+from rustok.sandbox.frames import Malformed
+from rustok.sandbox.leased import Child, ChildGone, send_signal
 from rustok.sandbox.wire import NOTICE_BYTES, Notice, Request, What, layers_of, mask
 
 Mode = Literal["run", "compile"]
@@ -22,121 +24,11 @@ _ROOT = Path(__file__).parents[2]
 _PROGRAM = "import sys; sys.path[:0] = sys.argv[4:]; from rustok.sandbox.zygote import main; main()"
 _ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 """All that a zygote has: the order of a set of texts must be the same in a replay."""
-_BOOT_S, _FORK_S, _READY_S, _END_S = 10.0, 2.0, 10.0, 2.0
-_MOST_READY_BYTES = 200
+_BOOT_S, _SILENCE_S, _READY_S, _END_S = 10.0, 2.0, 10.0, 2.0
 
 
 class ZygoteLost(SandboxUnavailable):
     """It has died, or does not answer."""
-
-
-class ChildGone(Exception):
-    """Its end of the socket is closed."""
-
-
-class Death(NamedTuple):
-    """`status` as wait(2) has it; what it used as the kernel counted it, less what it had used when it was ready."""
-
-    status: int
-    cpu_us: int
-    peak_bytes: int
-
-
-class Child:
-    """A process that is locked down and waits for its one piece of work."""
-
-    def __init__(self, pid: int, sock: socket.socket, pidfd: int | None) -> None:
-        self.pid = pid
-        self._sock, self._pidfd = sock, pidfd
-        self._cpu_us, self._peak_bytes = 0, 0
-        self._loop = asyncio.get_running_loop()
-        self._exit: asyncio.Future[Notice | None] = self._loop.create_future()
-        self._received = bytearray()
-        self._discarded = False
-        sock.setblocking(False)
-
-    @property
-    def alive(self) -> bool:
-        return not self._exit.done()
-
-    async def ready(self) -> None:
-        """Wait for the end of its lockdown.
-
-        Raises:
-            ChildGone, Malformed: it did not come to that.
-        """
-        _, payload = await self.receive(_MOST_READY_BYTES)
-        used = decode(payload)
-        self._cpu_us, self._peak_bytes = used["cpu_us"], used["peak_bytes"]
-
-    async def send(self, data: bytes) -> None:
-        try:
-            await self._loop.sock_sendall(self._sock, data)
-        except OSError:
-            raise ChildGone from None
-
-    async def receive(self, most_bytes: int) -> tuple[Kind, bytes]:
-        """Return the next frame, of at most *most_bytes*.
-
-        Raises:
-            ChildGone: there is none.
-            Malformed: it is none.
-        """
-        length, kind = header(await self._read(HEADER.size), most_bytes)
-        return kind, await self._read(length)
-
-    async def _read(self, length: int) -> bytes:
-        while len(self._received) < length:
-            try:
-                part = await self._loop.sock_recv(self._sock, 1 << 16)
-            except OSError:
-                part = b""
-            if not part:
-                raise ChildGone
-            self._received += part
-        taken = bytes(self._received[:length])
-        del self._received[:length]
-        return taken
-
-    async def death(self) -> Death | None:
-        """Return how it ended, or None where nobody can tell: with its zygote, or behind its back."""
-        try:
-            async with asyncio.timeout(_FORK_S):
-                notice = await asyncio.shield(self._exit)
-        except TimeoutError:
-            return None
-        if notice is None or notice.status < 0:
-            return None
-        return self.since_ready(notice.status, notice.cpu_us, notice.peak_bytes)
-
-    def since_ready(self, status: int, cpu_us: int, peak_bytes: int) -> Death:
-        return Death(status, max(0, cpu_us - self._cpu_us), max(0, peak_bytes - self._peak_bytes))
-
-    def when_gone(self, call: Callable[[], None]) -> None:
-        self._exit.add_done_callback(lambda _: call())
-
-    def ended(self, notice: Notice | None) -> None:
-        if not self._exit.done():
-            self._exit.set_result(notice)
-
-    def kill(self) -> None:
-        """End it now, however it stands."""
-        if self._discarded:
-            return
-        if self._pidfd is not None:
-            _send_signal(self._pidfd, signal.SIGKILL)
-        elif self.alive:
-            os.kill(self.pid, signal.SIGKILL)
-
-    def discard(self) -> None:
-        """Kill it and let go of its descriptors; a second time does nothing."""
-        if self._discarded:
-            return
-        self.kill()
-        self._discarded = True
-        self._sock.close()
-        if self._pidfd is not None:
-            os.close(self._pidfd)
 
 
 class Zygote:
@@ -150,6 +42,7 @@ class Zygote:
         self._children: dict[int, Child] = {}
         self._pidfd: int | None = None
         self._retired = False
+        self._heard = 0
         self.forks = 0
         self._born_s = self._loop.time()
         self.held: frozenset[str] = frozenset()
@@ -165,18 +58,10 @@ class Zygote:
         Raises:
             ZygoteLost: it did not start; the message ends with what it said.
         """
-        ours, theirs = socket.socketpair()
-        said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
-        with theirs:
-            process = subprocess.Popen(  # noqa: ASYNC220, S603 - vfork and exec, without waiting
-                _command(mode, layers, theirs.fileno()),
-                env=_ENVIRONMENT,
-                cwd="/",
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=said,
-            )
+        try:
+            process, ours, said = _start(mode, layers)
+        except OSError as error:
+            raise ZygoteLost(f"the zygote for {mode} did not start: {error}") from None
         zygote = cls(process, ours, said)
         try:
             async with asyncio.timeout(_BOOT_S):
@@ -205,7 +90,7 @@ class Zygote:
         """Return a child that is locked down to these limits and ready.
 
         Raises:
-            ZygoteLost: the zygote is lost, or has not answered for two seconds and was killed for it.
+            ZygoteLost: the zygote is lost, or was silent for two seconds and was killed for it.
             SandboxUnavailable: the child did not get ready.
         """
         if self.lost.is_set():
@@ -228,17 +113,25 @@ class Zygote:
         answer: asyncio.Future[Child] = self._loop.create_future()
         self._forked[number] = answer
         try:
-            async with asyncio.timeout(_FORK_S):
-                self._control.send(Request(number, cpu_ms, memory_bytes, layers, probe).pack())
-                return await asyncio.shield(answer)
+            self._control.send(Request(number, cpu_ms, memory_bytes, layers, probe).pack())
+            await self._wait(answer)
+            return answer.result()
+        except OSError:
+            self.kill()
+            raise ZygoteLost("the zygote does not listen") from None
         except asyncio.CancelledError:
             answer.add_done_callback(_discard)
             raise
-        except (TimeoutError, OSError):
-            self.kill()
-            raise ZygoteLost("the zygote does not answer") from None
         finally:
             del self._forked[number]
+
+    async def _wait(self, answer: asyncio.Future[Child]) -> None:
+        """Wait as long as the zygote says anything at all: it may have much to do."""
+        while not answer.done():
+            heard = self._heard
+            await asyncio.wait((answer,), timeout=_SILENCE_S)
+            if not answer.done() and self._heard == heard:
+                self.kill()
 
     def retire(self) -> None:
         """Fork no more, and end once the last child has."""
@@ -250,7 +143,7 @@ class Zygote:
         for child in self._children.values():
             child.kill()
         if self._pidfd is not None:
-            _send_signal(self._pidfd, signal.SIGKILL)
+            send_signal(self._pidfd, signal.SIGKILL)
         else:
             self._process.kill()
         self._lose()
@@ -258,8 +151,6 @@ class Zygote:
     async def close(self) -> None:
         """Kill it and wait until nothing is left of it."""
         self.kill()
-        for child in self._children.values():
-            child.discard()
         await asyncio.to_thread(_reap, self._process)
         if self._pidfd is not None:
             os.close(self._pidfd)
@@ -279,6 +170,7 @@ class Zygote:
         self._hear(Notice.unpack(data), descriptors)
 
     def _hear(self, notice: Notice, descriptors: list[int]) -> None:
+        self._heard += 1
         if notice.what == What.BOOTED:
             self._pidfd = descriptors[0] if descriptors else None
             _answer(self._booted, notice)
@@ -318,6 +210,26 @@ class Zygote:
             child.ended(None)
 
 
+def _start(mode: Mode, layers: Collection[str]) -> tuple[subprocess.Popen[bytes], socket.socket, IO[bytes]]:
+    """Execute the program; return it, our end of its socket, and the file that holds what it says."""
+    with ExitStack() as undo:
+        ours, theirs = socket.socketpair()
+        undo.callback(ours.close)
+        said = undo.enter_context(tempfile.TemporaryFile())
+        with theirs:
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                _command(mode, layers, theirs.fileno()),
+                env=_ENVIRONMENT,
+                cwd="/",
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+            )
+        undo.pop_all()
+    return process, ours, said
+
+
 def _command(mode: Mode, layers: Collection[str], control: int) -> list[str]:
     """Without `site` and with nothing of the environment: only the standard library and what is named here is found."""
     paths = [str(_ROOT)]
@@ -335,13 +247,6 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _send_signal(pidfd: int, number: signal.Signals) -> None:
-    try:
-        signal.pidfd_send_signal(pidfd, number)
-    except ProcessLookupError:
-        return
 
 
 def _discard(answer: asyncio.Future[Child]) -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from rustok.modules.alloy.schemas import CreateScript
+from rustok.sandbox.language.compiler import compile_source
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(page for place in ("docs", "deploy", "scripts") for page in (ROOT / place).rglob("*.md"))]
@@ -48,6 +51,16 @@ def test_every_decision_is_listed() -> None:
     listed = {target.name for target, _ in relative_links(directory / "README.md")}
 
     assert listed == {page.name for page in directory.glob("[0-9]*.md")}
+
+
+def test_the_hook_of_the_guide_is_one() -> None:
+    """An author who copies docs/script-author.md has a hook that passes its check, and a manifest that is taken."""
+    page = (ROOT / "docs" / "script-author.md").read_text(encoding="utf-8")
+    [hook, *_] = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    [manifest, *_] = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+    assert isinstance(compile_source(hook), bytes)
+    assert CreateScript.model_validate_json(manifest).name == "vendor-tag"
 
 
 def test_the_example_of_the_test_kit_is_one_that_is_run() -> None:

@@ -2,13 +2,18 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from rustok.kernel.context import Context
 from rustok.kernel.event import Envelope
 
 API, CRON, MANUAL = "alloy.api", "alloy.cron", "alloy.manual"
 """What starts a run without an event of the log."""
+
+
+def run_id_of(event_id: UUID, script_id: UUID) -> UUID:
+    """Return the id of a script's run on an event: always the same, so that no replay of the log runs it twice."""
+    return uuid5(event_id, str(script_id))
 
 
 def of_event(event: Envelope) -> dict[str, Any]:

@@ -47,8 +47,10 @@ class EffectsOf:
 
 async def apply_effects(
     uow: UnitOfWork, effects: Sequence[Mapping[str, Any]], run: EffectsOf, registry: Registry, apply: Apply
-) -> None:
+) -> Sequence[Mapping[str, Any]]:
     """Do what the run wanted, in the transaction of *uow*, which has to be rolled back when this raises.
+
+    Returns the effects, those that will be sent with their `operation_id`.
 
     Raises:
         VersionMismatch: what the run has read was changed meanwhile; it should run again.
@@ -56,10 +58,11 @@ async def apply_effects(
 
     """
     work = _Effects(uow, run, registry, apply)
+    done = []
     for place, effect in enumerate(effects, 1):
         what = str(effect.get("name") or effect.get("kind") or effect.get("effect"))
         try:
-            await work.do(effect)
+            done.append({**effect, **await work.do(effect)})
         except VersionMismatch:
             raise
         except InvalidInput as error:
@@ -71,6 +74,7 @@ async def apply_effects(
             raise EffectRefused(place, what, error.code, str(error)) from error
         except (ValidationError, TypeError, KeyError) as error:
             raise EffectRefused(place, what, "invalid_effect", "it is not of the shape that ctx makes") from error
+    return done
 
 
 class _Effects:
@@ -82,9 +86,10 @@ class _Effects:
         self._calls = 0
         self._is_held = False
 
-    async def do(self, effect: Mapping[str, Any]) -> None:
+    async def do(self, effect: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Do one effect and return what is to be told of it besides."""
         kind, fields = effect["effect"], {name: value for name, value in effect.items() if name != "effect"}
-        doing: Mapping[str, Callable[..., Awaitable[None]]] = {
+        doing: Mapping[str, Callable[..., Awaitable[Mapping[str, Any] | None]]] = {
             "command": self._command,
             "create": self._create,
             "update": self._update,
@@ -96,7 +101,7 @@ class _Effects:
         }
         if kind not in doing:
             raise InvalidInput(f"There is no effect {kind!r}.")
-        await doing[kind](**fields)
+        return await doing[kind](**fields) or {}
 
     async def _command(self, name: str, input: Mapping[str, Any]) -> None:  # noqa: A002 - the hook's word
         command = self._find(name)
@@ -129,7 +134,7 @@ class _Effects:
         seen = self._run.seen.values.pop(key, None)
         await state.drop_value(self._uow, self._run.script_id, key, seen)
 
-    async def _call(self, method: str, url: str, headers: Any, json: Any, secret_headers: Any) -> None:
+    async def _call(self, method: str, url: str, headers: Any, json: Any, secret_headers: Any) -> Mapping[str, Any]:
         self._calls += 1
         if self._calls > self._run.limits.calls_a_run:
             raise InvalidInput(f"A run sends at most {self._run.limits.calls_a_run} requests.")
@@ -148,7 +153,9 @@ class _Effects:
             "json": json,
             "secret_headers": secrets,
         }
-        await enqueue(self._uow, [NewJob(kind=CALL, args=args)])
+        job = NewJob(kind=CALL, args=args)
+        await enqueue(self._uow, [job])
+        return {"operation_id": str(job.id)}
 
     def _find(self, name: str) -> Command:
         command = self._registry.commands.get(name)

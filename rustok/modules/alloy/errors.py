@@ -70,6 +70,6 @@ class GrantNotAllowed(InvalidInput):
 
 
 class BeyondGrants(Forbidden):
-    """Whoever decides what a script runs must hold all that the script was granted."""
+    """Whoever decides what a script runs must hold all that the script was granted, and may use its secrets."""
 
     code = "beyond_grants"

@@ -101,7 +101,7 @@ def _loop_attempt(start: _Start) -> dict[str, Any]:
         "limit": DEPTH_LIMIT,
         "used": start.depth,
         "line": None,
-        "hint": "let the hook do nothing when nothing is to be changed, or filter by `actor`",
+        "hint": "do nothing when nothing is to be changed, or where event['actor'] begins with script:",
     }
     return {
         "tenant_id": start.event.tenant_id,

@@ -76,6 +76,7 @@ _LIST = text(
      ORDER BY id DESC LIMIT :limit
     """
 )
+_LATEST = text(f"SELECT {_ATTEMPT} FROM script_attempts WHERE tenant_id = :tenant_id ORDER BY id DESC LIMIT :limit")
 _OF_RUN = text(f"SELECT {_ATTEMPT} FROM script_attempts WHERE tenant_id = :tenant_id AND run_id = :run_id ORDER BY id")
 _PURGE = text("DELETE FROM script_attempts WHERE finished_at < now() - make_interval(days => :days)")
 _PURGE_VALUES = text("DELETE FROM script_values WHERE expires_at < now()")
@@ -127,6 +128,10 @@ async def list_attempts(
 ) -> Sequence[Row[Any]]:
     values = {"script_id": script_id, "outcome": outcome, "before": before, "limit": limit}
     return (await uow.execute(_LIST, {"tenant_id": uow.tenant_id, **values})).all()
+
+
+async def latest_attempts(uow: UnitOfWork, limit: int) -> Sequence[Row[Any]]:
+    return (await uow.execute(_LATEST, {"tenant_id": uow.tenant_id, "limit": limit})).all()
 
 
 async def attempts_of(uow: UnitOfWork, run_id: UUID) -> Sequence[Row[Any]]:

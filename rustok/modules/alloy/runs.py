@@ -6,7 +6,7 @@ from rustok.db.unit_of_work import UnitOfWork
 from rustok.jobs import GetOperation, NewJob, enqueue, find_args, get_operation, redrive
 from rustok.kernel.module import PageLinks
 from rustok.modules.alloy import documents, errors, events, run_repository, schemas, service
-from rustok.modules.alloy.kinds import RUN
+from rustok.modules.alloy.kinds import CALL, RUN
 from rustok.modules.alloy.schemas import Attempt
 
 _OPERATOR = "operator"
@@ -29,6 +29,17 @@ async def start_run(uow: UnitOfWork, data: schemas.StartRun) -> schemas.StartedR
     return schemas.StartedRun(operation_id=run_id, script_id=data.script_id)
 
 
+async def replay_run(uow: UnitOfWork, data: schemas.ReplayRun) -> schemas.StartedRun:
+    """Have an active script run on an event that need not be one that starts it."""
+    script = await service.find(uow, data.script_id)
+    if script.status != "active":
+        raise errors.NotStartable("Activate the script first.")
+    run_id = uow.new_id()
+    args = {"script_id": data.script_id, "event": data.event.model_dump(mode="json"), "depth": 1}
+    await enqueue(uow, [NewJob(id=run_id, kind=RUN, args=args)])
+    return schemas.StartedRun(operation_id=run_id, script_id=data.script_id)
+
+
 async def list_runs(uow: UnitOfWork, data: schemas.ListRuns) -> schemas.RunPage:
     """Return attempts at runs of a script, newest first; also of a script that was deleted."""
     bound_to = f"{uow.tenant_id} alloy.runs {data.script_id} {data.outcome}"
@@ -39,6 +50,11 @@ async def list_runs(uow: UnitOfWork, data: schemas.ListRuns) -> schemas.RunPage:
     return schemas.RunPage(
         data=attempts, page=PageLinks(next=uow.cursors.encode([str(attempts[-1].id)], bound_to) if more else None)
     )
+
+
+async def latest_attempts(uow: UnitOfWork, limit: int) -> list[Attempt]:
+    """Return the latest attempts at runs of all scripts of the tenant, newest first."""
+    return [Attempt(**row._mapping) for row in await run_repository.latest_attempts(uow, limit)]
 
 
 async def get_run(uow: UnitOfWork, data: schemas.GetRun) -> schemas.Run:
@@ -52,7 +68,7 @@ async def get_run(uow: UnitOfWork, data: schemas.GetRun) -> schemas.Run:
         id=data.run_id,
         status=operation.status,
         script_id=args["script_id"],
-        event=args.get("event", {"type": documents.CRON}),
+        event=args.get("event") or {"type": documents.CRON, "payload": {"due_at": args["due_at"]}},
         attempts=attempts,
     )
 
@@ -66,5 +82,6 @@ async def redrive_run(uow: UnitOfWork, data: schemas.RunReference) -> schemas.Re
 
 
 async def redrive_runs(uow: UnitOfWork, data: schemas.ScriptReference) -> schemas.Redriven:
-    """Let all runs of a script that were given up be tried again."""
-    return schemas.Redriven(count=await redrive(uow, RUN, {"script_id": str(data.script_id)}))
+    """Let all runs of a script that were given up be tried again, and all that it wanted sent."""
+    of_script = {"script_id": str(data.script_id)}
+    return schemas.Redriven(count=await redrive(uow, RUN, of_script) + await redrive(uow, CALL, of_script))

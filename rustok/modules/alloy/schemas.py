@@ -93,6 +93,27 @@ class StartRun(ScriptReference):
     input: JsonObject = {}
 
 
+class HookEvent(Input):
+    """An event as a hook sees it."""
+
+    id: UUID
+    type: str
+    version: int
+    tenant_id: UUID
+    aggregate_type: str
+    aggregate_id: UUID
+    aggregate_version: int
+    occurred_at: datetime
+    actor: str
+    correlation_id: UUID
+    causation_id: UUID
+    payload: JsonObject
+
+
+class ReplayRun(ScriptReference):
+    event: HookEvent
+
+
 class RunReference(Input):
     run_id: UUID
 

@@ -19,6 +19,7 @@ from rustok.modules.alloy.triggers import CronTrigger, read_triggers
 
 _CONFLICTS = {"scripts_name_key": (errors.DuplicateScriptName, "Another script has this name: choose another.")}
 _OWN = "alloy."
+_USE_SECRETS = "alloy.secrets.use"
 _SECRET = "secrets"  # noqa: S105 - a field's name
 _STATE = (
     "status",
@@ -36,6 +37,7 @@ _CHECK_PRIORITY = 10
 async def create_script(uow: UnitOfWork, data: schemas.CreateScript) -> Script:
     """Create a script without code, as a draft."""
     _check_grants(uow, data.grants)
+    _check_secrets(uow, data.secrets)
     limit = (await state.limits_of(uow)).scripts
     if await repository.count_scripts(uow) >= limit:
         raise errors.QuotaExceeded(f"The tenant has {limit} scripts: delete one, or ask the operator for more.")
@@ -77,6 +79,7 @@ async def update_script(uow: UnitOfWork, data: schemas.UpdateScript) -> Script:
         owner = uow.context.principal.actor
     else:
         _require_grants(uow, row)
+    _check_secrets(uow, values.get(_SECRET, ()))
     version = uow.emit(events.ScriptUpdated(changed=sorted(values)), data.script_id)
     kept = {name: getattr(row, name) for name in ("name", "description", "triggers", "grants", "hosts", _SECRET)}
     with conflicts_named(_CONFLICTS):
@@ -221,9 +224,16 @@ def _check_grants(uow: UnitOfWork, grants: Sequence[str]) -> None:
         uow.context.require(grant)
 
 
+def _check_secrets(uow: UnitOfWork, names: Sequence[str]) -> None:
+    """Refuse somebody who would read, by way of a script, what he may not."""
+    if names:
+        uow.context.require(_USE_SECRETS)
+
+
 def _require_grants(uow: UnitOfWork, row: Row[Any]) -> None:
     """Refuse somebody who would act, by way of the script, beyond his own rights."""
-    missing = sorted(set(row.grants) - uow.context.principal.permissions)
+    needed = {*row.grants, _USE_SECRETS} if row.secrets else {*row.grants}
+    missing = sorted(needed - uow.context.principal.permissions)
     if missing:
         raise errors.BeyondGrants(f"The script was granted {', '.join(missing)}, which you have not.")
 

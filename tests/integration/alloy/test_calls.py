@@ -88,6 +88,24 @@ async def test_a_refused_request_is_a_dead_letter(workshop: Workshop, receiver: 
     assert (letter.error["code"], letter.error["status"]) == ("call_refused", 404)
 
 
+async def test_what_was_sent_can_be_followed_and_driven_again(workshop: Workshop, receiver: Receiver) -> None:
+    """The run tells the operation of each request; what was given up is sent again when somebody asks for it."""
+    receiver.statuses = [404]
+    script = await workshop.script(f"ctx.http.post('{receiver.host}/')", on=None, hosts=[receiver.host])
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+    [attempt] = await workshop.attempts(script)
+    operation_id = attempt.effects[0]["operation_id"]
+    failed = await workshop.query("jobs.operations.get", operation_id=operation_id)
+
+    redriven = await workshop.run("alloy.runs.redrive_all", script_id=str(script.id))
+    await workshop.work()
+
+    sent = await workshop.query("jobs.operations.get", operation_id=operation_id)
+    assert (failed.status, redriven.count) == ("failed", 1)
+    assert (sent.status, sent.result["status"]) == ("done", 200)
+
+
 async def test_nothing_is_sent_to_a_host_that_the_script_does_not_name(workshop: Workshop, receiver: Receiver) -> None:
     """The allow-list is the script's."""
     script = await workshop.script(f"ctx.http.post('{receiver.host}/')", on=None, hosts=["example.com"])

@@ -134,6 +134,16 @@ async def test_who_decides_what_a_script_runs_must_hold_its_grants(
         await run_as(workshop, {"alloy.scripts.write"}, command, script_id=str(script.id), **fields, **seen)
 
 
+async def test_only_who_may_use_secrets_decides_about_a_script_that_does(workshop: Workshop) -> None:
+    """Else a push would read what its author may not."""
+    script = await workshop.script("return 1", on=None, grants=[], secrets=["mail"])
+
+    with pytest.raises(Forbidden):
+        await run_as(workshop, {"alloy.scripts.write"}, "alloy.scripts.create", name="spy", secrets=["mail"])
+    with pytest.raises(errors.BeyondGrants):
+        await run_as(workshop, {"alloy.scripts.write"}, "alloy.versions.push", script_id=str(script.id), code=CODE)
+
+
 async def test_the_rights_of_a_script_end_with_those_of_its_owner(workshop: Workshop) -> None:
     """Its key is revoked: from the next run on the script may nothing."""
     key = await workshop.run("access.api_keys.create", name="author", role="owner")

@@ -1,14 +1,11 @@
 """The language of hooks: what an author may write, and what is refused with its place."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rustok.sandbox.language.compiler import compile_source
 from rustok.sandbox.language.diagnostic import Diagnostic
-from rustok.sandbox.language.facades import MODULES
 
 _FORBIDDEN = """
 BaseException GeneratorExit SystemExit KeyboardInterrupt BaseExceptionGroup getattr setattr delattr vars dir globals
@@ -333,11 +330,3 @@ def test_a_handle_may_take_its_two_arguments_in_any_way(source: str) -> None:
 def test_no_source_makes_the_check_fail(source: str) -> None:
     """Whatever arrives is either a hook or has faults."""
     assert all(fault.message for fault in check_source(source))
-
-
-def test_the_page_for_authors_lists_what_can_be_imported() -> None:
-    """Name by name, since nothing else of a module is there."""
-    page = (Path(__file__).parents[3] / "docs/script-author.md").read_text()
-
-    for module, names in MODULES.items():
-        assert f"| `{module}` | {' '.join(f'`{name}`' for name in sorted(names))} |" in page
