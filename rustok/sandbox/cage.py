@@ -2,32 +2,24 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from rustok.sandbox.compilation import LIMITS as COMPILE_LIMITS
 from rustok.sandbox.compilation import compile_on
-from rustok.sandbox.contract import (
-    ALL_LAYERS,
-    LAYERS,
-    Compiled,
-    Fault,
-    HostCall,
-    Job,
-    Limits,
-    Outcome,
-    Report,
-    SandboxUnavailable,
-)
+from rustok.sandbox.contract import Compiled, Fault, HostCall, Job, Limits, Outcome, Report, SandboxUnavailable
 from rustok.sandbox.conversation import ChildLost, Conversation
 from rustok.sandbox.fingerprint import MAGIC, POLICY_VERSION
+from rustok.sandbox.layers import ALL_LAYERS, LAYERS
 from rustok.sandbox.leased import Child
 from rustok.sandbox.pool import Generation, Pool
-from rustok.sandbox.selftest import test_layers
+from rustok.sandbox.selftest import rehearse, test_layers
 from rustok.sandbox.watch import Figures, measure
+
+_T = TypeVar("_T")
 
 _ATTEMPTS = 3
 _WATCH_S = 1.0
@@ -97,10 +89,12 @@ class Cage:
         except SandboxUnavailable as error:
             self._report = Report(level="none", layers=dict.fromkeys(LAYERS, False), detail=str(error))
             return self._report
+        held = frozenset(layer for layer, holds in self._report.layers.items() if holds)
         if self._report.level == "none" and self._config.unsafe_dev:
             self._report = Report(level="unsafe-dev", layers=self._report.layers)
+        if self._report.level != "none" and (fault := await rehearse(zygote, held)):
+            self._report = Report(level="none", layers=self._report.layers, detail=f"a hook of ours failed: {fault}")
         if self._report.level != "none":
-            held = frozenset(layer for layer, holds in self._report.layers.items() if holds)
             self._runs.start(held)
             self._compilations.start(held)
             self._watcher = asyncio.create_task(self._watch())
@@ -150,11 +144,10 @@ class Cage:
 
     @asynccontextmanager
     async def _turn(self, turns: asyncio.Semaphore) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._config.wait_s):
-                await turns.acquire()
-        except TimeoutError:
-            raise SandboxUnavailable("too many runs wait for the cage") from None
+        if turns.locked():
+            await self._in_time(turns.acquire(), "too many runs wait for the cage")
+        else:
+            await turns.acquire()  # at once
         try:
             yield
         finally:
@@ -163,11 +156,16 @@ class Cage:
     async def _lease(self, pool: Pool, limits: Limits) -> Child:
         if self._report.level == "none":
             raise SandboxUnavailable(f"scripts cannot run here: {self._report.detail or 'too few layers hold'}")
+        if child := pool.take(limits):
+            return child
+        return await self._in_time(pool.lease(limits), "no child could be had")
+
+    async def _in_time(self, wait: Coroutine[Any, Any, _T], complaint: str) -> _T:
         try:
             async with asyncio.timeout(self._config.wait_s):
-                return await pool.lease(limits)
+                return await wait
         except TimeoutError:
-            raise SandboxUnavailable(f"no child within {self._config.wait_s} s") from None
+            raise SandboxUnavailable(f"{complaint} within {self._config.wait_s} s") from None
 
     async def _watch(self) -> None:
         while True:

@@ -7,7 +7,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from rustok.sandbox import lockdown
@@ -26,11 +26,28 @@ class Task(Protocol):
     fruitless: tuple[str, ...]
     """System calls that fail instead of killing."""
 
+    def rehearse(self) -> None:
+        """Do once all that a run may do, so that everything is loaded that it needs."""
+
     def warm_up(self) -> None:
-        """Do once what a run does: a call that the filter forbids fails here, and the pages are the child's own."""
+        """Do once what every run does: the pages that it writes are the child's own from then on."""
 
     def serve(self, relieve: Callable[[], None]) -> bytes:
         """Take one piece of work from the socket; return the frame that answers it."""
+
+
+class Prepared(NamedTuple):
+    """What a forker has made ready for all its children."""
+
+    lockdown: lockdown.Lockdown
+    reserve: mmap.mmap
+
+
+def prepare(layers: Collection[str], fruitless: tuple[str, ...]) -> Prepared:
+    """Do once, in the forker, what each child would have to do."""
+    lockdown.call_for_last_words(tell_line)
+    reserve = mmap.mmap(-1, _RESERVE_BYTES)
+    return Prepared(lockdown.Lockdown(layers, fruitless), reserve)
 
 
 class Order(NamedTuple):
@@ -42,22 +59,25 @@ class Order(NamedTuple):
 
 
 def live(
-    task: Task, order: Order, parent: int, probes: Mapping[str, Callable[[], None]], probe: str | None
+    task: Task,
+    order: Order,
+    parent: int,
+    prepared: Prepared,
+    probe: Callable[[], None] | None,
 ) -> NoReturn:
-    """Be a child; with *probe*, try that layer instead of serving."""
+    """Be a child: warm up, lock down, serve once; or, once locked down, *probe* how well that holds."""
     status = BROKEN_EXIT
     try:
-        lockdown.isolate(parent, order.layers, task.fruitless, _tell_line)
+        lockdown.die_with(parent)
         task.warm_up()
-        reserve = mmap.mmap(-1, _RESERVE_BYTES)
         gc.enable()
-        lockdown.seal(order.cpu_ms, order.memory_bytes, order.layers, task.fruitless)
+        prepared.lockdown.seal(order.cpu_ms, order.memory_bytes, order.layers)
         write_all(SOCKET_FD, json_frame(Kind.READY, usage()))
         if probe:
-            probes[probe]()
+            probe()
         else:
-            answer = task.serve(reserve.close)
-            reserve.close()
+            answer = task.serve(prepared.reserve.close)
+            prepared.reserve.close()
             write_all(SOCKET_FD, answer)
         status = 0
     except MemoryError:
@@ -79,7 +99,7 @@ def peak_bytes(used: resource.struct_rusage) -> int:
     return used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _tell_line() -> None:
+def tell_line() -> None:
     """Say which line runs. No other frame can be half written then: the child writes none while a hook runs."""
     line = running_line()
     if line is not None:

@@ -35,6 +35,9 @@ async def handle(event, ctx):
 class CompileTask:
     fruitless: tuple[str, ...] = ("openat",)  # CPython looks for the file of a source with a syntax error
 
+    def rehearse(self) -> None:
+        self.warm_up()
+
     def warm_up(self) -> None:
         if not isinstance(compile_source(_HOOK), bytes) or isinstance(compile_source("open("), bytes):
             raise TypeError("the compiler does not know its own language")

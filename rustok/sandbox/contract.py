@@ -8,9 +8,6 @@ Level = Literal["A", "B", "C", "unsafe-dev", "none"]
 """A: every layer. B: no namespaces. C: no Landlock. none: less than seccomp, rlimits and the CPU timer; nothing runs
 unless the operator has allowed it, which is unsafe-dev."""
 
-LAYERS = ("namespaces", "landlock", "seccomp", "rlimits", "cpu_timer")
-ALL_LAYERS = frozenset(LAYERS)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

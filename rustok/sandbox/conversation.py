@@ -3,17 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rustok.sandbox.contract import Fault, HostCall, HostCallRefused, Job, Limits, Outcome, Usage
 from rustok.sandbox.explain import death_fault, invalid_result, memory_exceeded, over, policy_violation, wall_timeout
 from rustok.sandbox.frames import Kind, Malformed, decode, frame, json_frame
 from rustok.sandbox.hearsay import Result, count_of
 from rustok.sandbox.leased import Child, ChildGone
-
-_T = TypeVar("_T")
 
 _MOST_ANSWER_BYTES = 1 << 20
 _AROUND_BYTES = 64 << 10
@@ -24,15 +21,20 @@ class ChildLost(Exception):
     """The child ended through no fault of the script's."""
 
 
-class _WallOver(Exception):
-    pass
+class _Failed(Exception):
+    """The run has failed, and its child is to be ended."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.code)
+        self.fault = fault
 
 
 class Conversation:
     def __init__(self, child: Child, job: Job, host_call: HostCall) -> None:
         self._child, self._job, self._limits, self._host_call = child, job, job.limits, host_call
         self._loop = asyncio.get_running_loop()
-        self._left_s = job.limits.wall_ms / 1000
+        self._wall = asyncio.timeout(None)
+        self._spent_s, self._since_s = 0.0, time.monotonic()
         self._calls = 0
         self._line: int | None = None
 
@@ -43,79 +45,93 @@ class Conversation:
             ChildLost: run it again on another child.
         """
         try:
-            return await self._talk()
+            async with self._wall:
+                self._count_time()
+                return await self._talk()
         except ChildGone:
             return await self._explain()
-        except _WallOver:
-            return await self._failed(wall_timeout(self._limits, round(self._wall_ms()), self._line))
+        except _Failed as failed:
+            return await self._failed(failed.fault)
         except Malformed as error:
             return await self._failed(policy_violation(f"the script spoke in the name of its child: {error}"))
+        except TimeoutError:
+            if not self._wall.expired():
+                raise  # the host's own
+            return await self._failed(wall_timeout(self._limits, round(self._wall_ms()), self._line))
         finally:
             self._child.discard()
 
     async def _talk(self) -> Outcome:
         limits = self._limits
-        await self._timed(self._child.send(_job_frames(self._job)))
+        await self._child.send(_job_frames(self._job))
         while True:
-            kind, payload = await self._timed(
-                self._child.receive(limits.output_bytes + limits.log_bytes + _AROUND_BYTES)
-            )
+            kind, payload = await self._child.receive(limits.output_bytes + limits.log_bytes + _AROUND_BYTES)
             if kind == Kind.CALL:
                 self._calls += 1
                 if self._calls > limits.host_calls:
-                    return await self._failed(
-                        over("host_calls_exceeded", "read more with one call", limits.host_calls, self._calls)
-                    )
-                await self._timed(self._child.send(await self._answer(decode(payload))))
+                    hint = "read more with one call"
+                    raise _Failed(over("host_calls_exceeded", hint, limits.host_calls, self._calls))
+                await self._child.send(await self._answer(decode(payload)))
             elif kind == Kind.LINE:
                 self._line = count_of(decode(payload))
             elif kind == Kind.RESULT:
-                return await self._judged(payload)
+                return self._judged(payload)
             else:
                 raise Malformed(f"a frame of kind {kind.name}")
 
-    async def _timed(self, step: Coroutine[Any, Any, _T]) -> _T:
-        """Take the time of *step* from what is left of the wall time."""
-        started_s = time.monotonic()
-        try:
-            async with asyncio.timeout(max(0, self._left_s)):
-                return await step
-        except TimeoutError:
-            raise _WallOver from None
-        finally:
-            self._left_s -= time.monotonic() - started_s
+    def _count_time(self) -> None:
+        """From here on time is the hook's."""
+        self._since_s = time.monotonic()
+        self._wall.reschedule(self._loop.time() + self._limits.wall_ms / 1000 - self._spent_s)
+
+    def _stop_time(self) -> None:
+        self._wall.reschedule(None)
+        self._spent_s += time.monotonic() - self._since_s
 
     async def _answer(self, call: Any) -> bytes:
         if not isinstance(call, dict) or not isinstance(name := call.get("call"), str):
             raise Malformed("a call without a name")
         if not isinstance(arguments := call.get("arguments"), dict):
             raise Malformed("a call without arguments")
+        self._stop_time()
         try:
             answer = json_frame(Kind.ANSWER, {"value": await self._host_call(name, arguments)})
         except HostCallRefused as refusal:
             return _refusal(refusal.code, str(refusal))
+        finally:
+            self._count_time()
         if len(answer) > _MOST_ANSWER_BYTES:
             return _refusal("answer_too_large", f"the answer has {len(answer)} bytes; {_MOST_ANSWER_BYTES} are allowed")
         return answer
 
-    async def _judged(self, payload: bytes) -> Outcome:
-        """Read a result with every limit counted again."""
+    def _judged(self, payload: bytes) -> Outcome:
+        """Read a result; what may be over a limit is counted again."""
         try:
             said = Result(decode(payload))
         except Malformed as error:
-            return await self._failed(invalid_result(str(error)))
-        output_bytes = _size(said.result) + sum(map(_size, said.effects))
-        logs, log_bytes = _fitting(said.logs, self._limits.log_bytes)
+            raise _Failed(invalid_result(str(error))) from None
+        output_bytes, logs, log_bytes = said.output_bytes, said.logs, said.log_bytes
+        if len(payload) > min(self._limits.output_bytes, self._limits.log_bytes):
+            output_bytes = _size(said.result) + sum(map(_size, said.effects))
+            logs, log_bytes = _fitting(said.logs, self._limits.log_bytes)
         _, cpu_us, peak_bytes = self._child.since_ready(0, said.cpu_us, said.peak_bytes)
-        usage = self._usage(cpu_us, peak_bytes)
-        outcome = Outcome(
+        usage = Usage(
+            wall_ms=self._wall_ms(),
+            cpu_ms=cpu_us / 1000,
+            peak_bytes=peak_bytes,
+            host_calls=self._calls,
+            output_bytes=output_bytes,
+            log_bytes=log_bytes,
+        )
+        fault = self._fault(said.fault, output_bytes, peak_bytes)
+        return Outcome(
+            result=None if fault else said.result,
+            effects=() if fault else said.effects,
             logs=logs,
             log_truncated=said.log_truncated or len(logs) < len(said.logs),
-            usage=replace(usage, output_bytes=output_bytes, log_bytes=log_bytes),
+            usage=usage,
+            fault=fault,
         )
-        if fault := self._fault(said.fault, output_bytes, peak_bytes):
-            return replace(outcome, fault=fault)
-        return replace(outcome, result=said.result, effects=said.effects)
 
     def _fault(self, said: Fault | None, output_bytes: int, peak_bytes: int) -> Fault | None:
         if said and said.code == "memory_exceeded":
@@ -142,7 +158,8 @@ class Conversation:
         return Usage(wall_ms=wall_ms, cpu_ms=cpu_us / 1000, peak_bytes=peak_bytes, host_calls=self._calls)
 
     def _wall_ms(self) -> float:
-        return self._limits.wall_ms - self._left_s * 1000
+        """Return what the hook has taken, while its time is counted."""
+        return (self._spent_s + time.monotonic() - self._since_s) * 1000
 
 
 def _job_frames(job: Job) -> bytes:

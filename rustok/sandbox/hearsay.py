@@ -24,6 +24,7 @@ class Result:
         self.log_truncated = fields.get("log_truncated") is True
         self.fault = None if fields.get("fault") is None else fault_of(fields["fault"], _RUN_FAULTS)
         used = _fields(fields.get("usage"))
+        self.output_bytes, self.log_bytes = _count(fields.get("output_bytes")), _count(fields.get("log_bytes"))
         self.cpu_us, self.peak_bytes = _count(used.get("cpu_us")), _count(used.get("peak_bytes"))
 
 

@@ -102,17 +102,17 @@ class _SockFprog(ctypes.Structure):
     _fields_ = (("len", ctypes.c_uint16), ("filter", ctypes.POINTER(SockFilter)))
 
 
-def install_filter(program: list[tuple[int, int, int, int]]) -> None:
-    """Install a seccomp filter for this process, for good; it needs NO_NEW_PRIVS."""
-    code = (SockFilter * len(program))(*(SockFilter(*instruction) for instruction in program))
-    fprog = _SockFprog(len(program), code)
-    _check(
-        _libc.prctl(
-            ctypes.c_int(PR_SET_SECCOMP), ctypes.c_ulong(SECCOMP_MODE_FILTER), ctypes.byref(fprog),
-            ctypes.c_ulong(0), ctypes.c_ulong(0),
-        ),
-        "prctl(PR_SET_SECCOMP)",
-    )  # fmt: skip
+class Filter:
+    """A seccomp program, made once so that a child has nothing left to do but to install it."""
+
+    def __init__(self, program: list[tuple[int, int, int, int]]) -> None:
+        self._code = (SockFilter * len(program))(*(SockFilter(*instruction) for instruction in program))
+        self._fprog = _SockFprog(len(program), self._code)
+
+    def install(self) -> None:
+        """Put this process under the filter, for good; it needs NO_NEW_PRIVS."""
+        address = ctypes.addressof(self._fprog)
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, address)
 
 
 class _SigEvent(ctypes.Structure):

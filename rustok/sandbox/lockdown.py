@@ -19,7 +19,13 @@ _NEW_NAMESPACES = (
     | kernel.CLONE_NEWUTS
     | kernel.CLONE_NEWCGROUP
 )
-_NEVER = ((resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 8))
+_NEVER = (
+    (resource.RLIMIT_FSIZE, 0),
+    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_NOFILE, 8),
+    (resource.RLIMIT_NPROC, 0),
+    (resource.RLIMIT_MEMLOCK, 0),
+)
 _LAST_WORDS = 0.9
 """The share of its CPU time after which a child is asked which line it runs."""
 
@@ -89,38 +95,45 @@ def renounce(landlock: bool) -> bool:
     return bool(abi)
 
 
-def isolate(
-    parent: int, layers: Collection[str], fruitless: tuple[str, ...], on_last_words: Callable[[], None]
-) -> None:
-    """Begin a child's lockdown: it dies with *parent*, and may do little more than warm up.
+class Lockdown:
+    """What a child gives up, prepared by the forker once: a child then has little to do, and few pages to copy."""
 
-    At nine tenths of the CPU time that `seal` will set *on_last_words* is called, between two instructions of Python.
+    def __init__(self, layers: Collection[str], fruitless: tuple[str, ...]) -> None:
+        self._base_bytes = address_space_bytes() if "rlimits" in layers else 0
+        self._filter: kernel.Filter | None = None
+        if "seccomp" in layers:
+            self._filter = kernel.Filter(seccomp.child_filter(kernel.architecture(), fruitless))
+
+    def seal(self, cpu_ms: int, memory_bytes: int, layers: Collection[str]) -> None:
+        """From here on this process may use *cpu_ms* more than by now and *memory_bytes* more than its forker.
+
+        Raises:
+            OSError: the kernel does not allow it; the child must end.
+        """
+        if "cpu_timer" in layers:
+            _arm(cpu_ms / 1000)
+        if "rlimits" in layers:
+            for limit, most in (*_NEVER, (resource.RLIMIT_AS, self._base_bytes + memory_bytes)):
+                resource.setrlimit(limit, (most, most))
+        if "seccomp" in layers and self._filter is not None:
+            self._filter.install()
+
+
+def die_with(parent: int) -> None:
+    """End when *parent*, which forked this process, does.
 
     Raises:
-        OSError: the kernel does not allow it; the child must end.
+        OSError: it has ended by now.
     """
     if sys.platform == "linux":
         die_with_parent()
-        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     if os.getppid() != parent:
         raise OSError("the parent is gone")
+
+
+def call_for_last_words(on_last_words: Callable[[], None]) -> None:
+    """Have *on_last_words* called, between two instructions of Python, at nine tenths of a child's CPU time."""
     signal.signal(signal.SIGXCPU, lambda *_: on_last_words())
-    if "rlimits" in layers:
-        for limit, most in (*_NEVER, (resource.RLIMIT_NPROC, 0), (resource.RLIMIT_MEMLOCK, 0)):
-            resource.setrlimit(limit, (most, most))
-    if "seccomp" in layers:
-        kernel.install_filter(seccomp.child_filter(kernel.architecture(), seccomp.ARMING, fruitless))
-
-
-def seal(cpu_ms: int, memory_bytes: int, layers: Collection[str], fruitless: tuple[str, ...]) -> None:
-    """End the lockdown: from here on the child may use *cpu_ms* and *memory_bytes* more than it has by now."""
-    if "rlimits" in layers:
-        most = address_space_bytes() + memory_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    if "cpu_timer" in layers:
-        _arm(cpu_ms / 1000)
-    if "seccomp" in layers:
-        kernel.install_filter(seccomp.child_filter(kernel.architecture(), fruitless=fruitless))
 
 
 def _arm(cpu_s: float) -> None:

@@ -62,24 +62,34 @@ class Pool:
             assert self._current is not None  # noqa: S101 - for the type checker
             return self._current
 
+    def take(self, limits: Limits) -> Child | None:
+        """Return a child for one run that waits for it, if there is one."""
+        while self._idle and self._is_usual(limits):
+            child = self._idle.popleft()
+            self._look()
+            if child.alive:
+                return child
+            child.discard()
+        return None
+
     async def lease(self, limits: Limits) -> Child:
         """Return a child for one run. It waits as long as it takes.
 
         Raises:
             SandboxUnavailable: none can be had.
         """
-        if not self._warm or (limits.cpu_ms, limits.memory_bytes) != (self._usual.cpu_ms, self._usual.memory_bytes):
+        if not self._is_usual(limits):
             return await self._fork(limits)
         while True:
-            while self._idle:
-                child = self._idle.popleft()
-                self._look()
-                if child.alive:
-                    return child
-                child.discard()
+            if child := self.take(limits):
+                return child
             self._arrived.clear()
             self._wanted.set()
             await self._arrived.wait()
+
+    def _is_usual(self, limits: Limits) -> bool:
+        usual = self._usual
+        return self._warm > 0 and (limits.cpu_ms, limits.memory_bytes) == (usual.cpu_ms, usual.memory_bytes)
 
     def replace(self) -> None:
         """End all zygotes now; others take their place when they are needed."""

@@ -28,35 +28,30 @@ PLAIN = (
 )  # fmt: skip
 """Allowed with any arguments. `read`, `write`, `mmap`, `mprotect` and `getrusage` are allowed with some."""
 
-ARMING = ("prctl", "prlimit64", "timer_create", "timer_settime")
-"""What a child needs besides while it warms up: to set its limits and to install the last filter over the first."""
 
-
-def child_filter(
-    architecture: Architecture, besides: tuple[str, ...] = (), fruitless: tuple[str, ...] = ()
-) -> list[Instruction]:
+def child_filter(architecture: Architecture, fruitless: tuple[str, ...] = ()) -> list[Instruction]:
     """Return the filter for *architecture*: it kills foreign architectures first, then looks at the number.
 
-    Calls in *besides* are allowed too; those in *fruitless* do nothing and fail, as if no file were there.
+    Calls in *fruitless* do nothing and fail, as if no file were there.
     """
     kill = (_RETURN, 0, 0, KILL_PROCESS)
     program: list[Instruction] = [(_LOAD, 0, 0, _ARCH), (_EQUAL, 1, 0, architecture.audit), kill]
     program.append((_LOAD, 0, 0, _NUMBER))
     if architecture.has_x32:
         program += [(_AT_LEAST, 0, 1, _X32), kill]
-    for name, body in _rules(besides, fruitless):
+    for name, body in _rules(fruitless):
         program += [(_EQUAL, 0, len(body), architecture.numbers[name]), *body]
     return [*program, kill]
 
 
-def _rules(besides: tuple[str, ...], fruitless: tuple[str, ...]) -> Iterator[tuple[str, list[Instruction]]]:
+def _rules(fruitless: tuple[str, ...]) -> Iterator[tuple[str, list[Instruction]]]:
     """Yield what is allowed, and what decides once the number fits: it must end with an answer."""
     yield "read", _if_argument_is(0, SOCKET_FD)
     yield "write", _if_argument_is(0, SOCKET_FD)
     yield "mmap", _if_not_executable(if_so=_if_anonymous())
     yield "mprotect", _if_not_executable(if_so=[(_RETURN, 0, 0, ALLOW)])
     yield "getrusage", _if_argument_is(0, _RUSAGE_SELF)
-    for name in (*PLAIN, *besides):
+    for name in PLAIN:
         yield name, [(_RETURN, 0, 0, ALLOW)]
     for name in fruitless:
         yield name, [(_RETURN, 0, 0, NO_SUCH_FILE)]

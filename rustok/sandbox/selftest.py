@@ -4,8 +4,12 @@ import asyncio
 import os
 import signal
 from collections.abc import Collection, Mapping
+from typing import Any
 
-from rustok.sandbox.contract import LAYERS, Level, Report, SandboxUnavailable
+from rustok.sandbox import rehearsal
+from rustok.sandbox.contract import Job, Level, Report, SandboxUnavailable
+from rustok.sandbox.conversation import Conversation
+from rustok.sandbox.layers import LAYERS
 from rustok.sandbox.leased import Death
 from rustok.sandbox.zygote_client import Zygote
 
@@ -22,6 +26,29 @@ async def test_layers(zygote: Zygote, wanted: Collection[str]) -> Report:
     held = await asyncio.gather(*(_holds(zygote, layer, wanted) for layer in LAYERS))
     layers = dict(zip(LAYERS, held, strict=True))
     return Report(level=level_of(layers), layers=layers)
+
+
+async def rehearse(zygote: Zygote, layers: Collection[str]) -> str | None:
+    """Run a hook of ours that does all that a hook may do, under the limits of all; return why it failed, if it did.
+
+    A call that the filter forbids and this Python makes is found here, and not by a tenant.
+    """
+
+    async def answer(name: str, _arguments: Mapping[str, Any]) -> object:
+        return rehearsal.answer(name)
+
+    job = Job(
+        bytecode=rehearsal.everything(),
+        event={**rehearsal.EVENT, "fail": False},
+        now=rehearsal.NOW,
+        seed="s",
+        run_id="r",
+        tenant_id="t",
+        script="x",
+    )
+    child = await zygote.fork(job.limits.cpu_ms, job.limits.memory_bytes, layers)
+    outcome = await Conversation(child, job, answer).outcome()
+    return outcome.fault.message if outcome.fault else None
 
 
 def level_of(layers: Mapping[str, bool]) -> Level:

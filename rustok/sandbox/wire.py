@@ -5,7 +5,7 @@ from collections.abc import Collection
 from enum import IntEnum
 from typing import NamedTuple
 
-from rustok.sandbox.contract import LAYERS
+from rustok.sandbox.layers import LAYERS
 
 REQUEST = struct.Struct("<IIQII")
 _NOTICE = struct.Struct("<IIIiQQ")

@@ -14,7 +14,7 @@ from importlib.machinery import BuiltinImporter
 from typing import NoReturn
 
 from rustok.sandbox import lockdown
-from rustok.sandbox.child import Order, Task, live, peak_bytes
+from rustok.sandbox.child import Order, Task, live, peak_bytes, prepare
 from rustok.sandbox.probes import PROBES
 from rustok.sandbox.seccomp import SOCKET_FD
 from rustok.sandbox.wire import REQUEST, Notice, Request, What, layers_of, mask
@@ -60,6 +60,7 @@ def settle(task: Task) -> None:
         importlib.import_module(module)
     os.environ["TZ"] = "UTC0"
     time.tzset()
+    task.rehearse()
     task.warm_up()
     warnings.simplefilter("ignore")
     sys.meta_path[:] = [BuiltinImporter]
@@ -88,6 +89,7 @@ class Forker:
     def __init__(self, control: socket.socket, task: Task, held: frozenset[str]) -> None:
         self._control, self._task, self._held = control, task, held
         self._pid = os.getpid()
+        self._prepared = prepare(held, task.fruitless)
         self._numbers: dict[int, int] = {}
         self._wake, wake = os.pipe()
         for end in (self._wake, wake):
@@ -130,7 +132,8 @@ class Forker:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         keep_only(theirs.fileno())
         order = Order(request.cpu_ms, request.memory_bytes, request.layers)
-        live(self._task, order, self._pid, PROBES, request.probe)
+        probe = PROBES[request.probe] if request.probe else None
+        live(self._task, order, self._pid, self._prepared, probe)
 
     def _tell(self, notice: Notice, descriptors: Collection[int | None] = ()) -> None:
         """Send *notice*; the descriptors are the worker's from here on."""

@@ -38,3 +38,11 @@ def test_what_starts_a_process_leaves_the_importing_to_it(noun: str, its_own: st
 
     assert its_own in shown
     assert packages.isdisjoint(_SERVER_LIBRARIES)
+
+
+def test_hooks_are_checked_without_the_libraries_of_servers() -> None:
+    """An editor checks at each save: it waits for the language alone."""
+    shown, packages = run("scripts", "check", "--help")
+
+    assert "HOOKS" in shown.upper()
+    assert packages.isdisjoint(_SERVER_LIBRARIES | {"psutil"})

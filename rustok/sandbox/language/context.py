@@ -1,6 +1,5 @@
 """What a hook sees as `ctx`: reads it awaits, effects it records, a clock and chance that a replay repeats."""
 
-import uuid
 from collections.abc import Generator, Mapping
 from datetime import datetime
 from random import Random
@@ -162,7 +161,9 @@ class Context:
 
     def new_id(self) -> str:
         """Return a new UUID; each attempt gets the same ones in the same order."""
-        return str(uuid.UUID(int=self._ids.getrandbits(128), version=4))
+        number = self._ids.getrandbits(128) & ~(0xF << 76 | 3 << 62) | 4 << 76 | 2 << 62
+        digits = f"{number:032x}"
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     def print(self, *values: object, sep: str = " ", end: str = "") -> None:
         """Write a line of level info, as the built-in `print` of a hook does."""

@@ -42,13 +42,14 @@ def run(
     chance = random.Random(job["seed"])  # noqa: S311 - a replay must give the same
     state = State(job["limits"])
     namespace = seeded(chance)
-    result, fault = None, None
+    result, fault, output_bytes = None, None, 0
     try:
         moment = HookDatetime.fromisoformat(job["now"])
         context = Context(state, job, moment, namespace, random.Random(f"ids:{job['seed']}"))  # noqa: S311
         result = clean(drive(start(load(bytecode), job["event"], context, namespace), state, exchange))
-        if state.bytes + size(result) > state.output_limit:
-            fault = state.too_large(state.bytes + size(result))
+        output_bytes = state.bytes + size(result)
+        if output_bytes > state.output_limit:
+            fault = state.too_large(output_bytes)
     except Unfit as error:
         fault = explain(error, "invalid_result", "return plain JSON values")
     except Stop:
@@ -66,6 +67,8 @@ def run(
         "effects": [] if fault else state.effects,
         "logs": state.logs,
         "log_truncated": state.log_truncated,
+        "output_bytes": output_bytes,
+        "log_bytes": state.log_bytes,
         "fault": fault,
     }
 

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import pytest
 
 from api.app import build_app
+from rustok.jobs.heartbeat import Heartbeat
 from rustok.testing import FixedClock, PlatformUnderTest
 from tests.integration.api.support import administrator, serving, settings_for
 
@@ -67,6 +69,25 @@ async def test_the_log_is_looked_at_once_a_second(rustok: PlatformUnderTest, clo
     assert (meanwhile["rustok_outbox_pending"], later["rustok_outbox_pending"]) == (0, 1)
 
 
+async def test_the_workers_are_counted_by_what_protects_them(
+    rustok: PlatformUnderTest, clock: FixedClock, scrape: Scrape
+) -> None:
+    """Their number and levels are told from the list that they keep; none is 0, and a level without any is absent."""
+    nobody = await scrape()
+    for report in ({"level": "A"}, {"level": "A"}, {"level": "none"}):
+        await Heartbeat(rustok.system_engine, clock, partial(dict, report)).run_once()
+    clock.advance(1)
+
+    found = await scrape()
+
+    assert nobody["rustok_workers_online"] == 0
+    assert found["rustok_workers_online"] == 3
+    assert {name: count for name, count in found.items() if name.startswith("rustok_workers_sandbox")} == {
+        'rustok_workers_sandbox{level="A"}': 2,
+        'rustok_workers_sandbox{level="none"}': 1,
+    }
+
+
 async def test_without_the_database_a_process_tells_of_itself(rustok: PlatformUnderTest, scrape: Scrape) -> None:
     """What was not read is absent: 0 or the last value would say that all is well."""
     async with administrator(rustok.database) as admin:
@@ -78,7 +99,9 @@ async def test_without_the_database_a_process_tells_of_itself(rustok: PlatformUn
 
     found = await scrape()
 
-    assert not any(name.startswith(("rustok_outbox", "rustok_log", "rustok_projection")) for name in found)
+    assert not any(
+        name.startswith(("rustok_outbox", "rustok_log", "rustok_projection", "rustok_workers")) for name in found
+    )
     assert any(name.startswith("rustok_http_request_seconds") for name in found)
 
 

@@ -1,10 +1,16 @@
 """The commands of operators: data on standard output, one coded line for what goes wrong."""
 
 import json
+import os
+import socket
+from dataclasses import asdict
 
 from sqlalchemy import text
 
-from rustok.testing import PlatformUnderTest
+from rustok.jobs.heartbeat import Heartbeat
+from rustok.sandbox.contract import Report
+from rustok.sandbox.layers import LAYERS
+from rustok.testing import FixedClock, PlatformUnderTest
 from tests.integration.cli.conftest import Cli
 
 
@@ -87,6 +93,20 @@ async def test_doctor_tells_what_is_wrong(cli: Cli) -> None:
     assert findings["migrations"] is True
     assert findings["app role"] is True
     assert findings["redis"] is False
+
+
+async def test_doctor_tells_of_the_cage_and_of_the_workers(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """A cage is started here and runs a hook; workers are asked for nothing: they have said what holds there."""
+    report = Report(level="B", layers={layer: layer != "namespaces" for layer in LAYERS})
+    await Heartbeat(rustok.system_engine, FixedClock(), lambda: asdict(report)).run_once()
+
+    finished = await cli("doctor", "--json")
+
+    details = {row["check"]: row["detail"] for row in json.loads(finished.out)}
+    assert details["cage"].startswith("level ")
+    assert [name.removeprefix("cage: ") for name in details if name.startswith("cage: ")] == [*LAYERS, "a run"]
+    assert "ms of CPU" in details["cage: a run"]
+    assert details[f"worker {socket.gethostname()}:{os.getpid()}"] == "cage at level B without namespaces"
 
 
 async def test_the_log_is_printed_in_order(rustok: PlatformUnderTest, cli: Cli) -> None:

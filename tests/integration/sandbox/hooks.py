@@ -10,7 +10,9 @@ from rustok.sandbox.contract import Compiled, HostCallRefused, Job, Limits, Outc
 
 REACH = """
 def reach(ctx):
-    return ctx.new_id.__globals__["uuid"].os
+    for kind in ().__class__.__base__.__subclasses__():
+        if kind.__name__ == "_wrap_close":
+            return kind.__init__.__globals__["sys"].modules["os"]
 def module(ctx, name):
     return reach(ctx).sys.modules[name]
 """

@@ -86,7 +86,7 @@ async def test_a_forged_result_is_invalid(cage: Cage, payload: bytes) -> None:
 async def test_a_forged_result_is_counted_again(cage: Cage) -> None:
     """The child's own counting is not believed."""
     payload = b'{"result":"' + b"x" * 1000 + b'","effects":[],"logs":[{"a":"' + b"y" * 100
-    payload += b'"}],"usage":{"cpu_us":1,"peak_bytes":1}}'
+    payload += b'"}],"output_bytes":1,"log_bytes":1,"usage":{"cpu_us":1,"peak_bytes":1}}'
     frame = len(payload).to_bytes(4, "little") + b"\x13" + payload
 
     outcome = await run_raw(cage, f"reach(ctx).write(3, {frame!r})", output_bytes=500, log_bytes=50)

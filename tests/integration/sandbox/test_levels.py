@@ -3,7 +3,8 @@
 import pytest
 
 from rustok.sandbox.cage import Cage, CageConfig
-from rustok.sandbox.contract import ALL_LAYERS, SandboxUnavailable
+from rustok.sandbox.contract import SandboxUnavailable
+from rustok.sandbox.layers import ALL_LAYERS
 from tests.integration.sandbox.hooks import job, nothing, raw, run_raw
 
 _ONE = raw("return 1")

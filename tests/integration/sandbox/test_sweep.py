@@ -11,14 +11,14 @@ _SWEEP = """
 import ctypes, json, os, signal
 from rustok.sandbox import kernel, seccomp
 
-program = seccomp.child_filter(kernel.architecture())
+fence = kernel.Filter(seccomp.child_filter(kernel.architecture()))
 libc = ctypes.CDLL(None)
 lived = []
 for number in range(1024):
     child = os.fork()
     if not child:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-        kernel.install_filter(program)
+        fence.install()
         libc.syscall(ctypes.c_long(number), 0, 0, 0, 0, 0, 0)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
