@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from api.body import BodyLimits
-from api.checks import server_checks
+from api.checks import scripts_check, server_checks
 from api.error_docs import error_docs_route
 from api.errors import on_error, on_http_exception
 from api.health import health_routes
@@ -68,6 +68,7 @@ def build_app(
     parts = assemble(settings, modules, clock, engine, transport)
     registry = parts.platform.registry
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    checks = [*server_checks(parts.database_url, redis_url), scripts_check(parts.log_engine)]
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -80,7 +81,7 @@ def build_app(
             operation_events_route(parts.platform, clock),
             openapi_route(registry),
             error_docs_route(registry),
-            *health_routes(server_checks(parts.database_url, redis_url), registry.modules, clock),
+            *health_routes(checks, registry.modules, clock),
             metrics_route(parts.log_engine, clock),
         ],
         middleware=[Middleware(PlainStartFailure), Middleware(Observed, clock), Middleware(Guarded)],

@@ -1,7 +1,7 @@
-"""The servers that this process looks at when it is asked for its health."""
+"""What this process looks at when it is asked for its health: its servers, and who runs scripts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 
@@ -9,9 +9,14 @@ import asyncpg
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.health import CHECK_TIMEOUT_S, Check, NotReady
+from api.health import CHECK_TIMEOUT_S, Check, Facts, NotReady
 from rustok.db.migrate import script_directory
+from rustok.jobs.heartbeat import Worker, living_workers
+
+_PROTECTED = ("A", "B", "C")
+"""The levels of a cage at which scripts run, and are held (`rustok/sandbox/contract.py`)."""
 
 
 def server_checks(database_url: str, redis_url: str | None) -> list[Check]:
@@ -26,6 +31,39 @@ def server_checks(database_url: str, redis_url: str | None) -> list[Check]:
     if redis_url is not None:
         checks.append(Check(name="redis", criticality="non_critical", probe=_redis(redis_url)))
     return checks
+
+
+def scripts_check(engine: AsyncEngine | None) -> Check:
+    """Return the check of module alloy: is there a worker, and is each one protected from what it runs.
+
+    Without an *engine* the log is in this process, and there are no workers.
+    """
+
+    async def probe() -> Facts:
+        if engine is None:
+            raise NotReady("scripts run in workers, which RUSTOK_EVENT_TRANSPORT=memory has none of", {"sandbox": []})
+        workers = await living_workers(engine)
+        facts = {"sandbox": [_sandbox(worker) for worker in workers]}
+        if reason := _unprotected(workers):
+            raise NotReady(reason, facts)
+        return facts
+
+    return Check(name="alloy", kind="module", criticality="non_critical", probe=probe)
+
+
+def _sandbox(worker: Worker) -> Facts:
+    report = worker.sandbox
+    return {"host": worker.host, "pid": worker.pid, "level": report["level"], "layers": report["layers"]}
+
+
+def _unprotected(workers: Sequence[Worker]) -> str | None:
+    """Return why scripts wait, or run at their host's peril."""
+    if not workers:
+        return "no worker was heard of: scripts wait until `rustok worker` runs"
+    levels = {worker.sandbox["level"] for worker in workers}.difference(_PROTECTED)
+    if not levels:
+        return None
+    return f"the sandbox of a worker has the level {' and '.join(sorted(levels))}: run `rustok doctor` there"
 
 
 def _postgresql(url: str) -> Callable[[], Awaitable[None]]:

@@ -1,9 +1,9 @@
 """Whether this process can serve, part by part. What is wrong in detail is told to the log only."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import orjson
 import structlog
@@ -24,20 +24,31 @@ CHECK_TIMEOUT_S = 2.0
 Status = Literal["ok", "degraded", "unhealthy"]
 
 
+Facts = Mapping[str, Any]
+"""What the report tells of a module besides its status."""
+
+
 class NotReady(RustokError):
-    """A check found what keeps this process from serving; the message is shown to everybody."""
+    """A check found what keeps this process, or a module, from working; message and facts are shown to everybody."""
 
     code = "not_ready"
+
+    def __init__(self, message: str, facts: Facts | None = None) -> None:
+        super().__init__(message)
+        self.facts = facts or {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """`probe` raises when something is wrong. Without a non-critical thing this process still serves."""
+    """`probe` raises when something is wrong. Without a non-critical thing this process still serves.
+
+    A check of the kind `module` has the name of the module whose status it is; its probe answers with facts.
+    """
 
     name: str
     kind: Literal["dependency", "module"] = "dependency"
     criticality: Literal["critical", "non_critical"]
-    probe: Callable[[], Awaitable[None]]
+    probe: Callable[[], Awaitable[Facts | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,7 @@ class Finding:
     status: Status
     latency_ms: float
     reason: str | None
+    facts: Facts = field(default_factory=dict)
 
 
 def health_routes(
@@ -71,8 +83,8 @@ def health_routes(
         status = overall(findings)
         body = {
             "status": status,
-            "checks": [asdict(finding) for finding in findings],
-            "modules": [{"name": m.name, "kind": m.kind.value, "status": _of_module(status)} for m in modules],
+            "checks": [_without_facts(finding) for finding in findings],
+            "modules": [_of_module(module, status, findings) for module in modules],
             "degraded_reasons": [f"{f.name}: {f.reason}" for f in findings if f.status != "ok"],
         }
         return _answer(body, 503 if status == "unhealthy" else 200)
@@ -92,17 +104,17 @@ def overall(findings: Sequence[Finding]) -> Status:
 
 async def _examine(check: Check, clock: Clock, timeout_s: float) -> Finding:
     started_s = clock.monotonic_s()
-    reason = None
+    reason, facts = None, None
     try:
         async with asyncio.timeout(timeout_s):
-            await check.probe()
+            facts = await check.probe()
     except NotReady as error:
-        reason = str(error)
+        reason, facts = str(error), error.facts
     except Exception as error:  # noqa: BLE001 - a probe may fail in any way, and the report still goes out
         reason = "does not answer"
         log.warning("health_check_failed", check=check.name, error=describe(error))
     latency_ms = round((clock.monotonic_s() - started_s) * 1000, 1)
-    return Finding(check.name, check.kind, check.criticality, _status(check, reason), latency_ms, reason)
+    return Finding(check.name, check.kind, check.criticality, _status(check, reason), latency_ms, reason, facts or {})
 
 
 def _status(check: Check, reason: str | None) -> Status:
@@ -111,9 +123,15 @@ def _status(check: Check, reason: str | None) -> Status:
     return "unhealthy" if check.criticality == "critical" else "degraded"
 
 
-def _of_module(status: Status) -> Status:
-    """Return a module's status: it has no checks of its own yet, and fails with what everything needs."""
-    return "unhealthy" if status == "unhealthy" else "ok"
+def _without_facts(finding: Finding) -> dict[str, Any]:
+    return {name: value for name, value in asdict(finding).items() if name != "facts"}
+
+
+def _of_module(module: Module, overall_status: Status, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return a module's part of the report: a module fails with what everything needs, and by its own check."""
+    own = next((f for f in findings if (f.kind, f.name) == ("module", module.name)), None)
+    status: Status = "unhealthy" if overall_status == "unhealthy" else own.status if own else "ok"
+    return {"name": module.name, "kind": module.kind.value, "status": status, **(own.facts if own else {})}
 
 
 def _answer(body: object, status: int) -> Response:

@@ -1,6 +1,7 @@
-"""`/metrics`: what this process has measured, and how far the log and its consumers are."""
+"""`/metrics`: what this process has measured, how far the log and its consumers are, and who works."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
@@ -15,6 +16,7 @@ from api.single_flight import SingleFlight
 from rustok.db.failures import describe
 from rustok.events.figures import LogFigures, read_figures
 from rustok.jobs.figures import QueueFigures, read_queue_figures
+from rustok.jobs.heartbeat import Worker, living_workers
 from rustok.kernel.ports import Clock
 from rustok.telemetry import metrics
 
@@ -47,11 +49,13 @@ async def _log_metrics(engine: AsyncEngine) -> bytes:
     try:
         async with asyncio.timeout(_LOG_TIMEOUT_S):
             figures, queues = await read_figures(engine), await read_queue_figures(engine)
+            workers = await living_workers(engine)
     except Exception as error:  # noqa: BLE001 - whatever is wrong there, the rest of the scrape goes out
         log.warning("log_figures_not_read", error=describe(error))
         return b""
     _set_gauges(figures)
     _set_queue_gauges(queues)
+    _set_worker_gauges(workers)
     return generate_latest(metrics.LOG)
 
 
@@ -74,3 +78,10 @@ def _set_queue_gauges(queues: Sequence[QueueFigures]) -> None:
         metrics.QUEUE_OLDEST_AGE_SECONDS.labels(figures.queue).set(figures.oldest_age_s)
         for state in ("ready", "leased", "dead"):
             metrics.QUEUE_DEPTH.labels(figures.queue, state).set(getattr(figures, state))
+
+
+def _set_worker_gauges(workers: Sequence[Worker]) -> None:
+    metrics.WORKERS_ONLINE.set(len(workers))
+    metrics.WORKERS_SANDBOX.clear()
+    for level, count in Counter(worker.sandbox["level"] for worker in workers).items():
+        metrics.WORKERS_SANDBOX.labels(level).set(count)

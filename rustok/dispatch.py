@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from rustok.db.coalescer import Coalescer, RunApart
+from rustok.db.engine import to_json
 from rustok.db.idempotency import IdempotencyKey, find_answers, keep_answer
 from rustok.db.unit_of_work import StaleAuthorization, TenantDisabled, UnitOfWork, UnitOfWorkFactory
 from rustok.kernel.context import Context
@@ -140,7 +140,7 @@ def validate(model: type[Model], values: Mapping[str, Any], *, strict: bool = Tr
 
     """
     try:
-        raw = orjson.dumps(values)
+        raw = to_json(values).encode()
     except TypeError as error:  # lone surrogates; anything else that has no JSON form
         raise InvalidInput("The input has no JSON form: a text holds a lone surrogate, perhaps.") from error
     if b"\\u0000" in raw and _ESCAPED_NUL.search(raw):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rustok.cli.output import err, print_rows
+from rustok.cli.output import print_rows
 from rustok.cli.script_show import to_json
 from rustok.cli.tenancy import ScriptArgument, TenantOption, Yes, confirm, open_tenant
 from rustok.cli.tenant import Json
@@ -51,9 +51,11 @@ def list_(script: ScriptArgument, tenant: TenantOption = None, *, as_json: Json 
 
 
 @app.command("rm")
-def remove(script: ScriptArgument, key: str, tenant: TenantOption = None, *, yes: Yes = False) -> None:
+def remove(
+    script: ScriptArgument, key: str, tenant: TenantOption = None, *, yes: Yes = False, as_json: Json = False
+) -> None:
     """Delete the value under a key."""
-    asyncio.run(_remove(script, key, tenant, yes=yes))
+    asyncio.run(_remove(script, key, tenant, yes=yes, as_json=as_json))
 
 
 async def _get(reference: str, key: str, tenant: str | None, *, as_json: bool) -> None:
@@ -80,13 +82,13 @@ async def _list(reference: str, tenant: str | None, *, as_json: bool) -> None:
     _print(found, as_json=as_json)
 
 
-async def _remove(reference: str, key: str, tenant: str | None, *, yes: bool) -> None:
+async def _remove(reference: str, key: str, tenant: str | None, *, yes: bool, as_json: bool) -> None:
     async with open_tenant(tenant) as at:
         script = await at.script(reference)
         value = await at.query("alloy.kv.get", script_id=script.id, key=key)
         confirm(f"Delete {key} of {script.name}, which is {to_json(value.value)}?", yes=yes)
-        await at.run("alloy.kv.delete", script_id=script.id, key=key)
-    err.print(f"deleted {key}", highlight=False, markup=False)
+        deleted = await at.run("alloy.kv.delete", script_id=script.id, key=key)
+    print_rows([deleted.model_dump()], ("key",), as_json=as_json)
 
 
 def _print(values: list[Any], *, as_json: bool) -> None:

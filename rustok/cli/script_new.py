@@ -67,7 +67,7 @@ def new(
 def types(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where hooks are.")] = Path()) -> None:
     """Write what editors and type checkers need to know of `alloy`, into the folder alloy of DIR."""
     written = write_types(directory)
-    err.print(f"{written} is there: `from alloy import Context, Event`", highlight=False)
+    err.print(f"{written} is there: `from alloy import Context, Event`", highlight=False, markup=False)
 
 
 def write_types(directory: Path) -> Path:

@@ -134,9 +134,8 @@ async def _tail(reference: str | None, limit: int, tenant: str | None, *, follow
     async with open_tenant(tenant) as at:
         script = None if reference is None else await at.script(reference)
         names = _Names(at)
-        shown: set[UUID] = set()
         latest = await _latest(at, script)
-        shown.update(attempt.id for attempt in latest[: len(latest) - limit])
+        shown = {attempt.id for attempt in latest[: max(0, len(latest) - limit)]}
         while True:
             for attempt in latest:
                 if attempt.id not in shown:

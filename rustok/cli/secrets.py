@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from rustok.cli.output import err, print_rows
+from rustok.cli.output import print_rows
 from rustok.cli.tenancy import TenantOption, Yes, confirm, open_tenant
 from rustok.cli.tenant import Json
 
@@ -28,9 +28,9 @@ def list_(tenant: TenantOption = None, *, as_json: Json = False) -> None:
 
 
 @app.command("rm")
-def remove(name: str, tenant: TenantOption = None, *, yes: Yes = False) -> None:
+def remove(name: str, tenant: TenantOption = None, *, yes: Yes = False, as_json: Json = False) -> None:
     """Delete a secret for good; scripts that name it fail from then on."""
-    asyncio.run(_remove(name, tenant, yes=yes))
+    asyncio.run(_remove(name, tenant, yes=yes, as_json=as_json))
 
 
 def _read(name: str) -> str:
@@ -53,12 +53,12 @@ async def _list(tenant: str | None, *, as_json: bool) -> None:
     print_rows([secret.model_dump(mode="json") for secret in found], _COLUMNS, as_json=as_json)
 
 
-async def _remove(name: str, tenant: str | None, *, yes: bool) -> None:
+async def _remove(name: str, tenant: str | None, *, yes: bool, as_json: bool) -> None:
     async with open_tenant(tenant) as at:
         users = [script.name for script in await at.all("alloy.scripts.list") if name in script.secrets]
         confirm(f"Delete the secret {name}, which {_names(users)}?", yes=yes)
-        await at.run("alloy.secrets.delete", name=name)
-    err.print(f"deleted {name}", highlight=False, markup=False)
+        deleted = await at.run("alloy.secrets.delete", name=name)
+    print_rows([deleted.model_dump()], ("name",), as_json=as_json)
 
 
 def _names(users: Sequence[str]) -> str:

@@ -29,8 +29,8 @@ async def handle(event: Event, ctx: Context) -> dict[str, int]:
 
 def rule(currency: str, price: dict[str, int | None]) -> dict[str, int | None]:
     """Ruling a ruled price changes nothing: otherwise the hook would answer its own event for ever."""
-    amount, compare_at = price["amount"], price["compare_at"]
-    if currency not in LOWEST or amount == 0:  # what is given away stays free
+    amount, compare_at = price["amount"] or 0, price["compare_at"]
+    if currency not in LOWEST or not amount:  # what is given away stays free
         return price
     amount = max(nearest(amount), nearest(LOWEST[currency]))
     is_sale = compare_at is not None and compare_at > amount

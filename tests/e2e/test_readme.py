@@ -1,32 +1,39 @@
-"""The README's first minute, run as it stands against a real platform."""
+"""The README's first minute and its hook, run as they stand against a real platform."""
 
 import re
 import subprocess
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
-from tests.e2e.conftest import RunningPlatform, plain_environment, running_platform, stop
+from tests.e2e.conftest import RunningPlatform, plain_environment, running_platform, rustok_command, stop
 
 README = Path(__file__).parents[2] / "README.md"
 MARKER = "<!-- tests/e2e/test_readme.py runs this block -->"
+HOOK_MARKER = "<!-- tests/e2e/test_readme.py runs this block too -->"
 LIMIT_S = 40
 
 
 def first_minute() -> str:
+    return block(MARKER)
+
+
+def block(marker: str) -> str:
     """Return the shell commands below the marker."""
-    _, found, rest = README.read_text(encoding="utf-8").partition(f"{MARKER}\n```sh\n")
-    assert found, f"README.md has no block below {MARKER}"
+    _, found, rest = README.read_text(encoding="utf-8").partition(f"{marker}\n```sh\n")
+    assert found, f"README.md has no block below {marker}"
     return rest.partition("```")[0]
 
 
 def run(script: str, platform: RunningPlatform) -> subprocess.CompletedProcess[str]:
     """Run *script* as somebody who has set what `rustok dev` printed, and stop at the first failure."""
-    shown = {name: platform.env[name] for name in ("RUSTOK_URL", "RUSTOK_TOKEN")}
+    shown = {name: platform.env[name] for name in ("RUSTOK_URL", "RUSTOK_TOKEN", "RUSTOK_STATE_DIR")}
+    environment = plain_environment()
+    path = f"{rustok_command().parent}:{environment['PATH']}"
     return subprocess.run(
         ["bash", "-eu"],  # noqa: S607 - a newcomer's bash and curl are those on the path
         input=script,
-        env={**plain_environment(), **shown},
+        env={**environment, **shown, "PATH": path},
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
@@ -76,6 +83,34 @@ def test_what_is_printed_can_be_pasted(platform: RunningPlatform) -> None:
     assert run_.returncode == 0, run_.stdout + run_.stderr
     assert statuses(run_.stdout) == [201]
     assert len(searches) == len(("en", "de", "ru"))
+
+
+def test_the_hook_of_the_readme_runs(platform: RunningPlatform) -> None:
+    """From nothing to a hook that has tagged a product; a replay of the same event then finds nothing to do."""
+    run_ = run(block(HOOK_MARKER), platform)
+
+    assert run_.returncode == 0, run_.stdout + run_.stderr
+    assert "1 of 1 within the language" in run_.stderr
+    _, tagged, replayed = run_.stdout.partition('tagged title="Anvil"')
+    assert tagged
+    assert "house-brand" in replayed
+    assert "commerce.products" not in replayed
+
+
+def test_the_hooks_that_come_with_it_can_be_seen_at_work(platform: RunningPlatform) -> None:
+    """What is printed about hooks can be pasted: a product without a price, and what each hook said of it."""
+    about = platform.said.partition("export RUSTOK_TENANT")
+    create = re.search(r"^curl -si .*?\n\n", about[2], re.MULTILINE | re.DOTALL)
+    logs = re.findall(r"^\S+ scripts logs \S+$", about[2], re.MULTILINE)
+    waits = [
+        f"until {line} | grep '{said}'; do sleep 0.1; done"
+        for line, said in zip(logs, ("prices are missing", "tags added"), strict=True)
+    ]
+
+    run_ = run("\n".join(["export RUSTOK_TENANT=demo", create.group() if create else "", *waits]), platform)
+
+    assert run_.returncode == 0, run_.stdout + run_.stderr
+    assert statuses(run_.stdout) == [201]
 
 
 def test_ctrl_c_ends_everything_within_15_seconds() -> None:

@@ -155,7 +155,8 @@ async def test_the_rights_of_a_script_end_with_those_of_its_owner(workshop: Work
     call = Call(workshop.platform.registry.commands["alloy.scripts.create"], {
         "name": "orphan", "grants": grants, "triggers": [{"kind": "event", "pattern": "commerce.product.created"}],
     })  # fmt: skip
-    script = (await workshop.platform.platform.dispatcher.run(call, context)).result
+    created = (await workshop.platform.platform.dispatcher.run(call, context)).result
+    script = await workshop.find(created.model_dump()["id"])
     body = 'ctx.update("commerce.products", event["aggregate_id"], vendor="Acme")'
     await workshop.push(script.id, hook(body), activate=True)
     await workshop.product()

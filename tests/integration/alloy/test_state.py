@@ -1,5 +1,7 @@
 """What scripts keep, and secrets."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 
@@ -31,7 +33,7 @@ async def test_a_value_is_there_until_its_time_is_over(workshop: Workshop) -> No
 async def test_a_value_is_compared_and_set(workshop: Workshop) -> None:
     """By its version, which no later value of the key has again."""
     script = await workshop.script("return 1", on=None)
-    at = {"script_id": str(script.id), "key": "k"}
+    at: dict[str, Any] = {"script_id": str(script.id), "key": "k"}
     first = await workshop.run("alloy.kv.set", **at, value=1, expected_version=0)
 
     second = await workshop.run("alloy.kv.set", **at, value=2, expected_version=first.version)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from rustok.catalog import MODULES
 from rustok.db.transaction import run_alone
 from rustok.egress import Egress, EgressConfig, parse_networks
-from rustok.jobs.runner import JobRunner, RunnerConfig
+from rustok.jobs.runner import JobHandler, JobRunner, RunnerConfig
 from rustok.jobs.schedules import Scheduler
 from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.event import LoggedEvent
@@ -62,7 +62,7 @@ class Workshop:
         """Return a worker that remembers nothing."""
         engine = self.platform.system_engine
         egress = Egress(EgressConfig(allowed_networks=parse_networks("127.0.0.0/8")))
-        handlers = {
+        handlers: dict[str, JobHandler] = {
             RUN.name: ScriptRuns(engine, self.platform.platform, self.runs, SystemClock(), 4),
             CHECK.name: ScriptChecks(engine, self.platform.platform, self.cage),
             CALL.name: ScriptCalls(engine, self.platform.platform, egress),

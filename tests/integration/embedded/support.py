@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import asyncpg
-import psutil  # type: ignore[import-untyped]
+import psutil
 from redis.asyncio import Redis
 
 import rustok.embedded

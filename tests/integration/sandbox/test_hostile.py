@@ -61,14 +61,14 @@ async def test_what_speaks_in_the_name_of_its_child_is_told_from_it(cage: Cage, 
     assert outcome.fault.code == "policy_violation"
 
 
+_REST = b'"output_bytes":1,"log_bytes":1,"usage":{"cpu_us":1,"peak_bytes":1}}'
 FORGED = {
     "no JSON": b"{",
     "no object": b"[]",
-    "NaN": b'{"result":NaN,"effects":[],"logs":[],"usage":{"cpu_us":1,"peak_bytes":1}}',
-    "effects of another type": b'{"result":1,"effects":{},"logs":[],"usage":{"cpu_us":1,"peak_bytes":1}}',
-    "no usage": b'{"result":1,"effects":[],"logs":[]}',
-    "a fault of the host's": b'{"effects":[],"logs":[],"usage":{"cpu_us":1,"peak_bytes":1},'
-    b'"fault":{"code":"sandbox_unavailable","message":"x"}}',
+    "NaN": b'{"result":NaN,"effects":[],"logs":[],' + _REST,
+    "effects of another type": b'{"result":1,"effects":{},"logs":[],' + _REST,
+    "no usage": b'{"result":1,"effects":[],"logs":[],"output_bytes":1,"log_bytes":1}',
+    "a fault of the host's": b'{"effects":[],"logs":[],"fault":{"code":"sandbox_unavailable","message":"x"},' + _REST,
 }
 
 
