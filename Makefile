@@ -22,7 +22,7 @@ test: check ## lint, types, import contracts and every fast test
 test-deep: $(VENV)/dev ## the tests that take minutes
 	$(RUN) pytest -m deep $(ARGS)
 
-bench: $(VENV)/dev ## measure, and print a table of ratios
+bench: $(VENV)/bench ## measure, and print a table of ratios
 	$(RUN) tests.bench $(ARGS)
 
 check: $(VENV)/dev ## lint, format, types
@@ -36,6 +36,7 @@ docs: $(VENV)/dev ## write the reference pages from the code
 lock: $(VENV)/uv ## pin every dependency by hash, without addresses
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --extra embedded pyproject.toml -o requirements.lock
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --extra embedded --group dev pyproject.toml -o requirements-dev.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --constraints requirements-dev.lock --group bench -o requirements-bench.lock
 	echo uv | $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate - -o requirements-uv.lock
 
 $(VENV)/uv: requirements-uv.lock
@@ -47,4 +48,8 @@ $(VENV)/uv: requirements-uv.lock
 $(VENV)/dev: $(VENV)/uv requirements-dev.lock pyproject.toml
 	@$(UV) pip sync -q --require-hashes --python $(VENV)/bin/python requirements-dev.lock
 	@$(UV) pip install -q --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/bench: $(VENV)/dev requirements-bench.lock
+	@$(UV) pip install -q --require-hashes --python $(VENV)/bin/python -r requirements-bench.lock
 	@touch $@

@@ -1,6 +1,6 @@
 """Puts a platform together from parts. Called by the roots, and by the tests with other parts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.unit_of_work import UnitOfWorkFactory
 from rustok.dispatch import Dispatcher
-from rustok.events.consumer import Consumer, ConsumerConfig, ConsumerStore, Handler
+from rustok.events.consumer import Consumer, ConsumerConfig, ConsumerStore
 from rustok.index.projection import ProjectionHandler
 from rustok.kernel.event import LoggedEvent
 from rustok.kernel.module import Module, Subscription
@@ -50,15 +50,23 @@ def build_platform(
 
 
 def build_consumers(
-    registry: Registry, store: ConsumerStore, clock: Clock, config: ConsumerConfig | None = None
+    registry: Registry,
+    store: ConsumerStore,
+    clock: Clock,
+    config: ConsumerConfig | None = None,
+    on_jobs_made: Callable[[], None] = lambda: None,
 ) -> Mapping[str, Consumer]:
-    """Return every consumer of the platform by name. *store* connects as the role system."""
-    handlers: list[Handler] = [
-        *(ProjectionHandler(projection) for projection in registry.projections.values()),
-        *(_SubscriptionHandler(subscription) for subscription in registry.subscriptions.values()),
-    ]
+    """Return every consumer of the platform by name. *store* connects as the role system.
+
+    *on_jobs_made* is called after a commit in which a subscription handled events: it may have made jobs of them.
+    """
     config = config or ConsumerConfig()
-    return {handler.name: Consumer(config, store, clock, handler) for handler in handlers}
+    projections = [ProjectionHandler(projection) for projection in registry.projections.values()]
+    subscriptions = [_SubscriptionHandler(subscription) for subscription in registry.subscriptions.values()]
+    return {
+        **{handler.name: Consumer(config, store, clock, handler) for handler in projections},
+        **{handler.name: Consumer(config, store, clock, handler, on_jobs_made) for handler in subscriptions},
+    }
 
 
 class _SubscriptionHandler:

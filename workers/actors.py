@@ -1,7 +1,7 @@
 """What workers do with messages."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from uuid import UUID
 
@@ -19,16 +19,8 @@ from workers.queues import CONSUME, WORK, consume_message, stream
 log = structlog.get_logger(__name__)
 
 
-def declare_consume(
-    broker: dramatiq.Broker,
-    loop: EventLoopThread,
-    consumers: Mapping[str, Consumer],
-    on_handled: Callable[[], None] = lambda: None,
-) -> None:
-    """Declare the actor of consumers. A message is a hint: losing or repeating one changes nothing.
-
-    *on_handled* is called after events were handled: a consumer may have made jobs of them.
-    """
+def declare_consume(broker: dramatiq.Broker, loop: EventLoopThread, consumers: Mapping[str, Consumer]) -> None:
+    """Declare the actor of consumers. A message is a hint: losing or repeating one changes nothing."""
 
     def consume(consumer: str) -> None:
         if consumer not in consumers:
@@ -44,8 +36,6 @@ def declare_consume(
             return
         CONSUME_SECONDS.labels(consumer).observe(time.perf_counter() - started_s)
         CONSUMED_EVENTS.labels(consumer).inc(counts.read)
-        if counts.handled:
-            on_handled()
         if counts.read:
             log.debug("events_consumed", consumer=consumer, count=counts.read, parked=counts.parked)
         if has_more:

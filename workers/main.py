@@ -55,7 +55,7 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
     queues = job_queues(kind for module in MODULES for kind in module.jobs)
     broker = StreamBroker(required(settings.redis_url, "redis_url"), prefetch=prefetch(queues))
     with EventLoopThread() as loop, closing(broker), _opened(loop, open_parts(settings)) as parts:
-        declare_consume(broker, loop, parts.consumers, parts.notifier.committed)
+        declare_consume(broker, loop, parts.consumers)
         declare_work(broker, loop, parts.runner, queues)
         worker = dramatiq.Worker(broker, worker_threads=settings.worker_threads)
         freeze_heap()

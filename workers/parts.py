@@ -22,6 +22,7 @@ from rustok.runtime import SystemClock
 from rustok.sandbox.cage import Cage, CageConfig
 from rustok.settings import Settings, required
 from rustok.telemetry.metrics import SANDBOX_EVENTS, SANDBOX_LEVEL, SANDBOX_PROCESSES, SANDBOX_RSS_BYTES
+from workers.eager import EagerRuns
 from workers.script_calls import ScriptCalls
 from workers.script_checks import ScriptChecks
 from workers.script_runs import ScriptRuns
@@ -61,19 +62,32 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
             clock=clock,
         )
         egress = Egress(EgressConfig(allowed_networks=parse_networks(settings.egress_allowed_networks)))
+        runs = ScriptRuns(system_engine, platform, cage, clock, _RUNS_A_CHILD * children)
         handlers: Mapping[str, JobHandler] = {
-            RUN.name: ScriptRuns(system_engine, platform, cage, clock, _RUNS_A_CHILD * children),
+            RUN.name: runs,
             CHECK.name: ScriptChecks(system_engine, platform, cage),
             CALL.name: ScriptCalls(system_engine, platform, egress),
         }
-        yield WorkerParts(
-            platform=platform,
-            consumers=build_consumers(platform.registry, PostgresConsumerStore(system_engine), clock),
-            runner=JobRunner(RunnerConfig(), PostgresJobStore(system_engine), handlers, clock),
-            cage=cage,
-            notifier=notifier,
-            heartbeat=Heartbeat(system_engine, clock, lambda: _told(cage)),
-        )
+        jobs = PostgresJobStore(system_engine)
+        runner = JobRunner(RunnerConfig(), jobs, handlers, clock)
+        eager = EagerRuns(RUN.queue, runs, jobs, runner)
+
+        def jobs_made() -> None:
+            eager.jobs_made()
+            notifier.committed()
+
+        store = PostgresConsumerStore(system_engine)
+        try:
+            yield WorkerParts(
+                platform=platform,
+                consumers=build_consumers(platform.registry, store, clock, on_jobs_made=jobs_made),
+                runner=runner,
+                cage=cage,
+                notifier=notifier,
+                heartbeat=Heartbeat(system_engine, clock, lambda: _told(cage)),
+            )
+        finally:
+            await eager.close()
 
 
 def _told(cage: Cage) -> dict[str, Any]:

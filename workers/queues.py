@@ -18,6 +18,16 @@ _CAP = 10_000
 """While no worker runs, hints would pile up for ever: the relay repeats those that still hold."""
 
 
+_WINDOW = 400
+_WINDOWS = {"scripts": 64}
+"""A worker runs few scripts at a time: what it holds beyond these, others could be doing."""
+
+
+def windows(queues: Iterable[str]) -> Mapping[str, int]:
+    """Return how many hints of a queue of the ledger may be on their way at a time."""
+    return {queue: _WINDOWS.get(queue, _WINDOW) for queue in queues}
+
+
 def job_queues(kinds: Iterable[JobKind]) -> Sequence[str]:
     """Return the queues of the ledger that these kinds go through."""
     return sorted({kind.queue for kind in kinds})

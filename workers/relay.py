@@ -36,7 +36,7 @@ from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
 from workers.broker import BrokerUnavailable, StreamBroker
 from workers.main import refuse_memory_transport, start
-from workers.queues import CONSUME, caps, consume_message, job_queues, stream, work_message
+from workers.queues import CONSUME, caps, consume_message, job_queues, stream, windows, work_message
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ async def run_relay(settings: Settings) -> None:
                 hints,
                 Sweep(store, hints, clock),
                 sequencer,
-                Feeder(FeederConfig(), queues, store=jobs, send=sender.hint_jobs, clock=clock, wake=jobs_wake),
+                Feeder(FeederConfig(), windows(queues), store=jobs, send=sender.hint_jobs, clock=clock, wake=jobs_wake),
                 Rescuer(jobs, clock),
                 Scheduler(registry.jobs, engine, clock),
             )

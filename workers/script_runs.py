@@ -1,12 +1,10 @@
 """Runs scripts: loads one, lets the cage run it, and commits its effects with the end of the job."""
 
 import asyncio
-import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,20 +17,9 @@ from rustok.jobs.runner import retry_delay_s
 from rustok.kernel.context import Context
 from rustok.kernel.errors import Unavailable, VersionMismatch
 from rustok.kernel.ports import Clock
-from rustok.modules.alloy import (
-    Attempted,
-    EffectRefused,
-    Host,
-    ScriptLimits,
-    apply_effects,
-    cron_event,
-    load_script,
-    record_failure,
-    record_success,
-)
+from rustok.modules.alloy import EffectRefused, Host, load_script, record_failure
 from rustok.sandbox.cage import Cage
 from rustok.sandbox.contract import Fault, Outcome, SandboxUnavailable
-from rustok.scripting import ScriptRun, commands_of
 from rustok.telemetry.metrics import (
     POLICY_VIOLATIONS,
     SANDBOX_KILLS,
@@ -40,7 +27,9 @@ from rustok.telemetry.metrics import (
     SANDBOX_RUN_SECONDS,
     SCRIPT_RUNS,
 )
-from workers.script_code import CodeMissing, ScriptCode, VersionKey
+from workers.script_attempt import RunAttempt
+from workers.script_code import CodeMissing, ScriptCode
+from workers.script_commits import EndedRun, ScriptCommits
 from workers.script_rights import ScriptRights, platform_context
 
 log = structlog.get_logger(__name__)
@@ -54,19 +43,6 @@ _FINAL = frozenset({"policy_violation", "script_disabled", "code_missing"})
 _KILLS = frozenset({"cpu_exceeded", "wall_timeout", "memory_exceeded", "policy_violation"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run(ScriptRun):
-    """An attempt at a run that a job asks for, by this version."""
-
-    job: Leased
-    number: int
-    started_at: datetime
-
-    @property
-    def key(self) -> VersionKey:
-        return VersionKey(self.job.tenant_id, self.script.id, self.number)
-
-
 class ScriptRuns:
     """Handles jobs of the kind `alloy.run`. At most *concurrency* are under way; the others wait with their lease."""
 
@@ -77,11 +53,25 @@ class ScriptRuns:
         self._clock = clock
         self._rights = ScriptRights(platform.units, platform.registry.permissions.values())
         self._code = ScriptCode(engine, cage)
+        self._commits = ScriptCommits(platform)
         self._turns = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
+        self._reruns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        """By script: runs that have met a conflict go one after the other, or they would meet each other again."""
+        self._under_way = 0
+
+    @property
+    def free(self) -> int:
+        """How many more runs could begin at once."""
+        return max(0, self._concurrency - self._under_way)
 
     async def __call__(self, job: Leased) -> None:
-        async with self._turns:
-            await self._run(job)
+        self._under_way += 1
+        try:
+            async with self._turns:
+                await self._run(job)
+        finally:
+            self._under_way -= 1
 
     async def _run(self, job: Leased) -> None:
         script = await load_script(self._engine, job.tenant_id, UUID(job.args["script_id"]))
@@ -90,9 +80,9 @@ class ScriptRuns:
         elif script.status in ("paused", "draft"):
             await self._end(hand_back, job, _PAUSED_S)
         else:
-            await self._attempt(_run_of(job, script, self._clock.now()))
+            await self._attempt(RunAttempt.of(job, script, self._clock.now()))
 
-    async def _attempt(self, run: _Run) -> None:
+    async def _attempt(self, run: RunAttempt) -> None:
         try:
             fault, outcome, host = await self._outcome(run)
         except SandboxUnavailable as error:
@@ -104,39 +94,41 @@ class ScriptRuns:
         if fault is not None:
             await self._fail(run, fault, outcome, host)
 
-    async def _outcome(self, run: _Run) -> tuple[Fault | None, Outcome, Host | None]:
+    async def _outcome(self, run: RunAttempt) -> tuple[Fault | None, Outcome, Host | None]:
         """Run until the effects are committed, or a fault is found; reads that were overtaken make it run again."""
         if run.script.status == "disabled":
             return Fault(code="script_disabled", message="The script is disabled."), Outcome(), None
         try:
-            bytecode = await self._code.bytecode(run.key)
+            bytecode = await self._code.bytecode(run.version)
         except CodeMissing as error:
             first = error.faults[0] if error.faults else None
             return first or Fault(code="code_missing", message=str(error)), Outcome(), None
-        conflict: Exception | None = None
-        outcome, host = Outcome(), None
-        for _ in range(1 + _RERUNS):
-            fresh = isinstance(conflict, StaleAuthorization)
-            context = await self._context(run, fresh=fresh)
-            host = run.host(self._platform, context)
-            try:
-                outcome = await self._caged(run, bytecode, host)
-                if outcome.fault is None:
-                    await self._commit(run, outcome, host, context)
-            except (StaleAuthorization, VersionMismatch) as error:
-                conflict = error
-            except EffectRefused as error:
-                hint = "grant the script what it does, or let it check first"
-                return Fault(code="effect_refused", message=str(error), hint=hint), outcome, host
-            else:
-                return outcome.fault, outcome, host
+        async with AsyncExitStack() as in_turn:
+            conflict: Exception | None = None
+            outcome, host = Outcome(), None
+            for rerun in range(1 + _RERUNS):
+                if rerun == 1:
+                    await in_turn.enter_async_context(self._reruns.setdefault(run.script.id, asyncio.Lock()))
+                context = await self._context(run, fresh=isinstance(conflict, StaleAuthorization))
+                host = run.host(self._platform, context)
+                try:
+                    outcome = await self._caged(run, bytecode, host)
+                    if outcome.fault is None:
+                        await self._commits.commit(EndedRun(run, outcome, host, context))
+                except (StaleAuthorization, VersionMismatch) as error:
+                    conflict = error
+                except EffectRefused as error:
+                    hint = "grant the script what it does, or let it check first"
+                    return Fault(code="effect_refused", message=str(error), hint=hint), outcome, host
+                else:
+                    return outcome.fault, outcome, host
         message = f"{_RERUNS + 1} runs in a row read what somebody then changed: {conflict}"
         return Fault(code="conflict", message=message, limit=_RERUNS, used=_RERUNS + 1), outcome, host
 
-    async def _context(self, run: _Run, *, fresh: bool) -> Context:
+    async def _context(self, run: RunAttempt, *, fresh: bool) -> Context:
         return await self._rights.context(run.job, run.script.id, run.script.owner, run.script.grants, fresh=fresh)
 
-    async def _caged(self, run: _Run, bytecode: bytes, host: Host) -> Outcome:
+    async def _caged(self, run: RunAttempt, bytecode: bytes, host: Host) -> Outcome:
         outcome = await run.caged(self._cage, bytecode, host)
         SANDBOX_RUN_SECONDS.observe(outcome.usage.wall_ms / 1000)
         SANDBOX_PEAK_BYTES.observe(outcome.usage.peak_bytes)
@@ -144,19 +136,9 @@ class ScriptRuns:
             SANDBOX_KILLS.labels(outcome.fault.code).inc()
         return outcome
 
-    async def _commit(self, run: _Run, outcome: Outcome, host: Host, context: Context) -> None:
-        """Apply the effects, keep the run and end the job, all of it or nothing."""
-        apply = commands_of(self._platform.dispatcher)
-        async with self._platform.units.begin(context) as uow:
-            registry = self._platform.registry
-            done = await apply_effects(uow, outcome.effects, run.effects(host.seen), registry, apply)
-            attempted = self._attempted(run, replace(outcome, effects=done), host, None)
-            await record_success(uow, attempted)
-            await finish(uow, run.job, attempted.result)
-
-    async def _fail(self, run: _Run, fault: Fault, outcome: Outcome, host: Host | None) -> None:
+    async def _fail(self, run: RunAttempt, fault: Fault, outcome: Outcome, host: Host | None) -> None:
         """Keep the attempt and end it: another one follows, or the run is a dead letter."""
-        attempted = self._attempted(run, outcome, host, fault)
+        attempted = run.told(outcome, host, fault)
         if fault.code == "policy_violation":
             POLICY_VIOLATIONS.inc()
             log.error("script_policy_violated", script=str(run.script.id), version=run.number, run_id=str(run.job.id))
@@ -166,51 +148,6 @@ class ScriptRuns:
             delay_s = None if is_final else retry_delay_s(run.job.attempt)
             await fail(uow, run.job, attempted.error or {}, delay_s)
 
-    def _attempted(self, run: _Run, outcome: Outcome, host: Host | None, fault: Fault | None) -> Attempted:
-        masked = host.masked if host else lambda document: document
-        return Attempted(
-            run_id=run.job.id,
-            attempt=run.job.attempt,
-            script_id=run.script.id,
-            script_version=run.number,
-            event_type=run.event["type"],
-            event_id=UUID(run.event["id"]),
-            depth=run.job.args.get("depth", 1),
-            started_at=run.started_at,
-            usage=asdict(outcome.usage),
-            logs=masked(_logs(outcome)),
-            effects=masked(outcome.effects),
-            result=masked(outcome.result),
-            error=masked(asdict(fault)) if fault else None,
-        )
-
     async def _end(self, how: Any, job: Leased, *arguments: Any) -> None:
         async with begin(self._engine, "BEGIN") as (transaction, _):
             await how(transaction, job, *arguments)
-
-
-def _run_of(job: Leased, script: Any, now: datetime) -> _Run:
-    event = job.args.get("event") or cron_event(job.id, job.tenant_id, job.actor, job.args["due_at"])
-    return _Run(
-        id=job.id,
-        tenant_id=job.tenant_id,
-        script=script,
-        event=event,
-        limits=ScriptLimits(**(script.limits or {})),
-        created_at=job.created_at,
-        job=job,
-        number=_number(job, script),
-        started_at=now,
-    )
-
-
-def _number(job: Leased, script: Any) -> int:
-    """Return the version for this run: the canary's share is chosen by the run's id, so that a retry takes the same."""
-    takes_canary = script.canary_version and zlib.crc32(job.id.bytes) % 100 < script.canary_percent
-    return int(script.canary_version if takes_canary else script.active_version or 0)
-
-
-def _logs(outcome: Outcome) -> Sequence[Mapping[str, Any]]:
-    if not outcome.log_truncated:
-        return outcome.logs
-    return [*outcome.logs, {"level": "warning", "message": "log_truncated", "fields": {}}]

@@ -4,7 +4,7 @@ An event that cannot be handled parks its aggregate: later events of that aggreg
 log, in order, and everything else flows.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -136,11 +136,21 @@ class ConsumerConfig:
 
 
 class Consumer:
-    def __init__(self, config: ConsumerConfig, store: ConsumerStore, clock: Clock, handler: Handler) -> None:
+    """*on_handled* is called after each commit in which events were handled; it must not block."""
+
+    def __init__(
+        self,
+        config: ConsumerConfig,
+        store: ConsumerStore,
+        clock: Clock,
+        handler: Handler,
+        on_handled: Callable[[], None] = lambda: None,
+    ) -> None:
         self._config = config
         self._store = store
         self._clock = clock
         self._handler = handler
+        self._on_handled = on_handled
         self.name = handler.name
 
     async def drain(self) -> Drained:
@@ -168,12 +178,15 @@ class Consumer:
 
         """
         try:
-            return await self._attempt(carefully=False)
+            counts = await self._attempt(carefully=False)
         except Exception as error:
             if is_transient(error):
                 raise
             log.info("consumer_isolated", consumer=self.name, error=repr(error))
-        return await self._attempt(carefully=True)
+            counts = await self._attempt(carefully=True)
+        if counts is not None and counts.handled:
+            self._on_handled()
+        return counts
 
     async def _attempt(self, *, carefully: bool) -> Counts | None:
         """Handle a batch at one go, or *carefully*: under savepoints, so that a failure is found and parked."""

@@ -9,6 +9,7 @@ from rustok.jobs.ledger import (
     enqueue_for,
     fail,
     finish,
+    finish_all,
     hand_back,
     redrive,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "fail",
     "find_args",
     "finish",
+    "finish_all",
     "get_operation",
     "hand_back",
     "redrive",

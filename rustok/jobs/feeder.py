@@ -4,7 +4,7 @@ It writes nothing. What it has hinted at is kept in memory, a window a queue, un
 hint is so old that it must have been lost.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -23,8 +23,6 @@ SendJobs = Callable[[str, Sequence[Sequence[UUID]]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class FeederConfig:
-    window: int = 400
-    """Hints a queue that may be on their way at a time."""
     ids_a_message: int = 100
     messages: int = 8
     """What is ready is spread over this many messages before one of them grows."""
@@ -43,10 +41,12 @@ class ReadyJobs(Protocol):
 
 
 class Feeder:
+    """*windows*: how many hints of a queue may be on their way at a time."""
+
     def __init__(
         self,
         config: FeederConfig,
-        queues: Collection[str],
+        windows: Mapping[str, int],
         *,
         store: ReadyJobs,
         send: SendJobs,
@@ -54,11 +54,12 @@ class Feeder:
         wake: Wake,
     ) -> None:
         self._config = config
+        self._windows = windows
         self._store = store
         self._send = send
         self._clock = clock
         self._wake = wake
-        self._hinted: dict[str, dict[UUID, float]] = {queue: {} for queue in queues}
+        self._hinted: dict[str, dict[UUID, float]] = {queue: {} for queue in windows}
 
     async def run(self) -> None:
         """Feed until cancelled. A failing server is waited for."""
@@ -73,8 +74,9 @@ class Feeder:
                 log.warning("feeder_waited", reason=str(error))
                 await self._clock.sleep(1.0)
                 continue
-            is_busy = sent or any(self._hinted.values())
-            pause_s = self._config.busy_poll_s if is_busy else self._config.idle_poll_s
+            is_waiting = any(self._hinted.values())
+            pause_s = self._config.busy_poll_s if sent else 2 * pause_s if is_waiting else self._config.idle_poll_s
+            pause_s = min(pause_s, self._config.idle_poll_s)
 
     async def run_once(self) -> int:
         """Send a hint for what is ready and has none; return how many."""
@@ -82,8 +84,9 @@ class Feeder:
 
     async def _feed(self, queue: str, hinted: dict[UUID, float]) -> int:
         await self._forget_taken(hinted)
-        room = self._config.window - len(hinted)
-        ids = await self._store.ready(queue, hinted.keys(), room) if room else []
+        room = self._windows[queue] - len(hinted)
+        # Few at a time would ask for the same ones again and again.
+        ids = await self._store.ready(queue, hinted.keys(), room) if 2 * room >= self._windows[queue] else []
         if not ids:
             return 0
         size = min(self._config.ids_a_message, -(-len(ids) // self._config.messages))

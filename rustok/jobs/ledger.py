@@ -40,11 +40,15 @@ _REDRIVE = text(
 )
 _HELD = "id = :id AND state = 'leased' AND lease_token = :token"
 _FINISH = text(
-    f"""
-    WITH ended AS (DELETE FROM jobs WHERE {_HELD} RETURNING *)
+    """
+    WITH ended AS (
+        DELETE FROM jobs USING json_to_recordset(CAST(:ended AS json)) AS e (id uuid, token uuid, result jsonb)
+         WHERE jobs.id = e.id AND jobs.state = 'leased' AND jobs.lease_token = e.token
+        RETURNING jobs.*, e.result
+    )
     INSERT INTO finished_jobs (tenant_id, id, queue, kind, args, outcome, attempts, progress, result, actor,
                                correlation_id, causation_id, created_at, finished_at)
-    SELECT tenant_id, id, queue, kind, args, :outcome, attempts, progress, CAST(:result AS jsonb), actor,
+    SELECT tenant_id, id, queue, kind, args, :outcome, attempts, progress, result, actor,
            correlation_id, causation_id, created_at, now()
       FROM ended
     """
@@ -162,8 +166,20 @@ async def finish(transaction: Statements, job: Leased, result: Any = None, outco
         LeaseLost: it is somebody else's by now.
 
     """
-    values = {"result": None if result is None else to_json(result), "outcome": outcome}
-    await _as_holder(transaction, _FINISH, job, values)
+    await finish_all(transaction, [(job, result)], outcome)
+
+
+async def finish_all(transaction: Statements, ended: Sequence[tuple[Leased, Any]], outcome: str = "done") -> None:
+    """End jobs for good, each with its result, with one statement.
+
+    Raises:
+        LeaseLost: one of them is somebody else's by now.
+
+    """
+    rows = [{"id": job.id, "token": job.token, "result": result} for job, result in ended]
+    found = await transaction.execute(_FINISH, {"ended": to_json(rows), "outcome": outcome})
+    if found.rowcount < len(rows):
+        raise LeaseLost(f"{len(rows) - found.rowcount} of {len(rows)} jobs are not held with their lease any more")
 
 
 async def fail(transaction: Statements, job: Leased, error: Mapping[str, Any], retry_in_s: float | None) -> None:

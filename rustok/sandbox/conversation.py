@@ -36,6 +36,7 @@ class Conversation:
         self._wall = asyncio.timeout(None)
         self._spent_s, self._since_s = 0.0, time.monotonic()
         self._calls = 0
+        self._told = False
         self._line: int | None = None
 
     async def outcome(self) -> Outcome:
@@ -72,7 +73,8 @@ class Conversation:
                     hint = "read more with one call"
                     raise _Failed(over("host_calls_exceeded", hint, limits.host_calls, self._calls))
                 await self._child.send(await self._answer(decode(payload)))
-            elif kind == Kind.LINE:
+            elif kind == Kind.LINE and not self._told:
+                self._told = True  # a flood of lines would keep the loop from its other runs
                 self._line = count_of(decode(payload))
             elif kind == Kind.RESULT:
                 return self._judged(payload)

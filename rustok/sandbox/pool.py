@@ -11,6 +11,7 @@ from rustok.sandbox.zygote_client import Mode, Zygote
 
 Observe = Callable[[str], None]
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+_FORK_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class Pool:
             SandboxUnavailable: none can be had.
         """
         if not self._is_usual(limits):
-            return await self._fork(limits)
+            return await self._fork_at_last(limits)
         while True:
             if child := self.take(limits):
                 return child
@@ -90,6 +91,15 @@ class Pool:
     def _is_usual(self, limits: Limits) -> bool:
         usual = self._usual
         return self._warm > 0 and (limits.cpu_ms, limits.memory_bytes) == (usual.cpu_ms, usual.memory_bytes)
+
+    async def _fork_at_last(self, limits: Limits) -> Child:
+        """Fork again where a zygote or a child was lost on the way: that is no fault of whoever waits."""
+        for _ in range(_FORK_ATTEMPTS - 1):
+            try:
+                return await self._fork(limits)
+            except SandboxUnavailable:
+                self._observe("fork_failed")
+        return await self._fork(limits)
 
     def replace(self) -> None:
         """End all zygotes now; others take their place when they are needed."""

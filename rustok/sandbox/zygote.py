@@ -148,8 +148,8 @@ class Forker:
             if not pid:
                 return
             cpu_us = int((used.ru_utime + used.ru_stime) * 1e6)
-            number = self._numbers.pop(pid)
-            self._tell(Notice(What.EXITED, number, pid, status, cpu_us, peak_bytes(used)))
+            if number := self._numbers.pop(pid, 0):  # pid 1 is given the orphans of others, too
+                self._tell(Notice(What.EXITED, number, pid, status, cpu_us, peak_bytes(used)))
 
 
 def pidfd(pid: int) -> int | None:

@@ -6,7 +6,7 @@ from rustok.modules.alloy.effects import EffectRefused, EffectsOf, apply_effects
 from rustok.modules.alloy.host import Host, Refused, Seen
 from rustok.modules.alloy.kinds import CALL, CHECK, RUN
 from rustok.modules.alloy.limits import RunLimits, ScriptLimits
-from rustok.modules.alloy.record import Attempted, record_failure, record_success
+from rustok.modules.alloy.record import Attempted, record_failure, record_successes
 from rustok.modules.alloy.run_repository import load_code, load_script, purge
 from rustok.modules.alloy.state import open_secret
 
@@ -31,6 +31,6 @@ __all__ = [
     "open_secret",
     "purge",
     "record_failure",
-    "record_success",
+    "record_successes",
     "reject_version",
 ]

@@ -83,6 +83,8 @@ class _Effects:
         self._run = run
         self._registry = registry
         self._apply = apply
+        # A copy: effects may be applied again. What follows a write in the same run builds on it, not on what was read.
+        self._seen = dict(run.seen.values)
         self._calls = 0
         self._is_held = False
 
@@ -126,12 +128,12 @@ class _Effects:
         self._uow.emit(event, self._run.run_id)
 
     async def _set_value(self, key: str, value: Any, ttl_s: int | None) -> None:
-        seen = self._run.seen.values.pop(key, None)  # what follows in this run builds on this write
+        seen = self._seen.pop(key, None)
         data = schemas.SetValue(script_id=self._run.script_id, key=key, value=value, ttl_s=ttl_s, expected_version=seen)
         await state.set_value(self._uow, data)
 
     async def _delete_value(self, key: str) -> None:
-        seen = self._run.seen.values.pop(key, None)
+        seen = self._seen.pop(key, None)
         await state.drop_value(self._uow, self._run.script_id, key, seen)
 
     async def _call(self, method: str, url: str, headers: Any, json: Any, secret_headers: Any) -> Mapping[str, Any]:

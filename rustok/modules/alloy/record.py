@@ -1,7 +1,7 @@
 """The log of runs: what came of an attempt, and what follows from it for the script."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,9 @@ class Attempted:
     event_type: str
     event_id: UUID
     depth: int
+    correlation_id: UUID
+    failures_before: int
+    """Failed attempts of the script in a row, when this one was begun."""
     started_at: datetime
     usage: Mapping[str, float]
     logs: Sequence[Mapping[str, Any]]
@@ -33,15 +36,16 @@ class Attempted:
     error: Mapping[str, Any] | None = None
 
 
-async def record_success(uow: UnitOfWork, attempted: Attempted) -> None:
-    """Keep a run that succeeded, in the transaction that has its effects."""
-    await _insert(uow, attempted, SUCCEEDED)
-    await run_repository.forgive(uow, attempted.script_id)
+async def record_successes(uow: UnitOfWork, attempts: Sequence[Attempted]) -> None:
+    """Keep runs that succeeded, in the transaction that has their effects."""
+    await _insert(uow, attempts, SUCCEEDED)
+    if forgiven := {attempted.script_id for attempted in attempts if attempted.failures_before}:
+        await run_repository.forgive(uow, forgiven)
 
 
 async def record_failure(uow: UnitOfWork, attempted: Attempted, code: str, failures_in_a_row: int) -> None:
     """Keep an attempt that failed; a script that fails so many times in a row, or breaks its rules, is disabled."""
-    await _insert(uow, attempted, code)
+    await _insert(uow, [attempted], code)
     row = await repository.count_failure(uow, attempted.script_id)
     if row is None:
         return
@@ -57,13 +61,12 @@ async def record_failure(uow: UnitOfWork, attempted: Attempted, code: str, failu
         await service.disable(uow, row, _TOO_MANY_FAILURES, attempted.script_version)
 
 
-async def _insert(uow: UnitOfWork, attempted: Attempted, outcome: str) -> None:
-    row = {
-        **asdict(attempted),
-        "tenant_id": uow.tenant_id,
-        "id": uow.new_id(),
-        "outcome": outcome,
-        "correlation_id": uow.context.correlation_id,
-        "finished_at": uow.now,
-    }
-    await run_repository.insert_attempts(uow, [row])
+async def _insert(uow: UnitOfWork, attempts: Sequence[Attempted], outcome: str) -> None:
+    rows = [{**_fields(attempted), "outcome": outcome} for attempted in attempts]
+    ours = {"tenant_id": uow.tenant_id, "finished_at": uow.now}
+    await run_repository.insert_attempts(uow, [{**row, **ours, "id": uow.new_id()} for row in rows])
+
+
+def _fields(attempted: Attempted) -> dict[str, Any]:
+    """Return the fields, without copying what they hold."""
+    return {field.name: getattr(attempted, field.name) for field in fields(attempted)}

@@ -43,7 +43,7 @@ _BOOK = text(
 _LOAD = text(
     """
     SELECT s.id, s.name, s.status, s.owner, s.grants, s.hosts, s.secrets, s.active_version, s.canary_version,
-           s.canary_percent, l.limits, now() AS now
+           s.canary_percent, s.failures, l.limits
       FROM scripts AS s LEFT JOIN script_limits AS l ON l.tenant_id = s.tenant_id
      WHERE s.tenant_id = :tenant_id AND s.id = :id
     """
@@ -67,7 +67,9 @@ _INSERT_ATTEMPTS = text(
            logs jsonb, usage jsonb, correlation_id uuid, started_at timestamptz, finished_at timestamptz)
     """
 )
-_FORGIVE = text("UPDATE scripts SET failures = 0 WHERE tenant_id = :tenant_id AND id = :id AND failures > 0")
+_FORGIVE = text(
+    "UPDATE scripts SET failures = 0 WHERE tenant_id = :tenant_id AND id = ANY (CAST(:ids AS uuid[])) AND failures > 0"
+)
 _LIST = text(
     f"""
     SELECT {_ATTEMPT} FROM script_attempts
@@ -118,9 +120,9 @@ async def insert_attempts(transaction: UnitOfWork | Transaction, attempts: Seque
     await transaction.execute(_INSERT_ATTEMPTS, {"attempts": to_json(attempts)})
 
 
-async def forgive(uow: UnitOfWork, script_id: UUID) -> None:
+async def forgive(uow: UnitOfWork, script_ids: Collection[UUID]) -> None:
     """Begin to count failures in a row anew."""
-    await uow.execute(_FORGIVE, {"tenant_id": uow.tenant_id, "id": script_id})
+    await uow.execute(_FORGIVE, {"tenant_id": uow.tenant_id, "ids": list(script_ids)})
 
 
 async def list_attempts(

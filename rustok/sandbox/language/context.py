@@ -68,7 +68,7 @@ class Request:
     def __await__(self) -> Generator["Request", Any, Any]:
         return (yield self)
 
-    def admit(self, state: State) -> dict[str, Any]:
+    def _admit(self, state: State) -> dict[str, Any]:
         """The frame for the host.
 
         Raises:

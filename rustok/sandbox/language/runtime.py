@@ -95,7 +95,7 @@ def drive(coroutine: Any, state: State, exchange: Exchange) -> Any:
         if type(asked) is not Request:
             error = TypeError("only what ctx offers can be awaited")
             continue
-        reply = exchange(asked.admit(state))
+        reply = exchange(asked._admit(state))  # noqa: SLF001 - no name that a hook can say
         if "error" in reply:
             error = RuntimeError(f"{reply['error']['code']}: {reply['error']['message']}")
         else:
@@ -106,7 +106,7 @@ def explain(error: BaseException, code: str, hint: str | None) -> dict[str, Any]
     """A fault with the line of the hook's innermost frame; a message of 500 characters at most."""
     try:
         text = f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - the hook's own __str__ may fail
+    except BaseException:  # noqa: BLE001 - the hook's own __str__ may raise what it kept of an earlier end
         text = type(error).__name__
     line, trace = None, error.__traceback__
     while trace:
