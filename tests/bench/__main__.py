@@ -12,7 +12,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import end_to_end, imports, projection, search, sequencer, visibility, write_path
+from tests.bench import (
+    end_to_end,
+    imports,
+    projection,
+    script_cage,
+    script_limits,
+    script_path,
+    search,
+    sequencer,
+    visibility,
+    write_path,
+)
 from tests.bench.stage import Stage, open_stage
 from tests.bench.table import Report, print_reports
 
@@ -24,6 +35,9 @@ BENCHMARKS: Mapping[str, Callable[[Stage], Report]] = {
     "visibility": visibility.run,
     "search": search.run,
     "import": imports.run,
+    "script_cage": script_cage.run,
+    "script_limits": script_limits.run,
+    "script_path": script_path.run,
 }
 
 
