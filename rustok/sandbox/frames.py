@@ -17,6 +17,9 @@ MOST_CALL_BYTES = 64 << 10
 """What a hook may ask with one call."""
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 class Kind(IntEnum):
     """To a child: code (raw), job, answer, source (UTF-8). From a child: the rest; bytecode is raw."""
 
@@ -46,7 +49,7 @@ def json_frame(kind: Kind, value: Any) -> bytes:
     Raises:
         ValueError, TypeError: it is not.
     """
-    return frame(kind, json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
+    return frame(kind, _ENCODER.encode(value).encode())
 
 
 def header(data: bytes, most_bytes: int) -> tuple[int, Kind]:

@@ -56,6 +56,16 @@ class Child:
 
     async def send(self, data: bytes) -> None:
         try:
+            sent = self._sock.send(data)  # nearly always all of it
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            raise ChildGone from None
+        if sent < len(data):
+            await self._send_rest(memoryview(data)[sent:])
+
+    async def _send_rest(self, data: memoryview) -> None:
+        try:
             await self._loop.sock_sendall(self._sock, data)
         except OSError:
             raise ChildGone from None

@@ -1,7 +1,7 @@
 """Events start runs: a durable job for each event and script, made in the transaction that moves the checkpoint."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -38,13 +38,15 @@ class _Start(NamedTuple):
 async def start_runs(transaction: Transaction, events: Sequence[LoggedEvent]) -> None:
     """Make a run for each event and each active script that one of its triggers means."""
     envelopes = [event.envelope for event in events]
-    listeners = _by_tenant(await run_repository.listening_scripts(transaction, {e.tenant_id for e in envelopes}))
+    rows = await run_repository.listening_scripts(transaction, {e.tenant_id for e in envelopes})
+    listeners = _by_tenant(rows)
     meant = [(e, script_id) for e in envelopes for script_id in _meant(e, listeners.get(e.tenant_id, ()))]
     if not meant:
         return
     depths = await _depths(transaction, [event for event, _ in meant])
     starts = [_Start(event, script_id, depths.get(event.causation_id, 0) + 1) for event, script_id in meant]
-    await _enqueue(transaction, [start for start in starts if start.depth <= DEPTH_LIMIT])
+    with_quota = {row.tenant_id for row in rows if row.has_quota}
+    await _enqueue(transaction, [start for start in starts if start.depth <= DEPTH_LIMIT], with_quota)
     if looping := [_loop_attempt(start) for start in starts if start.depth > DEPTH_LIMIT]:
         await run_repository.insert_attempts(transaction, looping)
 
@@ -72,8 +74,9 @@ async def _depths(transaction: Transaction, events: Iterable[Envelope]) -> Mappi
     return await run_repository.depths(transaction, {e.tenant_id for e in caused}, {e.causation_id for e in caused})
 
 
-async def _enqueue(transaction: Transaction, starts: Sequence[_Start]) -> None:
-    booked = Counter(start.event.tenant_id for start in starts)
+async def _enqueue(transaction: Transaction, starts: Sequence[_Start], with_quota: Collection[UUID]) -> None:
+    """Make the jobs of *starts*; those of tenants *with_quota* when a minute has room for them."""
+    booked = Counter(start.event.tenant_id for start in starts if start.event.tenant_id in with_quota)
     due_at = await run_repository.book_runs(transaction, booked) if booked else {}
     await enqueue_for(transaction, [(_asker(s), _job(s, due_at.get(s.event.tenant_id))) for s in starts])
 

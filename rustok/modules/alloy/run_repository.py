@@ -16,9 +16,10 @@ _ATTEMPT = """id, run_id, attempt, script_id, script_version, event_type, event_
 
 _LISTENING = text(
     """
-    SELECT tenant_id, id, triggers, active_since FROM scripts
-     WHERE tenant_id = ANY (CAST(:tenant_ids AS uuid[])) AND status = 'active' AND listens
-     ORDER BY tenant_id, name
+    SELECT s.tenant_id, s.id, s.triggers, s.active_since, l.limits ->> 'runs_a_minute' IS NOT NULL AS has_quota
+      FROM scripts AS s LEFT JOIN script_limits AS l ON l.tenant_id = s.tenant_id
+     WHERE s.tenant_id = ANY (CAST(:tenant_ids AS uuid[])) AND s.status = 'active' AND s.listens
+     ORDER BY s.tenant_id, s.name
     """
 )
 _DEPTHS = text(

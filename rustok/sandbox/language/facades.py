@@ -97,11 +97,15 @@ def importer(chance: Namespace) -> Callable[..., Namespace]:
     `strftime` asks it for `time`: C code imports with what its caller has, wants to know only that it did not fail,
     and then takes the loaded module itself.
     """
-    spaces = {name: Namespace(values) for name, values in MODULES.items()} | {"random": chance, "time": Namespace({})}
 
     def import_facade(name: str, *_: object) -> Namespace:
-        if name not in spaces:
+        if name == "random":
+            return chance
+        if name not in _SPACES:
             raise ImportError(f"{name} cannot be imported")
-        return spaces[name]
+        return _SPACES[name]
 
     return import_facade
+
+
+_SPACES = {"time": Namespace({}), **{name: Namespace(values) for name, values in MODULES.items()}}

@@ -22,6 +22,7 @@ RecursionError RuntimeError StopIteration StopAsyncIteration TimeoutError TypeEr
 ZeroDivisionError NotImplemented Ellipsis None True False __build_class__
 """.split()  # noqa: SIM905 - names, not texts
 """Builtins that a hook gets. None of them looks anything up by name."""
+_BUILTINS = {name: getattr(builtins, name) for name in SAFE}
 
 
 def load(bytecode: bytes) -> CodeType:
@@ -74,8 +75,7 @@ def run(
 
 
 def start(code: CodeType, event: Mapping[str, Any], context: Context, chance: object) -> Any:
-    names = {name: getattr(builtins, name) for name in SAFE}
-    names |= {"__import__": importer(chance), "print": context.print}  # type: ignore[arg-type]
+    names = {**_BUILTINS, "__import__": importer(chance), "print": context.print}  # type: ignore[arg-type]
     scope: dict[str, Any] = {"__builtins__": names, "__name__": "hook"}
     exec(code, scope)  # noqa: S102 - what the cage is for
     return scope["handle"](event, context)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import suppress
 from typing import Any
 
 MAX_DEPTH = 32
@@ -52,11 +53,18 @@ def _key(key: Any) -> str:
 
 
 def _text(text: str) -> str:
-    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text if char > "\ud7ff"):
-        raise Unfit("text holds NUL or a lone surrogate")
-    return text
+    if "\x00" not in text:
+        if text.isascii():
+            return text
+        with suppress(UnicodeEncodeError):
+            text.encode()
+            return text
+    raise Unfit("text holds NUL or a lone surrogate")
 
 
 def size(value: Any) -> int:
     """Bytes of *value* as JSON."""
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    return len(_ENCODER.encode(value).encode())
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
