@@ -61,7 +61,7 @@ def upgrade() -> None:
     )
     for table, rights in (
         ("script_values", "SELECT, INSERT, UPDATE, DELETE"),
-        ("script_data_keys", "SELECT, INSERT"),
+        ("script_data_keys", "SELECT, INSERT, UPDATE"),
         ("script_secrets", "SELECT, INSERT, UPDATE, DELETE"),
         ("script_limits", "SELECT, INSERT, UPDATE"),
     ):

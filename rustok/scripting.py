@@ -12,7 +12,7 @@ from rustok.dispatch import Call, Dispatcher
 from rustok.kernel.context import Context, Principal
 from rustok.kernel.module import Command
 from rustok.modules.access import Rights
-from rustok.modules.alloy import EffectsOf, Host, Refused, RunLimits, ScriptLimits, Seen
+from rustok.modules.alloy import USE_SECRETS, EffectsOf, Host, Refused, RunLimits, ScriptLimits, Seen
 from rustok.modules.alloy.effects import Apply
 from rustok.sandbox.cage import Cage
 from rustok.sandbox.contract import HostCallRefused, Job, Limits, Outcome
@@ -80,7 +80,8 @@ class ScriptRun:
 
 def script_principal(script_id: UUID, grants: Collection[str], rights: Rights) -> Principal:
     """Return the script as somebody who acts: with its grants, as far as its owner has these *rights* now."""
-    return Principal("script", str(script_id), rights.permissions & frozenset(grants), rights.authz_version)
+    allowed = rights.permissions & {*grants, USE_SECRETS}
+    return Principal("script", str(script_id), allowed, rights.authz_version)
 
 
 def commands_of(dispatcher: Dispatcher) -> Apply:

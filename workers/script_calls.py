@@ -1,6 +1,6 @@
 """Sends what scripts wanted sent: at least once, with the same id each time, to hosts that the script names."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -12,15 +12,15 @@ from rustok.db.transaction import begin
 from rustok.egress import Egress, EgressFailed, EgressRefused, OutgoingAnswer, OutgoingRequest
 from rustok.jobs import Leased, fail, finish
 from rustok.jobs.runner import retry_delay_s
-from rustok.kernel.errors import NotFound
-from rustok.modules.alloy import load_script, open_secret
-from workers.script_rights import platform_context
+from rustok.kernel.errors import Forbidden, NotFound
+from rustok.modules.alloy import USE_SECRETS, load_script, open_secret
+from workers.script_rights import ScriptRights
 
 DELIVERY_HEADER = "rustok-delivery"
 _ERROR = 400
 _SERVER_ERROR = 500
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
-_SHOWN_BYTES = 1000
+_SHOWN_CHARS = 1000
 
 
 class ScriptCalls:
@@ -30,6 +30,7 @@ class ScriptCalls:
         self._engine = engine
         self._platform = platform
         self._egress = egress
+        self._rights = ScriptRights(platform.units, platform.registry.permissions.values())
 
     async def __call__(self, job: Leased) -> None:
         script = await load_script(self._engine, job.tenant_id, UUID(job.args["script_id"]))
@@ -37,31 +38,34 @@ class ScriptCalls:
             await self._end(finish, job, None, "cancelled")
             return
         try:
-            headers = await self._headers(job, frozenset(script.secrets))
-            answer = await self._egress.send(_request(job, headers, script.hosts))
-        except (EgressRefused, NotFound) as error:
+            secrets = await self._secrets(job, script)
+            request = _request(job, {**job.args["headers"], **secrets}, script.hosts)
+            answer = await self._egress.send(request)
+        except (EgressRefused, NotFound, Forbidden) as error:
             await self._end(fail, job, {"code": error.code, "message": str(error)}, None)
         except EgressFailed as error:
             await self._give_up_or_wait(job, {"code": error.code, "message": str(error)})
         else:
-            await self._judge(job, answer)
+            await self._judge(job, answer, frozenset(secrets.values()))
 
-    async def _headers(self, job: Leased, granted: frozenset[str]) -> Mapping[str, str]:
-        headers = dict(job.args["headers"])
-        if job.args["secret_headers"]:
-            async with self._platform.units.begin(platform_context(job), read_only=True) as uow:
-                for header, name in job.args["secret_headers"].items():
-                    if name not in granted:
-                        raise NotFound(f"The script does not name {name} among its secrets any more.")
-                    headers[header] = await open_secret(uow, name)
-        return headers
+    async def _secrets(self, job: Leased, script: Any) -> Mapping[str, str]:
+        """Return the headers whose values are secrets, as far as script and owner may use them now."""
+        names = job.args["secret_headers"]
+        if not names:
+            return {}
+        context = await self._rights.context(job, script.id, script.owner, script.grants, fresh=True)
+        context.require(USE_SECRETS)
+        if missing := sorted(set(names.values()) - set(script.secrets)):
+            raise NotFound(f"The script does not name {', '.join(missing)} among its secrets any more.")
+        async with self._platform.units.begin(context, read_only=True) as uow:
+            return {header: await open_secret(uow, name) for header, name in names.items()}
 
-    async def _judge(self, job: Leased, answer: OutgoingAnswer) -> None:
+    async def _judge(self, job: Leased, answer: OutgoingAnswer, secrets: frozenset[str]) -> None:
         told = {"status": answer.status, "elapsed_ms": answer.elapsed_ms}
         if answer.status < _ERROR:
             await self._end(finish, job, told)
             return
-        start = answer.body[:_SHOWN_BYTES].decode(errors="replace").replace("\x00", "")
+        start = _masked(answer.body.decode(errors="replace"), secrets)[:_SHOWN_CHARS].replace("\x00", "")
         error = {"code": "call_refused", "message": f"The server answered {answer.status}.", **told, "body": start}
         if answer.status >= _SERVER_ERROR or answer.status in _WORTH_ANOTHER_TRY:
             await self._give_up_or_wait(job, error)
@@ -74,6 +78,13 @@ class ScriptCalls:
     async def _end(self, how: Any, job: Leased, *arguments: Any) -> None:
         async with begin(self._engine, "BEGIN") as (transaction, _):
             await how(transaction, job, *arguments)
+
+
+def _masked(text: str, secrets: Collection[str]) -> str:
+    """Return *text* without the secrets that a server may have quoted."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 def _request(job: Leased, headers: Mapping[str, str], hosts: list[str]) -> OutgoingRequest:

@@ -10,7 +10,7 @@ from rustok.bootstrap import Platform
 from rustok.db.transaction import begin
 from rustok.jobs import Leased, finish
 from rustok.kernel.errors import Unavailable
-from rustok.modules.alloy import CheckedVersion, accept_version, load_code, reject_version
+from rustok.modules.alloy import CheckedVersion, accept_version, keep_bytecode, load_code, reject_version
 from rustok.sandbox.cage import Cage
 from rustok.sandbox.contract import Compiled, Fault, SandboxUnavailable
 from workers.script_rights import platform_context
@@ -35,16 +35,15 @@ class ScriptChecks:
             found = await self._cage.compile(row.code)
         except SandboxUnavailable as error:
             raise Unavailable(f"the cage is not available: {error}") from error
-        checked = CheckedVersion(
-            script_id=script_id, number=number, sha256=row.sha256, activate=bool(job.args["activate"])
-        )
-        await self._keep(job, checked, found)
+        if isinstance(found, Compiled):
+            await keep_bytecode(self._engine, job.tenant_id, row.sha256, self._cage.fingerprint, found.bytecode)
+        checked = CheckedVersion(script_id=script_id, number=number, activate=bool(job.args["activate"]))
+        await self._end(job, checked, found)
 
-    async def _keep(self, job: Leased, checked: CheckedVersion, found: Compiled | Sequence[Fault]) -> None:
+    async def _end(self, job: Leased, checked: CheckedVersion, found: Compiled | Sequence[Fault]) -> None:
         async with self._platform.units.begin(platform_context(job)) as uow:
             if isinstance(found, Compiled):
-                fingerprint = (found.policy_version, found.magic)
-                await accept_version(uow, checked, found.bytecode, fingerprint)
+                await accept_version(uow, checked)
                 faults = []
             else:
                 faults = [asdict(fault) for fault in found]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from rustok.modules.alloy import load_code
+from rustok.modules.alloy import keep_bytecode, load_code
 from rustok.sandbox.cage import Cage
 from rustok.sandbox.contract import Compiled, Fault
 
@@ -61,5 +61,6 @@ class ScriptCode:
         # Another Python, or another release of the policy, than the one that checked the version.
         compiled = await self._cage.compile(row.code)
         if isinstance(compiled, Compiled):
+            await keep_bytecode(self._engine, key.tenant_id, row.sha256, self._cage.fingerprint, compiled.bytecode)
             return compiled.bytecode
         raise CodeMissing(f"Version {key.number} is no hook for this release: push it again.", compiled)

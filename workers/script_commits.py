@@ -13,6 +13,7 @@ from rustok.db.coalescer import Coalescer, RunApart
 from rustok.db.unit_of_work import StaleAuthorization, TenantDisabled
 from rustok.jobs import finish_all
 from rustok.kernel.context import Context
+from rustok.kernel.errors import Unavailable
 from rustok.modules.alloy import Host, apply_effects, record_successes
 from rustok.sandbox.contract import Outcome
 from rustok.scripting import commands_of
@@ -59,7 +60,8 @@ class ScriptCommits:
         except (StaleAuthorization, TenantDisabled):
             raise  # every run of the tenant meets the same
         except Exception as error:
-            if len(group) == 1:
+            gave_up_waiting = isinstance(error, Unavailable) and error.is_rolled_back
+            if len(group) == 1 and not gave_up_waiting:
                 return [error]
             # Also where the fate of the commit is not known: the jobs that it ended are held no more.
             raise RunApart from error

@@ -138,7 +138,7 @@ class UnitOfWork:
 
         """
         if self._staged.rows:
-            await self._insert_staged()
+            await self.insert_staged()
         return await self._transaction.execute(statement, parameters)
 
     def hold(self, aggregate_type: str, aggregate_id: UUID, version: int) -> None:
@@ -193,7 +193,7 @@ class UnitOfWork:
 
     async def flush(self, transport: EventTransport) -> None:
         """Insert the rows that wait, and hand the staged events to the transport, inside the transaction."""
-        await self._insert_staged()
+        await self.insert_staged()
         events, self._staged.events = self._staged.events, []
         if events:
             await transport.publish(self, events)
@@ -206,7 +206,8 @@ class UnitOfWork:
             except Exception:
                 log.exception("after_commit_failed")
 
-    async def _insert_staged(self) -> None:
+    async def insert_staged(self) -> None:
+        """Insert now the rows that wait. Raises RustokError when they violate a constraint that has a name."""
         staged = dict(self._staged.rows)
         self._staged.rows.clear()
         for insert, tables in staged.items():

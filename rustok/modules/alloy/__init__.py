@@ -7,13 +7,14 @@ from rustok.modules.alloy.host import Host, Refused, Seen
 from rustok.modules.alloy.kinds import CALL, CHECK, RUN
 from rustok.modules.alloy.limits import RunLimits, ScriptLimits
 from rustok.modules.alloy.record import Attempted, record_failure, record_successes
-from rustok.modules.alloy.run_repository import load_code, load_script, purge
-from rustok.modules.alloy.state import open_secret
+from rustok.modules.alloy.run_repository import keep_bytecode, load_code, load_script, purge
+from rustok.modules.alloy.state import USE_SECRETS, open_secret
 
 __all__ = [
     "CALL",
     "CHECK",
     "RUN",
+    "USE_SECRETS",
     "Attempted",
     "CheckedVersion",
     "EffectRefused",
@@ -26,6 +27,7 @@ __all__ = [
     "accept_version",
     "apply_effects",
     "cron_event",
+    "keep_bytecode",
     "load_code",
     "load_script",
     "open_secret",

@@ -14,23 +14,17 @@ from rustok.modules.alloy.events import ScriptChecked
 class CheckedVersion:
     script_id: UUID
     number: int
-    sha256: str
     activate: bool
 
 
-async def accept_version(
-    uow: UnitOfWork, checked: CheckedVersion, bytecode: bytes, fingerprint: tuple[str, str]
-) -> None:
-    """Keep what was compiled, let the version run, and activate it where its author wanted that.
+async def accept_version(uow: UnitOfWork, checked: CheckedVersion) -> None:
+    """Let the version run, and activate it where its author wanted that.
 
     A script that was deleted meanwhile is none to be told.
     """
     row = await repository.lock_script(uow, checked.script_id)
     if row is None:
         return
-    policy_version, magic = fingerprint
-    compiled = {"sha256": checked.sha256, "policy_version": policy_version, "magic": magic, "bytecode": bytecode}
-    await repository.insert_bytecode(uow, compiled)
     await repository.set_version_state(uow, checked.script_id, checked.number, "ready", [])
     version = uow.emit(ScriptChecked(number=checked.number, accepted=True), checked.script_id)
     await service.set_state(uow, row, version)

@@ -12,7 +12,9 @@ API, CRON, MANUAL = "alloy.api", "alloy.cron", "alloy.manual"
 
 
 def run_id_of(event_id: UUID, script_id: UUID) -> UUID:
-    """Return the id of a script's run on an event: always the same, so that no replay of the log runs it twice."""
+    """Return the id of a script's run on an event: always the same, so that a consumer which reads the log again runs
+    nothing twice that `finished_jobs` still knows.
+    """
     return uuid5(event_id, str(script_id))
 
 

@@ -72,7 +72,7 @@ async def apply_effects(
             if error.retryable:
                 raise
             raise EffectRefused(place, what, error.code, str(error)) from error
-        except (ValidationError, TypeError, KeyError) as error:
+        except (ValidationError, TypeError, KeyError, ValueError, AttributeError) as error:
             raise EffectRefused(place, what, "invalid_effect", "it is not of the shape that ctx makes") from error
     return done
 
@@ -110,6 +110,7 @@ class _Effects:
         names = placeholders(command.route or "")
         root = str(input.get(names[0])) if names else ""
         await self._apply(self._uow, command, input, self._run.seen.versions.get(root))
+        await self._uow.insert_staged()  # a conflict is this effect's, not that of whatever comes next
 
     async def _create(self, kind: str, fields: Mapping[str, Any]) -> None:
         await self._command(f"{kind}.create", fields)

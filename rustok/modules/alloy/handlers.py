@@ -78,7 +78,9 @@ async def _enqueue(transaction: Transaction, starts: Sequence[_Start], with_quot
     """Make the jobs of *starts*; those of tenants *with_quota* when a minute has room for them."""
     booked = Counter(start.event.tenant_id for start in starts if start.event.tenant_id in with_quota)
     due_at = await run_repository.book_runs(transaction, booked) if booked else {}
-    await enqueue_for(transaction, [(_asker(s), _job(s, due_at.get(s.event.tenant_id))) for s in starts])
+    moments = {tenant_id: iter(times) for tenant_id, times in due_at.items()}
+    jobs = [(_asker(s), _job(s, next(moments.get(s.event.tenant_id, iter(())), None))) for s in starts]
+    await enqueue_for(transaction, jobs)
 
 
 def _asker(start: _Start) -> Asker:

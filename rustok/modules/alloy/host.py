@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from rustok.db.unit_of_work import UnitOfWorkFactory
 from rustok.kernel.context import Context
 from rustok.kernel.errors import InvalidInput, NotFound, RustokError
@@ -42,7 +44,7 @@ class Seen:
 
 
 class Host:
-    """Serves one run. `names_of_secrets` are those that the script may use."""
+    """Serves one run. `names_of_secrets` are those that the script names."""
 
     def __init__(
         self,
@@ -89,7 +91,7 @@ class Host:
             if error.retryable:
                 raise
             raise Refused(error.code, str(error)) from error
-        except TypeError as error:
+        except (TypeError, ValidationError) as error:
             raise Refused("invalid_input", f"{name} takes other arguments.") from error
 
     def masked(self, document: Any) -> Any:
@@ -136,6 +138,7 @@ class Host:
     async def _secret(self, name: str) -> Any:
         if name not in self._names_of_secrets:
             raise Refused("secret_not_granted", f"The script does not name the secret {name!r} among its secrets.")
+        self._context.require(state.USE_SECRETS)
         async with self._units.begin(self._context, read_only=True) as uow:
             secret = await state.open_secret(uow, name)
         if len(secret) >= _SHORTEST_MASKED:

@@ -53,9 +53,9 @@ async def record_failure(uow: UnitOfWork, attempted: Attempted, code: str, failu
         await repository.set_version_state(
             uow, attempted.script_id, attempted.script_version, "disabled", [dict(attempted.error or {})]
         )
-        if row.canary_version != attempted.script_version:
+        if row.active_version == attempted.script_version:
             await service.disable(uow, row, POLICY_VIOLATION, attempted.script_version)
-        else:
+        elif row.canary_version == attempted.script_version:
             await service.end_canary(uow, row)
     elif row.failures >= failures_in_a_row:
         await service.disable(uow, row, _TOO_MANY_FAILURES, attempted.script_version)

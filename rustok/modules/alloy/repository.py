@@ -84,13 +84,6 @@ _SET_VERSION_STATE = text(
      WHERE tenant_id = :tenant_id AND script_id = :script_id AND number = :number
     """
 )
-_INSERT_BYTECODE = text(
-    """
-    INSERT INTO script_bytecode (tenant_id, sha256, policy_version, magic, bytecode, created_at)
-    VALUES (:tenant_id, :sha256, :policy_version, :magic, :bytecode, now())
-        ON CONFLICT DO NOTHING
-    """
-)
 _COUNT_FAILURE = text(
     f"""
     UPDATE scripts SET failures = failures + 1 WHERE tenant_id = :tenant_id AND id = :id RETURNING {_COLUMNS}
@@ -162,11 +155,6 @@ async def set_version_state(
 ) -> None:
     values = {"script_id": script_id, "number": number, "state": state, "faults": to_json(faults)}
     await uow.execute(_SET_VERSION_STATE, {"tenant_id": uow.tenant_id, **values})
-
-
-async def insert_bytecode(uow: UnitOfWork, values: Mapping[str, Any]) -> None:
-    """Keep what was compiled, for everybody who has this source, this policy and this Python."""
-    await uow.execute(_INSERT_BYTECODE, {"tenant_id": uow.tenant_id, **values})
 
 
 async def count_failure(uow: UnitOfWork, script_id: UUID) -> Row[Any] | None:

@@ -1,6 +1,7 @@
 """The SQL of runs: what starts them, and the log of attempts."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -38,7 +39,8 @@ _BOOK = text(
                           + b.runs * interval '1 minute' / CAST(l.limits ->> 'runs_a_minute' AS integer)
       FROM json_to_recordset(CAST(:booked AS json)) AS b (tenant_id uuid, runs integer)
      WHERE l.tenant_id = b.tenant_id AND l.limits ->> 'runs_a_minute' IS NOT NULL
-    RETURNING l.tenant_id, l.booked_until - interval '1 minute' AS due_at
+    RETURNING l.tenant_id, l.booked_until - interval '1 minute' AS last_due_at,
+              interval '1 minute' / CAST(l.limits ->> 'runs_a_minute' AS integer) AS apart
     """
 )
 _LOAD = text(
@@ -56,6 +58,13 @@ _CODE = text(
       LEFT JOIN script_bytecode AS b ON b.tenant_id = v.tenant_id AND b.sha256 = v.sha256
                 AND b.policy_version = :policy_version AND b.magic = :magic
      WHERE v.tenant_id = :tenant_id AND v.script_id = :script_id AND v.number = :number
+    """
+)
+_KEEP_BYTECODE = text(
+    """
+    INSERT INTO script_bytecode (tenant_id, sha256, policy_version, magic, bytecode, created_at)
+    VALUES (:tenant_id, :sha256, :policy_version, :magic, :bytecode, now())
+        ON CONFLICT DO NOTHING
     """
 )
 _INSERT_ATTEMPTS = text(
@@ -81,8 +90,21 @@ _LIST = text(
 )
 _LATEST = text(f"SELECT {_ATTEMPT} FROM script_attempts WHERE tenant_id = :tenant_id ORDER BY id DESC LIMIT :limit")
 _OF_RUN = text(f"SELECT {_ATTEMPT} FROM script_attempts WHERE tenant_id = :tenant_id AND run_id = :run_id ORDER BY id")
-_PURGE = text("DELETE FROM script_attempts WHERE finished_at < now() - make_interval(days => :days)")
-_PURGE_VALUES = text("DELETE FROM script_values WHERE expires_at < now()")
+_PURGE = text(
+    """
+    DELETE FROM script_attempts WHERE (tenant_id, id) IN (
+        SELECT tenant_id, id FROM script_attempts WHERE finished_at < now() - make_interval(days => :days)
+         ORDER BY finished_at LIMIT :limit)
+    """
+)
+# The first condition is asked again of a value that was set anew meanwhile.
+_PURGE_VALUES = text(
+    """
+    DELETE FROM script_values WHERE expires_at < now() AND (tenant_id, script_id, key) IN (
+        SELECT tenant_id, script_id, key FROM script_values WHERE expires_at < now()
+         ORDER BY expires_at LIMIT :limit)
+    """
+)
 
 
 async def listening_scripts(transaction: Transaction, tenant_ids: Collection[UUID]) -> Sequence[Row[Any]]:
@@ -96,11 +118,14 @@ async def depths(transaction: Transaction, tenant_ids: Collection[UUID], run_ids
     return {row.run_id: row.depth for row in rows}
 
 
-async def book_runs(transaction: Transaction, runs: Mapping[UUID, int]) -> dict[UUID, Any]:
-    """Book so many runs of each tenant, and return from when on they may start, for tenants with a quota."""
+async def book_runs(transaction: UnitOfWork | Transaction, runs: Mapping[UUID, int]) -> dict[UUID, list[datetime]]:
+    """Book so many runs of each tenant, and return when each of them may start, for tenants with a quota."""
     booked = [{"tenant_id": tenant_id, "runs": count} for tenant_id, count in sorted(runs.items())]
     rows = await transaction.execute(_BOOK, {"booked": to_json(booked)})
-    return {row.tenant_id: row.due_at for row in rows}
+    return {
+        row.tenant_id: [row.last_due_at - place * row.apart for place in reversed(range(runs[row.tenant_id]))]
+        for row in rows
+    }
 
 
 async def load_script(engine: AsyncEngine, tenant_id: UUID, script_id: UUID) -> Row[Any] | None:
@@ -115,6 +140,15 @@ async def load_code(
     policy_version, magic = fingerprint
     values = {"tenant_id": tenant_id, "script_id": script_id, "number": number}
     return (await run_alone(engine, _CODE, {**values, "policy_version": policy_version, "magic": magic})).one_or_none()
+
+
+async def keep_bytecode(
+    engine: AsyncEngine, tenant_id: UUID, sha256: str, fingerprint: tuple[str, str], bytecode: bytes
+) -> None:
+    """Keep what was compiled for everybody who has this source, this policy and this Python, as the role system."""
+    policy_version, magic = fingerprint
+    values = {"tenant_id": tenant_id, "sha256": sha256, "policy_version": policy_version, "magic": magic}
+    await run_alone(engine, _KEEP_BYTECODE, {**values, "bytecode": bytecode})
 
 
 async def insert_attempts(transaction: UnitOfWork | Transaction, attempts: Sequence[Mapping[str, Any]]) -> None:
@@ -141,7 +175,8 @@ async def attempts_of(uow: UnitOfWork, run_id: UUID) -> Sequence[Row[Any]]:
     return (await uow.execute(_OF_RUN, {"tenant_id": uow.tenant_id, "run_id": run_id})).all()
 
 
-async def purge(engine: AsyncEngine, days: int) -> None:
-    """Forget attempts older than this, and values that have expired."""
-    await run_alone(engine, _PURGE, {"days": days})
-    await run_alone(engine, _PURGE_VALUES)
+async def purge(engine: AsyncEngine, days: int, batch: int = 5_000) -> None:
+    """Forget attempts older than this, and values that have expired, in batches, each on its own."""
+    for statement, values in ((_PURGE, {"days": days}), (_PURGE_VALUES, {})):
+        while (await run_alone(engine, statement, {**values, "limit": batch})).rowcount == batch:
+            pass

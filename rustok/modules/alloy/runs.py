@@ -1,5 +1,7 @@
 """The rules of runs, as people see them: start one, look at the log, drive dead ones again."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from rustok.db.unit_of_work import UnitOfWork
@@ -25,7 +27,7 @@ async def start_run(uow: UnitOfWork, data: schemas.StartRun) -> schemas.StartedR
     kind = documents.MANUAL if by_hand else documents.API
     event = documents.of_start(kind, run_id, uow.context, uow.now, data.input)
     args = {"script_id": data.script_id, "event": event, "depth": 1}
-    await enqueue(uow, [NewJob(id=run_id, kind=RUN, args=args)])
+    await _enqueue(uow, run_id, args)
     return schemas.StartedRun(operation_id=run_id, script_id=data.script_id)
 
 
@@ -36,7 +38,7 @@ async def replay_run(uow: UnitOfWork, data: schemas.ReplayRun) -> schemas.Starte
         raise errors.NotStartable("Activate the script first.")
     run_id = uow.new_id()
     args = {"script_id": data.script_id, "event": data.event.model_dump(mode="json"), "depth": 1}
-    await enqueue(uow, [NewJob(id=run_id, kind=RUN, args=args)])
+    await _enqueue(uow, run_id, args)
     return schemas.StartedRun(operation_id=run_id, script_id=data.script_id)
 
 
@@ -85,3 +87,10 @@ async def redrive_runs(uow: UnitOfWork, data: schemas.ScriptReference) -> schema
     """Let all runs of a script that were given up be tried again, and all that it wanted sent."""
     of_script = {"script_id": str(data.script_id)}
     return schemas.Redriven(count=await redrive(uow, RUN, of_script) + await redrive(uow, CALL, of_script))
+
+
+async def _enqueue(uow: UnitOfWork, run_id: UUID, args: Mapping[str, Any]) -> None:
+    """Make the job of a run; a tenant with a quota has it when a minute has room for it."""
+    booked = await run_repository.book_runs(uow, {uow.tenant_id: 1})
+    [due_at] = booked.get(uow.tenant_id, [None])
+    await enqueue(uow, [NewJob(id=run_id, kind=RUN, args=args, due_at=due_at)])

@@ -9,17 +9,16 @@ from sqlalchemy import Row
 
 from rustok.db.failures import conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
-from rustok.jobs import NewJob, NewSchedule, enqueue, set_schedules
+from rustok.jobs import NewJob, NewSchedule, enqueue, next_due, set_schedules
 from rustok.kernel.errors import InvalidInput, Violation
 from rustok.kernel.module import PageLinks
 from rustok.modules.alloy import errors, events, repository, schemas, state
 from rustok.modules.alloy.kinds import CHECK, RUN
 from rustok.modules.alloy.schemas import Script
-from rustok.modules.alloy.triggers import CronTrigger, read_triggers
+from rustok.modules.alloy.triggers import CronTrigger, Trigger, read_triggers
 
 _CONFLICTS = {"scripts_name_key": (errors.DuplicateScriptName, "Another script has this name: choose another.")}
 _OWN = "alloy."
-_USE_SECRETS = "alloy.secrets.use"
 _SECRET = "secrets"  # noqa: S105 - a field's name
 _STATE = (
     "status",
@@ -38,6 +37,7 @@ async def create_script(uow: UnitOfWork, data: schemas.CreateScript) -> Script:
     """Create a script without code, as a draft."""
     _check_grants(uow, data.grants)
     _check_secrets(uow, data.secrets)
+    _check_crons(uow, data.triggers)
     limit = (await state.limits_of(uow)).scripts
     if await repository.count_scripts(uow) >= limit:
         raise errors.QuotaExceeded(f"The tenant has {limit} scripts: delete one, or ask the operator for more.")
@@ -79,7 +79,8 @@ async def update_script(uow: UnitOfWork, data: schemas.UpdateScript) -> Script:
         owner = uow.context.principal.actor
     else:
         _require_grants(uow, row)
-    _check_secrets(uow, values.get(_SECRET, ()))
+    _check_secrets(uow, values.get(_SECRET, row.secrets))
+    _check_crons(uow, data.triggers)
     version = uow.emit(events.ScriptUpdated(changed=sorted(values)), data.script_id)
     kept = {name: getattr(row, name) for name in ("name", "description", "triggers", "grants", "hosts", _SECRET)}
     with conflicts_named(_CONFLICTS):
@@ -227,12 +228,22 @@ def _check_grants(uow: UnitOfWork, grants: Sequence[str]) -> None:
 def _check_secrets(uow: UnitOfWork, names: Sequence[str]) -> None:
     """Refuse somebody who would read, by way of a script, what he may not."""
     if names:
-        uow.context.require(_USE_SECRETS)
+        uow.context.require(state.USE_SECRETS)
+
+
+def _check_crons(uow: UnitOfWork, triggers: Sequence[Trigger]) -> None:
+    """Refuse a cron trigger that means no moment."""
+    for place, trigger in enumerate(triggers):
+        if isinstance(trigger, CronTrigger):
+            try:
+                next_due(trigger.expression, trigger.timezone, uow.now)
+            except InvalidInput as error:
+                raise InvalidInput(str(error), [Violation(f"/triggers/{place}", "invalid_cron", str(error))]) from error
 
 
 def _require_grants(uow: UnitOfWork, row: Row[Any]) -> None:
     """Refuse somebody who would act, by way of the script, beyond his own rights."""
-    needed = {*row.grants, _USE_SECRETS} if row.secrets else {*row.grants}
+    needed = {*row.grants, state.USE_SECRETS} if row.secrets else {*row.grants}
     missing = sorted(needed - uow.context.principal.permissions)
     if missing:
         raise errors.BeyondGrants(f"The script was granted {', '.join(missing)}, which you have not.")
@@ -246,18 +257,13 @@ async def _require_ready(uow: UnitOfWork, script_id: UUID, number: int) -> None:
 
 async def _schedule(uow: UnitOfWork, script_id: UUID, triggers: Sequence[Any]) -> None:
     """Have the script started at the moments of its cron triggers, and at no others."""
-    crons = [t for t in read_triggers(triggers) if isinstance(t, CronTrigger)]
-    try:
-        await set_schedules(
-            uow,
-            f"script:{script_id}",
-            [
-                NewSchedule(cron=c.expression, timezone=c.timezone, kind=RUN, args={"script_id": str(script_id)})
-                for c in crons
-            ],
-        )
-    except InvalidInput as error:
-        raise InvalidInput(str(error), [Violation("/triggers", "invalid_cron", str(error))]) from error
+    args = {"script_id": str(script_id)}
+    schedules = [
+        NewSchedule(cron=trigger.expression, timezone=trigger.timezone, kind=RUN, args=args)
+        for trigger in read_triggers(triggers)
+        if isinstance(trigger, CronTrigger)
+    ]
+    await set_schedules(uow, f"script:{script_id}", schedules)
 
 
 async def _lock(uow: UnitOfWork, script_id: UUID) -> Row[Any]:

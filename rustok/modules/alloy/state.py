@@ -10,6 +10,9 @@ from rustok.modules.alloy import cipher, errors, repository, schemas, state_repo
 from rustok.modules.alloy.limits import ScriptLimits, SetLimits
 from rustok.modules.alloy.schemas import Value
 
+USE_SECRETS = "alloy.secrets.use"
+"""What the owner of a script needs for its secrets, and whoever decides about such a script."""
+
 _KEY_BYTES = 32
 _KEK = "script-secrets"
 
@@ -75,7 +78,7 @@ async def drop_value(uow: UnitOfWork, script_id: UUID, key: str, expected_versio
 
 async def set_secret(uow: UnitOfWork, data: schemas.SetSecret) -> schemas.Secret:
     """Keep a secret, encrypted; nobody but scripts that name it will see it again."""
-    data_key = await _data_key(uow) or await _new_data_key(uow)
+    data_key = await _readable_data_key(uow)
     version = await state_repository.lock_secret(uow, data.name) + 1
     sealed = cipher.seal(data_key, uow.tenant_id, data.name, version, data.value)
     await state_repository.set_secret(uow, {"name": data.name, "sealed": sealed, "version": version})
@@ -131,11 +134,18 @@ async def _data_key(uow: UnitOfWork) -> bytes | None:
     return None if wrapped is None else cipher.unwrap_key(_kek(uow), uow.tenant_id, wrapped)
 
 
-async def _new_data_key(uow: UnitOfWork) -> bytes:
-    """Make the tenant's data key, or return the one that somebody has made meanwhile."""
-    fresh = secrets.token_bytes(_KEY_BYTES)
-    await state_repository.insert_data_key(uow, cipher.wrap_key(_kek(uow), uow.tenant_id, fresh))
-    return await _data_key(uow) or fresh
+async def _readable_data_key(uow: UnitOfWork) -> bytes:
+    """Return the tenant's data key. It is made by the first who needs it, and made anew when RUSTOK_SECRET was changed:
+    what was kept with the old one is lost by then.
+    """
+    fresh = cipher.wrap_key(_kek(uow), uow.tenant_id, secrets.token_bytes(_KEY_BYTES))
+    await state_repository.insert_data_key(uow, fresh)
+    try:
+        data_key = await _data_key(uow)
+    except cipher.Undecipherable:
+        await state_repository.replace_data_key(uow, fresh)
+        data_key = await _data_key(uow)
+    return data_key or b""
 
 
 def _kek(uow: UnitOfWork) -> bytes:

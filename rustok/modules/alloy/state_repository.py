@@ -21,7 +21,7 @@ _LIST_VALUES = text(
      ORDER BY key LIMIT :limit
     """
 )
-_COUNT_VALUES = text(f"SELECT count(*) FROM script_values WHERE {_OF_SCRIPT}")
+_COUNT_VALUES = text(f"SELECT count(*) FROM script_values WHERE {_OF_SCRIPT} AND {_ALIVE}")
 _LOCK_VALUE = text(
     f"""
     SELECT CASE WHEN {_ALIVE} THEN version ELSE 0 END AS version FROM script_values
@@ -45,6 +45,7 @@ _FIND_DATA_KEY = text("SELECT wrapped_key FROM script_data_keys WHERE tenant_id 
 _INSERT_DATA_KEY = text(
     "INSERT INTO script_data_keys (tenant_id, wrapped_key) VALUES (:tenant_id, :wrapped_key) ON CONFLICT DO NOTHING"
 )
+_REPLACE_DATA_KEY = text("UPDATE script_data_keys SET wrapped_key = :wrapped_key WHERE tenant_id = :tenant_id")
 _LOCK_SECRET = text("SELECT version FROM script_secrets WHERE tenant_id = :tenant_id AND name = :name FOR UPDATE")
 _SET_SECRET = text(
     """
@@ -105,6 +106,11 @@ async def find_data_key(uow: UnitOfWork) -> bytes | None:
 async def insert_data_key(uow: UnitOfWork, wrapped_key: bytes) -> None:
     """Keep a data key, unless the tenant has one by now."""
     await uow.execute(_INSERT_DATA_KEY, {"tenant_id": uow.tenant_id, "wrapped_key": wrapped_key})
+
+
+async def replace_data_key(uow: UnitOfWork, wrapped_key: bytes) -> None:
+    """Keep another data key than the tenant's, with which nothing can be read any more."""
+    await uow.execute(_REPLACE_DATA_KEY, {"tenant_id": uow.tenant_id, "wrapped_key": wrapped_key})
 
 
 async def lock_secret(uow: UnitOfWork, name: str) -> int:

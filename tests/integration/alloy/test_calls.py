@@ -13,7 +13,7 @@ from tests.integration.alloy.workshop import Workshop
 
 @dataclass
 class Receiver:
-    """A server that answers with the given statuses in turn, and remembers what it was told."""
+    """A server that answers with the given statuses in turn, quotes the credential, and remembers what it was told."""
 
     port: int = 0
     statuses: list[int] = field(default_factory=list)
@@ -29,7 +29,9 @@ class Receiver:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.heard.append((head[0], headers, orjson.loads(body) if body else None))
         status = self.statuses.pop(0) if self.statuses else 200
-        writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        told = headers.get("authorization", "").encode()
+        answer = f"HTTP/1.1 {status} X\r\nContent-Length: {len(told)}\r\nConnection: close\r\n\r\n"
+        writer.write(answer.encode() + told)
         await writer.drain()
         writer.close()
 
@@ -104,6 +106,24 @@ async def test_what_was_sent_can_be_followed_and_driven_again(workshop: Workshop
     sent = await workshop.query("jobs.operations.get", operation_id=operation_id)
     assert (failed.status, redriven.count) == ("failed", 1)
     assert (sent.status, sent.result["status"]) == ("done", 200)
+
+
+async def test_a_secret_that_the_server_quotes_is_not_kept(workshop: Workshop, receiver: Receiver) -> None:
+    """Who may see operations may not see secrets."""
+    receiver.statuses = [401]
+    await workshop.run("alloy.secrets.set", name="token", value="Bearer hunter2")
+    script = await workshop.script(
+        f"ctx.http.post('{receiver.host}/', secret_headers={{'Authorization': 'token'}})",
+        on=None,
+        hosts=[receiver.host],
+        secrets=["token"],
+    )
+
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+
+    [letter] = await workshop.dead("alloy.call")
+    assert letter.error["body"] == "***"
 
 
 async def test_nothing_is_sent_to_a_host_that_the_script_does_not_name(workshop: Workshop, receiver: Receiver) -> None:

@@ -7,6 +7,9 @@ import pytest
 
 from rustok.modules.alloy.handlers import DEPTH_LIMIT
 from tests.integration.alloy.workshop import Workshop
+from tests.waiting import eventually_async
+
+ON_CREATED = [{"kind": "event", "pattern": "commerce.product.created"}]
 
 
 async def test_an_event_runs_a_script_whose_effects_are_committed(workshop: Workshop) -> None:
@@ -106,6 +109,60 @@ async def test_effects_are_all_or_none(workshop: Workshop) -> None:
     assert attempt.error is not None
     assert attempt.error["message"].startswith("Effect 2, commerce.translations.set: invalid_input")
     assert (await workshop.read_product(product.id)).vendor is None
+
+
+async def test_a_conflict_is_told_of_the_effect_that_met_it(workshop: Workshop) -> None:
+    """A handle that is taken: the create is named, not what came after it."""
+    await workshop.product(translations={"en": {"title": "Kettle", "handle": "kettle"}})
+    script = await workshop.script(
+        """
+        ctx.create("commerce.products", translations={"en": {"title": "Kettle", "handle": "kettle"}})
+        ctx.kv.set("made", True)
+        """,
+        on=None,
+    )
+
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+
+    [attempt] = await workshop.attempts(script)
+    assert attempt.error is not None
+    assert attempt.error["message"].startswith("Effect 1, commerce.products: duplicate_handle")
+
+
+async def test_a_question_that_cannot_be_asked_is_refused(workshop: Workshop) -> None:
+    """The hook reads why, and may go on."""
+    body = """
+        told = []
+        for key in ("a/b", 5, ""):
+            try:
+                await ctx.kv.get(key)
+            except RuntimeError as error:
+                told.append(str(error).split(":")[0])
+        return told
+    """
+    script = await workshop.script(body, on=None)
+
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+
+    assert [a.result for a in await workshop.attempts(script)] == [["invalid_input"] * 3]
+
+
+async def test_a_run_waits_for_a_row_that_somebody_holds(workshop: Workshop) -> None:
+    """However long: it is not run again for that."""
+    body = 'ctx.update("commerce.products", event["aggregate_id"], vendor="Acme")'
+    script = await workshop.script(body)
+    product = await workshop.product()
+    await workshop.platform.settle()
+
+    async with workshop.holding("products", product.id) as row:
+        working = asyncio.create_task(workshop.work())
+        await eventually_async(row.is_waited_for)
+        await row.let_go()
+        await working
+
+    assert [(a.outcome, a.attempt) for a in await workshop.attempts(script)] == [("succeeded", 1)]
 
 
 async def test_a_script_can_do_no_more_than_it_was_granted(workshop: Workshop) -> None:
@@ -334,6 +391,20 @@ async def test_a_tenant_with_a_quota_has_its_runs_later_not_fewer(workshop: Work
     await workshop.settle()
 
     assert (at_once, len(await workshop.attempts(script))) == (2, 5)
+
+
+async def test_a_quota_spreads_the_runs_of_a_batch_over_time(workshop: Workshop) -> None:
+    """Each has its own moment; those that somebody starts count as those of events do."""
+    await workshop.limits(runs_a_minute=2)
+    script = await workshop.script("return 1", triggers=[*ON_CREATED, {"kind": "api"}])
+    for _ in range(4):
+        await workshop.product()
+    await workshop.platform.settle()
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+
+    due_in_s = await workshop.due_in_s()
+
+    assert [round(seconds / 30) for seconds in due_in_s] == [-1, 0, 1, 2, 3]
 
 
 async def test_limits_of_the_tenant_hold_for_its_runs(workshop: Workshop) -> None:

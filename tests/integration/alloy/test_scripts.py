@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from rustok.dispatch import Call
-from rustok.kernel.context import Context, Principal
 from rustok.kernel.errors import Forbidden, InvalidInput, VersionMismatch
 from rustok.modules.alloy import errors
 from rustok.testing import a_context
@@ -142,29 +141,22 @@ async def test_only_who_may_use_secrets_decides_about_a_script_that_does(worksho
         await run_as(workshop, {"alloy.scripts.write"}, "alloy.scripts.create", name="spy", secrets=["mail"])
     with pytest.raises(errors.BeyondGrants):
         await run_as(workshop, {"alloy.scripts.write"}, "alloy.versions.push", script_id=str(script.id), code=CODE)
+    fields = {"seen": script.version, "hosts": ["evil.example.com"], "grants": []}
+    with pytest.raises(Forbidden):
+        await run_as(workshop, {"alloy.scripts.write"}, "alloy.scripts.update", script_id=str(script.id), **fields)
 
 
 async def test_the_rights_of_a_script_end_with_those_of_its_owner(workshop: Workshop) -> None:
     """Its key is revoked: from the next run on the script may nothing."""
     key = await workshop.run("access.api_keys.create", name="author", role="owner")
-    context = Context(
-        tenant_id=workshop.tenant_id,
-        principal=Principal("apikey", str(key.id), frozenset(workshop.platform.registry.permissions)),
-    )
-    grants = ["commerce.products.write"]
-    call = Call(workshop.platform.registry.commands["alloy.scripts.create"], {
-        "name": "orphan", "grants": grants, "triggers": [{"kind": "event", "pattern": "commerce.product.created"}],
-    })  # fmt: skip
-    created = (await workshop.platform.platform.dispatcher.run(call, context)).result
-    script = await workshop.find(created.model_dump()["id"])
-    body = 'ctx.update("commerce.products", event["aggregate_id"], vendor="Acme")'
-    await workshop.push(script.id, hook(body), activate=True)
-    await workshop.product()
-    await workshop.settle()
+    product = await workshop.product()
+    body = f'ctx.update("commerce.products", "{product.id}", vendor="Acme")'
+    script = await workshop.script_of(key, body, grants=["commerce.products.write"])
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
 
     await workshop.run("access.api_keys.revoke", key_id=key.key_id)
-    await workshop.product()
-    await workshop.platform.settle()
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
     await workshop.work()
 
     assert [a.outcome for a in await workshop.attempts(script)] == ["succeeded", "effect_refused"]
@@ -217,19 +209,17 @@ async def test_a_script_is_refused_with_the_place_of_each_fault(workshop: Worksh
 
 
 @pytest.mark.parametrize("expression", ["every day at noon", "99 7 * * *", "0 0 30 2 *"])
-async def test_a_moment_that_never_comes_is_refused_when_the_script_is_activated(
-    workshop: Workshop, expression: str
-) -> None:
-    """With the place of the trigger."""
-    script = await workshop.run(
-        "alloy.scripts.create", name="clock", triggers=[{"kind": "cron", "expression": expression}]
-    )
-    await workshop.push(script.id, CODE)
+async def test_a_moment_that_never_comes_is_refused_when_it_is_written(workshop: Workshop, expression: str) -> None:
+    """With the place of the trigger; not later, when a version is to be activated."""
+    script = await workshop.script("return 1", on=None)
+    triggers = [{"kind": "api"}, {"kind": "cron", "expression": expression}]
 
-    with pytest.raises(InvalidInput) as refused:
-        await workshop.run("alloy.scripts.activate", script_id=str(script.id))
+    with pytest.raises(InvalidInput) as created:
+        await workshop.run("alloy.scripts.create", name="clock", triggers=triggers)
+    with pytest.raises(InvalidInput) as updated:
+        await workshop.run("alloy.scripts.update", seen=script.version, script_id=str(script.id), triggers=triggers)
 
-    assert refused.value.violations[0].pointer == "/triggers"
+    assert [e.value.violations[0].pointer for e in (created, updated)] == ["/triggers/1"] * 2
 
 
 async def test_a_change_of_triggers_holds_at_once(workshop: Workshop) -> None:
@@ -291,6 +281,25 @@ async def test_a_violation_of_the_policy_disables_the_version(workshop: Workshop
     assert (found.status, found.status_reason) == ("disabled", "policy_violation")
     with pytest.raises(errors.VersionNotReady):
         await workshop.run("alloy.scripts.activate", script_id=str(script.id), number=1)
+
+
+async def test_a_late_violation_of_an_old_version_leaves_its_successor_alone(workshop: Workshop) -> None:
+    """Only the version that broke out is disabled."""
+    script = await workshop.script("return 1", on=None)
+    await workshop.break_in(script, FORK)
+    await workshop.push(script.id, hook("return 2"))
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+
+    async def replace() -> None:
+        await workshop.run("alloy.scripts.activate", script_id=str(script.id), number=2)
+
+    workshop.before_effects(replace, times=1)
+    await workshop.work()
+
+    found = await workshop.find(script.id)
+    versions = await workshop.query("alloy.versions.list", script_id=str(script.id))
+    assert (found.status, found.active_version) == ("active", 2)
+    assert [(v.number, v.state) for v in versions.data] == [(2, "ready"), (1, "disabled")]
 
 
 async def test_a_version_is_compiled_anew_for_another_policy_or_python(workshop: Workshop) -> None:

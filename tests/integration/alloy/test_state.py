@@ -11,6 +11,7 @@ from rustok.modules.alloy import errors
 from tests.integration.alloy.workshop import Workshop
 
 _EXPIRE = text("UPDATE script_values SET expires_at = now() - interval '1 second' WHERE expires_at IS NOT NULL")
+_SPOIL_KEYS = text("UPDATE script_data_keys SET wrapped_key = sha256(wrapped_key)")
 _SEALED = text("SELECT sealed FROM script_secrets WHERE tenant_id = :tenant_id")
 
 
@@ -124,6 +125,55 @@ async def test_an_error_that_quotes_a_secret_is_told_without_it(workshop: Worksh
     assert attempt.error is not None
     assert attempt.error["message"] == "ValueError: ***"
     assert operation.error["message"] == "ValueError: ***"
+
+
+async def test_an_expired_value_takes_no_place(workshop: Workshop) -> None:
+    """Nobody has to wait until it is swept away."""
+    await workshop.limits(values_a_script=1)
+    script = await workshop.script("return 1", on=None)
+    await workshop.run("alloy.kv.set", script_id=str(script.id), key="old", value=1, ttl_s=60)
+    await run_alone(workshop.platform.system_engine, _EXPIRE)
+
+    await workshop.run("alloy.kv.set", script_id=str(script.id), key="new", value=2)
+
+    page = await workshop.query("alloy.kv.list", script_id=str(script.id))
+    assert [v.key for v in page.data] == ["new"]
+
+
+async def test_secrets_that_another_platform_secret_hides_are_set_again(workshop: Workshop) -> None:
+    """After a change of RUSTOK_SECRET what was kept is lost, and what is set then can be read."""
+    await workshop.run("alloy.secrets.set", name="mail", value="hunter2-hunter2")
+    await run_alone(workshop.platform.system_engine, _SPOIL_KEYS)
+    script = await workshop.script("return len(await ctx.secret('mail'))", on=None, secrets=["mail"])
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+
+    await workshop.run("alloy.secrets.set", name="mail", value="fresh")
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+
+    lost, found = await workshop.attempts(script)
+    assert lost.error is not None
+    assert "set it again" in lost.error["message"]
+    assert found.result == 5
+
+
+async def test_a_script_reads_no_secret_when_its_owner_may_not_any_more(workshop: Workshop) -> None:
+    """Its key is revoked: so ends whatever somebody could learn with it."""
+    key = await workshop.run("access.api_keys.create", name="author", role="owner")
+    await workshop.run("alloy.secrets.set", name="mail", value="hunter2-hunter2")
+    script = await workshop.script_of(key, "return len(await ctx.secret('mail'))", secrets=["mail"])
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+
+    await workshop.run("access.api_keys.revoke", key_id=key.key_id)
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+
+    before, after = await workshop.attempts(script)
+    assert before.result == 15
+    assert after.error is not None
+    assert "permission_denied" in after.error["message"]
 
 
 async def test_a_secret_is_replaced_and_deleted(workshop: Workshop) -> None:

@@ -7,21 +7,24 @@ from textwrap import dedent
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import text
 
 from rustok.catalog import MODULES
 from rustok.db.transaction import run_alone
+from rustok.dispatch import Call
 from rustok.egress import Egress, EgressConfig, parse_networks
 from rustok.jobs.runner import JobHandler, JobRunner, RunnerConfig
 from rustok.jobs.schedules import Scheduler
 from rustok.jobs.store import PostgresJobStore
+from rustok.kernel.context import Context, Principal
 from rustok.kernel.event import LoggedEvent
 from rustok.kernel.ids import uuid7
 from rustok.modules.alloy import CALL, CHECK, RUN
 from rustok.modules.alloy.schemas import Attempt, Script
 from rustok.runtime import SystemClock
 from rustok.sandbox.cage import Cage
-from rustok.sandbox.contract import Compiled, Fault, HostCall, Job, Outcome
+from rustok.sandbox.contract import Compiled, Fault, HostCall, Job, Outcome, Report
 from rustok.testing import Database, PlatformUnderTest
 from workers.script_calls import ScriptCalls
 from workers.script_checks import ScriptChecks
@@ -44,6 +47,12 @@ _BREAK_IN = text(
     """
 )
 _OTHER_POLICY = text("UPDATE script_bytecode SET policy_version = 'another'")
+_DUE_IN = text("SELECT extract(epoch FROM due_at - now())::float AS seconds FROM jobs WHERE state = 'ready' ORDER BY 1")
+_WAITING = """
+    SELECT count(*) > 0 FROM pg_stat_activity
+     WHERE datname = current_database() AND wait_event_type = 'Lock'
+       AND clock_timestamp() - query_start > interval '0.4 seconds'
+"""
 _REWIND = text("UPDATE checkpoints SET position = 0 WHERE consumer = 'alloy.start_runs'")
 _SCHEDULES_DUE = text("UPDATE schedules SET due_at = now() - interval '1 second'")
 _FORGET = [text(f"DELETE FROM {table}") for table in ("jobs", "finished_jobs", "schedules", "scripts")]
@@ -90,6 +99,16 @@ class Workshop:
         script = await self.run("alloy.scripts.create", name=name or f"script-{uuid7().hex[-12:]}", **fields)
         await self.push(script.id, hook(body, before=before), activate=True)
         return await self.find(script.id)
+
+    async def script_of(self, key: Any, body: str, **fields: Any) -> Script:
+        """Create an active script, which somebody may start, as the owner of an API key."""
+        principal = Principal("apikey", str(key.id), frozenset(self.platform.registry.permissions))
+        values = {"name": f"script-{uuid7().hex[-12:]}", "triggers": [{"kind": "api"}], **fields}
+        call = Call(self.platform.registry.commands["alloy.scripts.create"], values)
+        context = Context(tenant_id=self.tenant_id, principal=principal)
+        created = (await self.platform.platform.dispatcher.run(call, context)).result.model_dump()
+        await self.push(created["id"], hook(body), activate=True)
+        return await self.find(created["id"])
 
     async def push(self, script_id: UUID, code: str, *, activate: bool = False) -> Any:
         """Hand in a version and have it checked; return the operation."""
@@ -155,6 +174,18 @@ class Workshop:
         """Let something happen *times* times between the end of a hook and its effects."""
         self.runs.happenings = [happening] * times
 
+    async def due_in_s(self) -> list[float]:
+        """Return in how many seconds each job that is ready is due, in order."""
+        return [row.seconds for row in await run_alone(self.platform.system_engine, _DUE_IN)]
+
+    @asynccontextmanager
+    async def holding(self, table: str, row_id: UUID) -> AsyncIterator["HeldRow"]:
+        """Hold a row until it is let go."""
+        connection = await asyncpg.connect(self.platform.database.admin_url)
+        await connection.execute(f"BEGIN; SELECT FROM {table} WHERE id = '{row_id}' FOR UPDATE")
+        yield HeldRow(connection)
+        await connection.close()
+
     async def strike(self) -> None:
         """Let the moment of every schedule come."""
         await run_alone(self.platform.system_engine, _SCHEDULES_DUE)
@@ -180,12 +211,28 @@ class Workshop:
         return event.envelope.tenant_id == self.tenant_id
 
 
+class HeldRow:
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def is_waited_for(self) -> bool:
+        """Tell whether somebody has waited for it for longer than a group of runs would."""
+        return bool(await self._connection.fetchval(_WAITING))
+
+    async def let_go(self) -> None:
+        await self._connection.execute("COMMIT")
+
+
 class InterruptedRuns(Cage):
     """A cage, but between the end of a hook and its effects something may happen."""
 
     def __init__(self, cage: Cage) -> None:
         self._cage = cage
         self.happenings: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def report(self) -> Report:
+        return self._cage.report
 
     async def run(self, job: Job, host_call: HostCall) -> Outcome:
         outcome = await self._cage.run(job, host_call)
