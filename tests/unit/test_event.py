@@ -20,12 +20,12 @@ TENANT = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
         ("commerce.product.*", "commerce.products.created", False),
         ("commerce.product.*", "commerce.product", False),
         ("commerce.product", "commerce.product.created", False),
-        ("*", "commerce.product.created", False),
+        ("*", "commerce.product.created", True),
         ("commerce.*.created", "commerce.product.created", False),
     ],
 )
 def test_a_pattern_is_a_type_or_a_prefix_of_whole_segments(pattern: str, event_type: str, covered: bool) -> None:
-    """`commerce.product.*` covers what begins with `commerce.product.`; a star elsewhere means nothing."""
+    """`commerce.product.*` covers what begins with `commerce.product.`, `*` all; a star elsewhere means nothing."""
     assert matches(pattern, event_type) is covered
 
 
