@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     worker_processes: int = Field(default=1, ge=1, le=64)
     """Worker processes of `rustok worker` and `rustok dev`."""
     worker_threads: int = Field(default=8, ge=1, le=64)
-    """Messages a worker process handles at the same time."""
+    """Messages for consumers that a worker process handles at the same time; each queue of jobs has four more."""
 
     sandbox: Literal["required", "unsafe-dev"] = "required"
     """`unsafe-dev` runs scripts even where the kernel cannot hold them; never with code of other people."""

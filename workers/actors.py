@@ -1,7 +1,7 @@
 """What workers do with messages."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from rustok.jobs.runner import JobRunner
 from rustok.telemetry.metrics import CONSUME_SECONDS, CONSUMED_EVENTS
 from workers.broker import BrokerUnavailable
 from workers.event_loop import EventLoopThread
-from workers.queues import CONSUME, WORK, consume_message, stream
+from workers.queues import CONSUME, WORK, consume_message
 
 log = structlog.get_logger(__name__)
 
@@ -45,8 +45,8 @@ def declare_consume(broker: dramatiq.Broker, loop: EventLoopThread, consumers: M
     dramatiq.actor(broker=broker, actor_name=CONSUME, queue_name=CONSUME, max_retries=0)(consume)
 
 
-def declare_work(broker: dramatiq.Broker, loop: EventLoopThread, runner: JobRunner, queues: Collection[str]) -> None:
-    """Declare the actor of jobs, for messages on any of the ledger's *queues*. A message is a hint, here too."""
+def declare_work(broker: dramatiq.Broker, loop: EventLoopThread, runner: JobRunner) -> None:
+    """Declare the actor of jobs, whatever queue their messages come through. A message is a hint, here too."""
 
     def work(ids: list[str]) -> None:
         try:
@@ -59,5 +59,3 @@ def declare_work(broker: dramatiq.Broker, loop: EventLoopThread, runner: JobRunn
         log.debug("jobs_done", count=done, hinted=len(ids))
 
     dramatiq.actor(broker=broker, actor_name=WORK, queue_name=CONSUME, max_retries=0)(work)
-    for queue in queues:
-        broker.declare_queue(stream(queue))

@@ -23,16 +23,18 @@ class EagerRuns:
         self._store = store
         self._runner = runner
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     def jobs_made(self) -> None:
         """Look for runs, unless enough are under way; never blocks, never fails. To be called on the event loop."""
-        if self._runs.free and not self._tasks:
+        if self._runs.free and not self._tasks and not self._is_closed:
             task = asyncio.create_task(self._take())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Stop what is under way; its jobs are handed back."""
+        """Look no more. To be called when the runner has stopped: a lease granted meanwhile would be lost."""
+        self._is_closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -3,7 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing, contextmanager, suppress
 
 import dramatiq
@@ -13,6 +13,7 @@ from prometheus_client import start_http_server
 from rustok.catalog import MODULES
 from rustok.db.failures import translated_failures
 from rustok.kernel.errors import Misconfigured, RustokError
+from rustok.kernel.module import JobKind
 from rustok.runtime import freeze_heap
 from rustok.settings import Settings, load_settings, required
 from rustok.telemetry import metrics
@@ -21,12 +22,14 @@ from workers.actors import declare_consume, declare_work
 from workers.broker import StreamBroker
 from workers.event_loop import EventLoopThread
 from workers.parts import WorkerParts, open_parts
-from workers.queues import job_queues, prefetch
+from workers.queues import job_queues, prefetch, stream, threads
 
 log = structlog.get_logger(__name__)
 
-STOP_TIMEOUT_S = 8.0
+STOP_TIMEOUT_S = 6.0
 """Messages in hand get this long to finish; the rest is handed back. A supervisor kills after 10 s."""
+_LOOK_S = 5.0
+"""How often a worker looks whether it can do more kinds of jobs by now."""
 
 
 def start(root: Callable[[], None]) -> None:
@@ -52,22 +55,31 @@ def main() -> None:
 
 def run_worker(settings: Settings, stop: threading.Event) -> None:
     """Work until *stop* is set, then finish what is in hand and hand back the rest."""
-    queues = job_queues(kind for module in MODULES for kind in module.jobs)
+    kinds = [kind for module in MODULES for kind in module.jobs]
+    queues = job_queues(kinds)
     broker = StreamBroker(required(settings.redis_url, "redis_url"), prefetch=prefetch(queues))
     with EventLoopThread() as loop, closing(broker), _opened(loop, open_parts(settings)) as parts:
         declare_consume(broker, loop, parts.consumers)
-        declare_work(broker, loop, parts.runner, queues)
-        worker = dramatiq.Worker(broker, worker_threads=settings.worker_threads)
+        declare_work(broker, loop, parts.runner)
+        open_queues(broker, filter(parts.can_do, kinds))
+        worker = dramatiq.Worker(broker, worker_threads=threads(settings.worker_threads, queues))
         freeze_heap()
         loop.start(parts.notifier.run())
         loop.start(parts.heartbeat.run())
         worker.start()
         _tell_started(settings, parts)
-        stop.wait()
+        while not stop.wait(_LOOK_S):
+            open_queues(broker, filter(parts.can_do, kinds))  # the cage may be there by now
         worker.stop(timeout=int(STOP_TIMEOUT_S * 1000))
         with suppress(Exception):  # it will be missed soon enough
             loop.run(parts.heartbeat.leave())
     log.info("worker_stopped")
+
+
+def open_queues(broker: dramatiq.Broker, kinds: Iterable[JobKind]) -> None:
+    """Take messages about jobs of *kinds* from now on."""
+    for queue in job_queues(kinds):
+        broker.declare_queue(stream(queue))
 
 
 @contextmanager

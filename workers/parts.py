@@ -16,6 +16,7 @@ from rustok.events.wakeup import OutboxNotifier
 from rustok.jobs.heartbeat import Heartbeat
 from rustok.jobs.runner import JobHandler, JobRunner, RunnerConfig
 from rustok.jobs.store import PostgresJobStore
+from rustok.kernel.module import JobKind
 from rustok.kernel.secrets import Secrets
 from rustok.modules.alloy import CALL, CHECK, RUN
 from rustok.runtime import SystemClock
@@ -27,6 +28,7 @@ from workers.script_calls import ScriptCalls
 from workers.script_checks import ScriptChecks
 from workers.script_runs import ScriptRuns
 
+_CAGED = frozenset({RUN, CHECK})
 _RUNS_A_CHILD = 2
 """While one run's effects are committed, another one has the child's place."""
 
@@ -39,6 +41,10 @@ class WorkerParts:
     cage: Cage
     notifier: OutboxNotifier
     heartbeat: Heartbeat
+
+    def can_do(self, kind: JobKind) -> bool:
+        """Tell whether this worker can do such jobs now: without a cage it would only hand scripts back."""
+        return kind not in _CAGED or self.cage.report.level != "none"
 
 
 @asynccontextmanager
@@ -73,7 +79,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
         eager = EagerRuns(RUN.queue, runs, jobs, runner)
 
         def jobs_made() -> None:
-            eager.jobs_made()
+            if cage.report.level != "none":
+                eager.jobs_made()
             notifier.committed()
 
         store = PostgresConsumerStore(system_engine)
@@ -87,6 +94,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
                 heartbeat=Heartbeat(system_engine, clock, lambda: _told(cage)),
             )
         finally:
+            await runner.stop()
             await eager.close()
 
 

@@ -38,6 +38,14 @@ def prefetch(queues: Iterable[str]) -> Mapping[str, int]:
     return {CONSUME: _CONSUME_PREFETCH, **{stream(queue): _WORK_PREFETCH for queue in queues}}
 
 
+def threads(consuming: int, queues: Sequence[str]) -> int:
+    """Return how many threads leave *consuming* to consumers, whatever jobs are under way.
+
+    A message of jobs holds its thread until the last of them has ended. The thread only waits: it costs little.
+    """
+    return consuming + _WORK_PREFETCH * len(queues)
+
+
 def caps(queues: Iterable[str]) -> Mapping[str, int]:
     """Return how many messages a queue keeps at most."""
     return dict.fromkeys([CONSUME, *map(stream, queues)], _CAP)

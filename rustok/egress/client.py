@@ -62,15 +62,13 @@ class Egress:
         Raises:
             EgressRefused: it breaks a rule, or its host is where no call may go.
             EgressFailed: there was no usable answer in time.
+            Unavailable: too many names are being looked up; nothing was sent.
 
         """
         wire = checked(request)
         started_s = time.monotonic()
         answer = await self._answer(wire)
         return _outgoing(answer, elapsed_ms=round((time.monotonic() - started_s) * 1000))
-
-    async def close(self) -> None:
-        self._resolver.close()
 
     async def _answer(self, wire: WireRequest) -> Answer:
         host, limit_s = wire.origin.host, self._config.time_limit_s

@@ -14,7 +14,7 @@ from rustok.jobs.ledger import (
     redrive,
 )
 from rustok.jobs.operations import Accepted, GetOperation, Operation, find_args, get_operation
-from rustok.jobs.schedules import NewSchedule, set_schedules
+from rustok.jobs.schedules import NewSchedule, next_due, set_schedules
 
 __all__ = [
     "Accepted",
@@ -33,6 +33,7 @@ __all__ = [
     "finish_all",
     "get_operation",
     "hand_back",
+    "next_due",
     "redrive",
     "set_schedules",
 ]

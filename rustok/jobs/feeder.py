@@ -37,7 +37,7 @@ class ReadyJobs(Protocol):
         """Return jobs that are due and not among *except_ids*, the most urgent first, in turns by tenant."""
 
     async def still_ready(self, ids: Collection[UUID]) -> set[UUID]:
-        """Return those of *ids* that nobody has leased since."""
+        """Return those of *ids* that are still due: nobody has leased them, or put them off, since."""
 
 
 class Feeder:

@@ -33,7 +33,7 @@ _ENQUEUE = text(
 )
 _REDRIVE = text(
     """
-    UPDATE jobs SET state = 'ready', attempts = 0, due_at = now()
+    UPDATE jobs SET state = 'ready', attempts = 0, due_at = now(), is_cancelled = false, dedup_key = NULL
      WHERE tenant_id = :tenant_id AND state = 'dead' AND kind = :kind AND args @> CAST(:args AS jsonb)
        AND (CAST(:id AS uuid) IS NULL OR id = :id)
     """
@@ -153,6 +153,7 @@ async def enqueue_for(transaction: Statements, jobs: Iterable[tuple[Asker, NewJo
 async def redrive(uow: UnitOfWork, kind: JobKind, args: Mapping[str, Any], job_id: UUID | None = None) -> int:
     """Make dead letters of *kind* that have these *args* (and this id) ready again, with all their attempts.
 
+    They have no key any more: another job may have it by now.
     Returns how many there were.
     """
     values = {"kind": kind.name, "args": to_json(args), "id": job_id}

@@ -13,7 +13,10 @@ log = structlog.get_logger(__name__)
 
 class LostJobs(Protocol):
     async def rescue(self) -> Sequence[Any]:
-        """Make jobs whose lease ran out ready again, or dead letters; return their id, kind and new state."""
+        """Make jobs whose lease ran out ready again, or dead letters, and end those that somebody has cancelled.
+
+        Returns their id, kind and new state.
+        """
 
 
 class Rescuer:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -58,23 +58,64 @@ class JobRunner:
         self._store = store
         self._handlers = handlers
         self._clock = clock
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._working = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._is_stopping = False
 
     async def work(self, ids: Sequence[UUID]) -> int:
-        """Do what is ready among *ids* and return how many jobs that were."""
-        jobs = await self._store.grant(ids, self._config.lease_s)
-        if not jobs:
+        """Do what is ready among *ids* and return how many jobs that were. What is cut short is handed back."""
+        if self._is_stopping:
             return 0
+        self._working += 1
+        self._idle.clear()
+        try:
+            jobs = await self._store.grant(ids, self._config.lease_s)
+            if jobs:
+                await self._work(jobs)
+            return len(jobs)
+        finally:
+            self._working -= 1
+            if not self._working:
+                self._idle.set()
+
+    async def stop(self) -> None:
+        """Stop every job that is under way and hand it back; what is asked for from now on is left to others."""
+        self._is_stopping = True
+        for job in self._jobs:
+            job.cancel()
+        await self._idle.wait()
+
+    async def _work(self, jobs: Sequence[Leased]) -> None:
         stopped: dict[UUID, bool] = {}
         tasks = {job.id: asyncio.create_task(self._do(job, stopped)) for job in jobs}
         keeper = asyncio.create_task(self._keep_leases(jobs[0].token, tasks, stopped))
+        self._jobs |= {*tasks.values()}
         try:
-            await asyncio.wait(tasks.values())
+            if not self._is_stopping:  # it may have begun while the leases were granted
+                await asyncio.wait(tasks.values())
         finally:
-            keeper.cancel()
-            for task in tasks.values():
-                task.cancel()
-            await asyncio.gather(keeper, *tasks.values(), return_exceptions=True)
-        return len(jobs)
+            self._jobs -= {*tasks.values()}
+            await _whole(self._let_go(jobs[0].token, tasks, stopped, keeper))
+
+    async def _let_go(
+        self,
+        token: UUID,
+        tasks: Mapping[UUID, asyncio.Task[None]],
+        stopped: Mapping[UUID, bool],
+        keeper: asyncio.Task[None],
+    ) -> None:
+        """End what still runs, and hand back what was cut short because the process stops."""
+        for task in (keeper, *tasks.values()):
+            task.cancel()
+        await asyncio.gather(keeper, *tasks.values(), return_exceptions=True)
+        cut_short = [job_id for job_id, task in tasks.items() if task.cancelled() and job_id not in stopped]
+        if cut_short:
+            try:
+                await self._store.release(cut_short, token)
+            except Exception as error:  # noqa: BLE001 - the rescuer takes over
+                log.warning("jobs_not_handed_back", count=len(cut_short), reason=describe(error))
 
     async def _keep_leases(
         self, token: UUID, tasks: Mapping[UUID, asyncio.Task[None]], stopped: dict[UUID, bool]
@@ -105,11 +146,9 @@ class JobRunner:
             outcome = "lost"
             log.warning("lease_lost", job_id=str(job.id), kind=job.kind)
         except asyncio.CancelledError:
-            with suppress(LeaseLost):
-                if job.id not in stopped:
-                    await self._end(hand_back, job, 0.0)  # the process stops
-                elif stopped[job.id]:
-                    await self._end(finish, job, None, "cancelled")
+            if stopped.get(job.id):
+                with suppress(LeaseLost):
+                    await _whole(self._end(finish, job, None, "cancelled"))
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's
             outcome = "raised"
@@ -150,3 +189,16 @@ class JobRunner:
             raise
         except Exception as error:  # noqa: BLE001 - the rescuer takes over
             log.warning("job_not_ended", job_id=str(job.id), reason=describe(error))
+
+
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Do *work* to its end, however often the caller is cancelled meanwhile."""
+    task, cancelled = asyncio.create_task(work), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

@@ -36,7 +36,7 @@ _READY = text(
      LIMIT :limit
     """
 )
-_STILL_READY = text("SELECT id FROM jobs WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'ready'")
+_STILL_READY = text("SELECT id FROM jobs WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'ready' AND due_at <= now()")
 _GRANT = text(
     """
     WITH free AS (
@@ -49,6 +49,12 @@ _GRANT = text(
       FROM free WHERE jobs.id = free.id
     RETURNING jobs.id, tenant_id, kind, args, attempts, max_attempts, is_cancelled, actor, correlation_id,
               causation_id, traceparent, created_at, lease_token
+    """
+)
+_RELEASE = text(
+    """
+    UPDATE jobs SET state = 'ready', attempts = attempts - 1, lease_token = NULL, lease_expires_at = NULL
+     WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token
     """
 )
 _RENEW = text(
@@ -67,16 +73,33 @@ _PROGRESS = text(
 _RESCUE = text(
     """
     WITH lost AS (
-        SELECT id FROM jobs WHERE state = 'leased' AND lease_expires_at < now()
+        SELECT id, is_cancelled FROM jobs WHERE state = 'leased' AND lease_expires_at < now()
          ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED
+    ), returned AS (
+        UPDATE jobs SET state = CASE WHEN attempts >= max_attempts THEN 'dead' ELSE 'ready' END,
+                        lease_token = NULL, lease_expires_at = NULL, due_at = now(), error = CAST(:error AS jsonb)
+          FROM lost WHERE jobs.id = lost.id AND NOT lost.is_cancelled
+        RETURNING jobs.id, jobs.kind, jobs.state
+    ), cancelled AS (
+        DELETE FROM jobs USING lost WHERE jobs.id = lost.id AND lost.is_cancelled RETURNING jobs.*
+    ), ended AS (
+        INSERT INTO finished_jobs (tenant_id, id, queue, kind, args, outcome, attempts, progress, actor,
+                                   correlation_id, causation_id, created_at, finished_at)
+        SELECT tenant_id, id, queue, kind, args, 'cancelled', attempts, progress, actor, correlation_id, causation_id,
+               created_at, now()
+          FROM cancelled
+        RETURNING id, kind, outcome
     )
-    UPDATE jobs SET state = CASE WHEN attempts >= max_attempts THEN 'dead' ELSE 'ready' END,
-                    lease_token = NULL, lease_expires_at = NULL, due_at = now(), error = CAST(:error AS jsonb)
-      FROM lost WHERE jobs.id = lost.id
-    RETURNING jobs.id, kind, state
+    SELECT id, kind, state FROM returned UNION ALL SELECT id, kind, outcome FROM ended
     """
 )
-_PURGE = text("DELETE FROM finished_jobs WHERE finished_at < now() - make_interval(days => :days)")
+_PURGE = text(
+    """
+    DELETE FROM finished_jobs WHERE (id, tenant_id) IN (
+        SELECT id, tenant_id FROM finished_jobs WHERE finished_at < now() - make_interval(days => :days)
+         ORDER BY finished_at LIMIT :limit)
+    """
+)
 _WORKER_LOST = to_json({"code": "worker_lost", "message": "The worker stopped in the middle of the job."})
 
 
@@ -90,7 +113,7 @@ class PostgresJobStore:
         return [row.id for row in await run_alone(self.engine, _READY, values)]
 
     async def still_ready(self, ids: Collection[UUID]) -> set[UUID]:
-        """Return those of *ids* that nobody has leased since."""
+        """Return those of *ids* that are still due: nobody has leased them, or put them off, since."""
         return {row.id for row in await run_alone(self.engine, _STILL_READY, {"ids": list(ids)})}
 
     async def grant(self, ids: Sequence[UUID], lease_s: float) -> Sequence[Leased]:
@@ -103,15 +126,27 @@ class PostgresJobStore:
         values = {"ids": list(ids), "token": token, "lease_s": lease_s}
         return {row.id: row.is_cancelled for row in await run_alone(self.engine, _RENEW, values)}
 
+    async def release(self, ids: Collection[UUID], token: UUID) -> None:
+        """Give back those of *ids* that are still held, as if they had never been leased."""
+        await run_alone(self.engine, _RELEASE, {"ids": list(ids), "token": token})
+
     async def report(self, job: Leased, done: int, total: int | None) -> None:
         """Note how far a job is."""
         progress = to_json({"done": done, "total": total})
         await run_alone(self.engine, _PROGRESS, {"id": job.id, "token": job.token, "progress": progress})
 
     async def rescue(self) -> Sequence[Any]:
-        """Make jobs whose lease ran out ready again, or dead letters; return their id, kind and new state."""
+        """Make jobs whose lease ran out ready again, or dead letters, and end those that somebody has cancelled.
+
+        Returns their id, kind and new state.
+        """
         return (await run_alone(self.engine, _RESCUE, {"error": _WORKER_LOST})).all()
 
-    async def purge(self, days: int) -> int:
-        """Forget jobs that ended longer ago than this."""
-        return (await run_alone(self.engine, _PURGE, {"days": days})).rowcount
+    async def purge(self, days: int, batch: int = 5_000) -> int:
+        """Forget jobs that ended longer ago than this, in batches, each on its own; return how many."""
+        deleted = 0
+        while True:
+            count = (await run_alone(self.engine, _PURGE, {"days": days, "limit": batch})).rowcount
+            deleted += count
+            if count < batch:
+                return deleted

@@ -85,16 +85,12 @@ class Names:
         self.asked.append(host)
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
-    def close(self) -> None: ...
-
 
 class UnknownNames:
     """A resolver whose name server knows nothing."""
 
     async def resolve(self, host: str) -> Sequence[IPAddress]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known", host)
-
-    def close(self) -> None: ...
 
 
 class SilentNames:
@@ -103,8 +99,6 @@ class SilentNames:
     async def resolve(self, host: str) -> Sequence[IPAddress]:
         await asyncio.Event().wait()
         raise AssertionError(host)
-
-    def close(self) -> None: ...
 
 
 def egress(*answers: Sequence[str], allowed_networks: str = "127.0.0.0/8", time_limit_s: float = 5.0) -> Egress:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from rustok.jobs import Leased, LeaseLost, NewJob, enqueue, fail, finish, hand_back
+from rustok.jobs import Leased, LeaseLost, NewJob, enqueue, fail, finish, hand_back, redrive
 from rustok.jobs.operations import OperationNotFound, Progress
 from rustok.jobs.rescuer import Rescuer
 from rustok.jobs.runner import RunnerConfig
@@ -97,6 +97,16 @@ async def test_a_failed_attempt_is_due_again_later(ledger: Ledger) -> None:
     assert await ledger.ready() == [job_id]
 
 
+async def test_a_job_that_was_put_off_is_no_hint_any_more(ledger: Ledger) -> None:
+    """Else the jobs of one paused script would hold the window that all tenants share."""
+    [job_id] = await ledger.add()
+    [job] = await ledger.grant([job_id])
+
+    await ledger.end(hand_back, job, 60.0)
+
+    assert await ledger.store.still_ready([job_id]) == set()
+
+
 async def test_a_job_without_attempts_left_is_a_dead_letter(ledger: Ledger) -> None:
     """It stays until somebody looks at it."""
     [job_id] = await ledger.add()
@@ -137,6 +147,55 @@ async def test_a_lost_job_is_rescued_and_in_the_end_given_up(ledger: Ledger) -> 
     error = (await ledger.operation(job_id)).error
     assert error is not None
     assert error["code"] == "worker_lost"
+
+
+async def test_a_lost_job_that_was_cancelled_is_over(ledger: Ledger) -> None:
+    """Nobody is left to be told of it; it is not started again for that."""
+    [job_id] = await ledger.add()
+    [kept_id] = await ledger.add()
+    await ledger.grant([job_id, kept_id])
+    await ledger.cancel(job_id)
+    await ledger.lose_leases()
+
+    rescued = await ledger.store.rescue()
+
+    assert {row.id: row.state for row in rescued} == {job_id: "cancelled", kept_id: "ready"}
+    operation = await ledger.operation(job_id)
+    assert (operation.status, operation.attempts, await ledger.row(job_id)) == ("cancelled", 1, None)
+
+
+async def test_a_dead_letter_that_is_sent_again_begins_anew(ledger: Ledger) -> None:
+    """With all its attempts; that somebody once cancelled it is forgotten."""
+    [job_id] = await ledger.add()
+    [job] = await ledger.grant([job_id])
+    await ledger.cancel(job_id)
+    await ledger.end(fail, job, FAULT, None)
+
+    count = await redriven(ledger)
+
+    [again] = await ledger.grant([job_id])
+    assert (count, again.attempt, again.is_cancelled) == (1, 1, False)
+
+
+async def test_dead_letters_of_one_key_are_sent_again_together(ledger: Ledger) -> None:
+    """And beside the job that has the key by now: each of them was asked for."""
+
+    def keyed() -> NewJob:
+        return NewJob(kind=COUNT, args={"to": 1}, dedup_key="nightly")
+
+    for _ in range(2):
+        [job] = await ledger.grant(await ledger.add(keyed()))
+        await ledger.end(fail, job, FAULT, None)
+    await ledger.add(keyed())
+
+    count = await redriven(ledger)
+
+    assert (count, len(await ledger.ready())) == (2, 3)
+
+
+async def redriven(ledger: Ledger) -> int:
+    async with ledger.platform.platform.units.begin(ledger.platform.context(ledger.tenant_id)) as uow:
+        return await redrive(uow, COUNT, {})
 
 
 async def test_a_key_makes_one_job_at_a_time(ledger: Ledger) -> None:
