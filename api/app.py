@@ -68,7 +68,9 @@ def build_app(
     parts = assemble(settings, modules, clock, engine, transport)
     registry = parts.platform.registry
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    checks = [*server_checks(parts.database_url, redis_url), scripts_check(parts.log_engine)]
+    checks = server_checks(parts.database_url, redis_url)
+    if parts.log_engine is not None and any(module.name == "alloy" for module in registry.modules):
+        checks.append(scripts_check(parts.log_engine))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

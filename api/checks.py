@@ -33,15 +33,10 @@ def server_checks(database_url: str, redis_url: str | None) -> list[Check]:
     return checks
 
 
-def scripts_check(engine: AsyncEngine | None) -> Check:
-    """Return the check of module alloy: is there a worker, and is each one protected from what it runs.
-
-    Without an *engine* the log is in this process, and there are no workers.
-    """
+def scripts_check(engine: AsyncEngine) -> Check:
+    """Return the check of module alloy: is there a worker, and is each one protected from what it runs."""
 
     async def probe() -> Facts:
-        if engine is None:
-            raise NotReady("scripts run in workers, which RUSTOK_EVENT_TRANSPORT=memory has none of", {"sandbox": []})
         workers = await living_workers(engine)
         facts = {"sandbox": [_sandbox(worker) for worker in workers]}
         if reason := _unprotected(workers):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from rustok.cli.tenancy import TenantSession
+from rustok.cli.tenancy import TenantSession, has_scripts
 from rustok.jobs.heartbeat import living_workers
 
 DEMO_TENANT = "demo"
@@ -21,6 +21,8 @@ async def install_hooks(tenant: TenantSession, gallery: Path, patience_s: float 
 
     *patience_s* is how long a worker, and each check, is waited for.
     """
+    if not has_scripts(tenant.session):
+        return "the module alloy is not installed"
     missing = [name for name in DEMO_HOOKS if not await _is_installed(tenant, name)]
     if not missing:
         return None

@@ -10,7 +10,7 @@ import typer
 
 from rustok.catalog import MODULES
 from rustok.cli.event_samples import STARTS, find_event, latest_events, sample
-from rustok.cli.output import print_rows
+from rustok.cli.output import print_rows, printable, to_json
 from rustok.cli.script_runs import NoWait, start_and_show
 from rustok.cli.script_wait import PATIENCE_S, Patience
 from rustok.cli.session import open_session
@@ -117,7 +117,7 @@ def _first_line(event: type) -> str:
 
 
 def _print_event(event: dict[str, Any]) -> None:
-    typer.echo(orjson.dumps(event, option=orjson.OPT_INDENT_2))
+    typer.echo(to_json(event, indent=2))
 
 
 async def _tail(limit: int, *, follow: bool, as_json: bool) -> None:
@@ -140,9 +140,10 @@ async def _tail(limit: int, *, follow: bool, as_json: bool) -> None:
 def _print(event: LoggedEvent, *, as_json: bool) -> None:
     envelope = event.envelope
     if as_json:
-        typer.echo(orjson.dumps({"position": event.position, **asdict(envelope)}, default=str))
+        typer.echo(printable(orjson.dumps({"position": event.position, **asdict(envelope)}, default=str).decode()))
         return
-    typer.echo(
+    line = (
         f"{event.position:>8}  {envelope.occurred_at:%H:%M:%S.%f}  {envelope.type:<36} "
         f"{envelope.aggregate_id} v{envelope.aggregate_version}  {envelope.actor}"
     )
+    typer.echo(printable(line))

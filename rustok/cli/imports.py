@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from rustok.cli.debian import Converter
-from rustok.cli.output import err, print_rows
+from rustok.cli.output import err, print_rows, printable
 from rustok.cli.session import Session, open_session
 from rustok.cli.tenant import Json
 from rustok.dispatch import Call, validate
@@ -186,7 +186,7 @@ def _batches(lines: Iterator[_Line]) -> Iterator[list[_Line]]:
 def _report(number: int, error: RustokError) -> None:
     violations = getattr(error, "violations", ())
     details = "; ".join(f"{v.pointer or '(line)'}: {v.detail}" for v in violations) or str(error)
-    err.print(f"line {number} skipped: {escape(details)} [dim]({error.code})[/]", highlight=False)
+    err.print(f"line {number} skipped: {escape(printable(details))} [dim]({error.code})[/]", highlight=False)
 
 
 def _progress_bar() -> Progress:

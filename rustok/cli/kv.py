@@ -1,15 +1,15 @@
 """`rustok kv`: what scripts keep from one run to the next."""
 
 import asyncio
-import json
 from typing import Annotated, Any
 
 import typer
 
-from rustok.cli.output import print_rows
-from rustok.cli.script_show import to_json
+from rustok.cli.output import print_rows, to_json, wrong_call
 from rustok.cli.tenancy import ScriptArgument, TenantOption, Yes, confirm, open_tenant
 from rustok.cli.tenant import Json
+from rustok.kernel.errors import RustokError
+from rustok.kernel.strict_json import parse
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def get(script: ScriptArgument, key: str, tenant: TenantOption = None, *, as_jso
 def put(
     script: ScriptArgument,
     key: str,
-    value: Annotated[str, typer.Argument(metavar="JSON", help="The value.")],
+    value: Annotated[str, typer.Argument(metavar="JSON", help="The value; a text with its quotes.")],
     ttl_s: Annotated[int | None, typer.Option("--ttl-s", min=1, help="Seconds until it is gone.")] = None,
     if_version: Annotated[
         int | None, typer.Option("--if-version", min=0, help="Only if it has this version; 0: only if there is none.")
@@ -37,9 +37,9 @@ def put(
 ) -> None:
     """Write a value."""
     try:
-        parsed = json.loads(value)
-    except ValueError as error:
-        raise typer.BadParameter(f"The value is not JSON: {error}. A text is written with its quotes.") from error
+        parsed = parse(value.encode())
+    except RustokError as error:
+        raise wrong_call(error) from error
     fields = {"key": key, "value": parsed, "ttl_s": ttl_s, "expected_version": if_version}
     asyncio.run(_put(script, fields, tenant, as_json=as_json))
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rustok.cli.output import err, print_rows
+from rustok.cli.output import err, print_rows, to_json
 from rustok.cli.script_cage import compile_file, open_cage
 from rustok.cli.script_folder import Case, Folder, find_folder
 from rustok.cli.script_show import (
@@ -17,7 +17,6 @@ from rustok.cli.script_show import (
     log_lines,
     print_diff,
     print_parts,
-    to_json,
     usage_line,
 )
 from rustok.cli.script_source import print_faults

@@ -11,9 +11,9 @@ from uuid import UUID
 import typer
 
 from rustok.cli.event_samples import find_event, latest_events
-from rustok.cli.output import err, print_rows
+from rustok.cli.output import err, print_rows, printable, to_json
 from rustok.cli.script_cage import compile_source, open_cage
-from rustok.cli.script_show import effect_lines, error_lines, log_lines, print_diff, print_parts, to_json, usage_line
+from rustok.cli.script_show import effect_lines, error_lines, log_lines, print_diff, print_parts, usage_line
 from rustok.cli.script_source import print_faults, read_source
 from rustok.cli.script_trial import Trial, try_run
 from rustok.cli.tenancy import ScriptArgument, TenantOption, TenantSession, open_tenant
@@ -131,7 +131,7 @@ async def _make(
 
 def _print(name: str, run: ScriptRun, trial: Trial) -> None:
     outcome = trial.outcome
-    typer.echo(f"{name} on {run.event['type']} {run.event['id']}")
+    typer.echo(printable(f"{name} on {run.event['type']} {run.event['id']}"))
     print_parts(
         log=list(log_lines(outcome.logs)),
         error=list(error_lines(_fault(trial))),

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import typer
 
-from rustok.cli.output import err, print_rows
-from rustok.cli.script_show import effect_lines, error_lines, log_lines, print_parts, to_json
+from rustok.cli.output import err, print_rows, printable, to_json, wrong_call
+from rustok.cli.script_show import effect_lines, error_lines, log_lines, print_parts
 from rustok.cli.script_wait import PATIENCE_S, Patience, wait_for
 from rustok.cli.tenancy import DryRun, ScriptArgument, TenantOption, TenantSession, Yes, confirm, open_tenant
 from rustok.cli.tenant import Json
@@ -23,8 +23,10 @@ app = typer.Typer()
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Print the run's id and go on.")]
 _SUCCEEDED = "succeeded"
 _POLL_S = 0.5
-_WINDOW = 100
-"""Attempts that each poll looks at: ids are given before the commit, so that one may turn up below the latest."""
+_PAGE = 100
+_OVERLAP = 50
+"""Attempts that each poll looks at again: ids are given before the commit, so that one may turn up below the latest."""
+_NEVER = UUID(int=0)
 _STREAM_HELP = "Print one JSON object a line."
 
 
@@ -42,7 +44,7 @@ def run(
     try:
         payload = parse_object(sys.stdin.buffer.read() if data == "-" else data.encode())
     except RustokError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise wrong_call(error) from error
 
     async def start(at: TenantSession, found: Script) -> Any:
         return await at.run("alloy.runs.start", script_id=found.id, input=payload)
@@ -53,7 +55,7 @@ def run(
 @app.command()
 def tail(
     script: Annotated[str | None, typer.Argument(metavar="[SCRIPT]", help="Name or id; all, if not given.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, max=_WINDOW, help="Past attempts to show first.")] = 10,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, max=_PAGE, help="Past attempts to show first.")] = 10,
     tenant: TenantOption = None,
     *,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", "-f", help="Go on with what comes.")] = True,
@@ -68,7 +70,7 @@ def logs(
     script: ScriptArgument,
     run: Annotated[UUID | None, typer.Option("--run", help="Only of this run.")] = None,
     outcome: Annotated[str | None, typer.Option(help="Only with this outcome: `succeeded`, or a code.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=_WINDOW, help="The latest attempts.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=_PAGE, help="The latest attempts.")] = 20,
     tenant: TenantOption = None,
     *,
     as_json: Json = False,
@@ -87,7 +89,10 @@ def redrive(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Let runs that were given up be tried again, by the version that is active by then."""
+    """Let runs that were given up be tried again, by the version that is active by then.
+
+    Without --run also the script's requests that were given up are sent again.
+    """
     asyncio.run(_redrive(script, run, tenant, yes=yes, dry_run=dry_run, as_json=as_json))
 
 
@@ -134,26 +139,42 @@ async def _tail(reference: str | None, limit: int, tenant: str | None, *, follow
     async with open_tenant(tenant) as at:
         script = None if reference is None else await at.script(reference)
         names = _Names(at)
-        latest = await _latest(at, script)
-        shown = {attempt.id for attempt in latest[: max(0, len(latest) - limit)]}
+        found = await _latest(at, script, _PAGE)
+        shown = {attempt.id for attempt in found[limit:]}
         while True:
-            for attempt in latest:
+            for attempt in reversed(found):
                 if attempt.id not in shown:
                     _print_line(attempt, await names.of(attempt.script_id), as_json=as_json)
-            shown = {attempt.id for attempt in latest}
+            shown = {attempt.id for attempt in found}
             if not follow:
                 return
             await asyncio.sleep(_POLL_S)
-            latest = await _latest(at, script)
+            found = await _since(at, script, max(shown, default=_NEVER))
 
 
-async def _latest(at: TenantSession, script: Script | None) -> Sequence[Attempt]:
-    """Return the latest attempts of a script, or of all, oldest first."""
-    if script is not None:
-        page = await at.query("alloy.runs.list", script_id=script.id, limit=_WINDOW)
-        return list(reversed(page.data))
-    async with at.session.platform.units.begin(at.context, read_only=True) as uow:
-        return list(reversed(await latest_attempts(uow, _WINDOW)))
+async def _since(at: TenantSession, script: Script | None, last: UUID) -> Sequence[Attempt]:
+    """Return the attempts after *last*, however many there are, and the overlap; newest first."""
+    limit = _PAGE
+    while True:
+        found = await _latest(at, script, limit)
+        if len(found) < limit or found[-_OVERLAP].id <= last:
+            return found
+        limit *= 2
+
+
+async def _latest(at: TenantSession, script: Script | None, limit: int) -> Sequence[Attempt]:
+    """Return at least *limit* attempts of a script, or of all, as far as there are so many; newest first."""
+    if script is None:
+        async with at.session.platform.units.begin(at.context, read_only=True) as uow:
+            return await latest_attempts(uow, limit)
+    found: list[Attempt] = []
+    after: str | None = None
+    while True:
+        page = await at.query("alloy.runs.list", script_id=script.id, limit=_PAGE, after=after)
+        found += page.data
+        after = page.page.next
+        if after is None or len(found) >= limit:
+            return found
 
 
 class _Names:
@@ -218,7 +239,7 @@ def _headline(attempt: Attempt, name: str) -> str:
     took = f"  {attempt.usage['wall_ms']:.0f} ms" if "wall_ms" in attempt.usage else ""
     return (
         f"{attempt.finished_at:%Y-%m-%d %H:%M:%S}  {name}{version}  {typer.style(attempt.outcome, fg=colour)}"
-        f"{took}  {attempt.event_type}  run {attempt.run_id} attempt {attempt.attempt}"
+        f"{took}  {printable(attempt.event_type)}  run {attempt.run_id} attempt {attempt.attempt}"
     )
 
 
@@ -227,12 +248,12 @@ async def _redrive(
 ) -> None:
     async with open_tenant(tenant) as at:
         script = await at.script(reference)
-        command: str = "alloy.runs.redrive_all"
+        command, what = "alloy.runs.redrive_all", "runs and requests"
         fields: dict[str, Any] = {"script_id": script.id}
         if run_id is not None:
-            command, fields = "alloy.runs.redrive", {"run_id": run_id}
+            command, what, fields = "alloy.runs.redrive", "runs", {"run_id": run_id}
         found = await at.would(command, **fields)
         if not dry_run:
-            confirm(f"Try {found.count} runs of {script.name} again?", yes=yes)
+            confirm(f"Try {found.count} {what} of {script.name} again?", yes=yes)
             found = await at.run(command, **fields)
     print_rows([{"script": script.name, "count": found.count}], ("script", "count"), as_json=as_json)

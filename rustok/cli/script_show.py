@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from rustok.cli.output import printable, to_json
 from rustok.modules.alloy import RunLimits
 
 _MIB = 1 << 20
@@ -54,12 +55,12 @@ def print_parts(**parts: Sequence[str]) -> None:
     """Print each part that has lines under its name."""
     for name, lines in parts.items():
         for place, line in enumerate(lines):
-            typer.echo(f"  {name if place == 0 else '':<8} {line}")
+            typer.echo(f"  {name if place == 0 else '':<8} {printable(line)}")
 
 
 def print_diff(lines: Sequence[str], indent: str = "") -> None:
     for line in lines:
-        typer.echo(indent + typer.style(line, fg=_COLOURS.get(line[:1])))
+        typer.echo(indent + typer.style(printable(line), fg=_COLOURS.get(line[:1])))
 
 
 def text_diff(before: str, after: str, name_before: str, name_after: str) -> list[str]:
@@ -69,10 +70,6 @@ def text_diff(before: str, after: str, name_before: str, name_after: str) -> lis
 
 def json_diff(before: Any, after: Any, name_before: str, name_after: str) -> list[str]:
     return text_diff(_pretty(before), _pretty(after), name_before, name_after)
-
-
-def to_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _effect(effect: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from rustok.cli.output import printable
 from rustok.kernel.errors import InvalidInput
 from rustok.sandbox.contract import Fault
 from rustok.sandbox.language.compiler import LONGEST_SOURCE_BYTES
@@ -34,4 +35,4 @@ def print_faults(file: Path | str, faults: Sequence[Fault | Diagnostic]) -> None
     for fault in faults:
         place = ":".join(str(part) for part in (file, fault.line, fault.column) if part is not None)
         hint = f" {fault.hint}" if fault.hint else ""
-        typer.echo(f"{place}: {fault.code}: {fault.message}{hint}")
+        typer.echo(printable(f"{place}: {fault.code}: {fault.message}{hint}"))

@@ -30,7 +30,7 @@ VERBS = {
     "run": _Verb("script_runs", "Start a script by hand"),
     "tail": _Verb("script_runs", "Print what scripts do, as they do it"),
     "logs": _Verb("script_runs", "Print what a script did, and why it failed"),
-    "redrive": _Verb("script_runs", "Let runs that were given up be tried again"),
+    "redrive": _Verb("script_runs", "Let runs and requests that were given up be tried again"),
     "limits": _Verb("script_limits", "Show and set what the scripts of a tenant may use"),
 }
 

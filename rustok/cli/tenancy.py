@@ -9,12 +9,13 @@ from uuid import UUID
 
 import typer
 
+from rustok.cli.output import printable
 from rustok.cli.session import Session, open_session
 from rustok.db.failures import translated_failures
 from rustok.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from rustok.dispatch import Call
 from rustok.kernel.context import Context
-from rustok.kernel.errors import InvalidInput
+from rustok.kernel.errors import InvalidInput, Misconfigured
 from rustok.modules.alloy.errors import ScriptNotFound
 from rustok.modules.alloy.schemas import Script
 from rustok.modules.tenants import list_tenants
@@ -86,9 +87,23 @@ class TenantSession:
 
 @asynccontextmanager
 async def open_tenant(reference: str | None) -> AsyncIterator[TenantSession]:
-    """Connect for one tenant: the one named, or the only one that there is."""
+    """Connect for one tenant: the one named, or the only one that there is.
+
+    Raises:
+        Misconfigured: a setting, or the module of scripts, is missing.
+        TenantNotFound: there is no such tenant.
+        InvalidInput: none is named, and there are more or none.
+
+    """
     async with open_session() as session:
+        if not has_scripts(session):
+            raise Misconfigured("The module alloy is not installed: rustok/catalog.py does not have it.")
         yield TenantSession(session, await _tenant_id(session, reference))
+
+
+def has_scripts(session: Session) -> bool:
+    """Return whether the platform was built with their module."""
+    return any(module.name == "alloy" for module in session.platform.registry.modules)
 
 
 class _RolledBack(Exception):
@@ -107,7 +122,7 @@ async def rolled_back(units: UnitOfWorkFactory, context: Context) -> AsyncIterat
 def confirm(question: str, *, yes: bool) -> None:
     """Ask whether to go on, unless *yes*; a no, or nobody to ask, ends the command with 1."""
     if not yes:
-        typer.confirm(question, abort=True, err=True)
+        typer.confirm(printable(question), abort=True, err=True)
 
 
 async def _tenant_id(session: Session, reference: str | None) -> UUID:

@@ -26,8 +26,22 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     """Return the value of a JSON text that holds an object.
 
     Raises:
+        MalformedJson: as `parse` does.
+        InvalidInput: as `parse` does; or it is no object.
+
+    """
+    value = parse(raw)
+    if not isinstance(value, dict):
+        raise _refused("", "object_expected", "must be a JSON object")
+    return value
+
+
+def parse(raw: bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
         MalformedJson: it is not JSON (RFC 8259) in UTF-8.
-        InvalidInput: it is no object, holds a value that is not interoperable, or more values than a request may.
+        InvalidInput: it holds a value that is not interoperable, or more values than a request may.
 
     """
     try:
@@ -43,8 +57,6 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         raise _out_of_range(None) from None
     # Only an escape can bring in U+0000 or half a surrogate pair.
     _check(value, check_texts="\\u" in text)
-    if not isinstance(value, dict):
-        raise _refused("", "object_expected", "must be a JSON object")
     return value
 
 

@@ -182,14 +182,22 @@ async def test_scripts_are_as_well_as_the_cages_of_the_workers(database: Databas
     )
 
 
-async def test_a_log_in_memory_has_no_workers(database: Database) -> None:
-    """A worker of another installation on the same database would not read that log."""
-    await beat(database, "A")
-
+async def test_a_log_in_memory_has_no_workers_to_look_at(database: Database) -> None:
+    """Nobody shall be woken for what an operator has chosen."""
     status, body = await report(database, event_transport="memory")
 
-    assert (status, alloy(body)["status"], alloy(body)["sandbox"]) == (200, "degraded", [])
-    assert "RUSTOK_EVENT_TRANSPORT=memory" in body["degraded_reasons"][0]
+    assert (status, body["status"], body["degraded_reasons"]) == (200, "ok", [])
+    assert alloy(body) == {"name": "alloy", "kind": "extension", "status": "ok"}
+
+
+async def test_a_platform_without_scripts_has_no_workers_to_look_at(database: Database) -> None:
+    """Taking alloy out of the build takes its check out as well."""
+    app = build_app(settings_for(database), [module for module in MODULES if module.name != "alloy"])
+    async with serving(app) as client:
+        body = (await client.get("/health/ready")).json()
+
+    assert body["status"] == "ok"
+    assert statuses(body) == {"postgresql": "ok", "migrations": "ok"}
 
 
 async def test_a_check_that_hangs_is_given_up() -> None:

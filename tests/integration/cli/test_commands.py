@@ -1,8 +1,10 @@
 """The commands of operators: data on standard output, one coded line for what goes wrong."""
 
+import asyncio
 import json
 import os
 import socket
+import sys
 from dataclasses import asdict
 
 from sqlalchemy import text
@@ -12,6 +14,18 @@ from rustok.sandbox.contract import Report
 from rustok.sandbox.layers import LAYERS
 from rustok.testing import FixedClock, PlatformUnderTest
 from tests.integration.cli.conftest import Cli
+
+_WITHOUT_SCRIPTS = """
+import sys
+from rustok import catalog, cli
+catalog.MODULES = tuple(module for module in catalog.MODULES if module.name != "alloy")
+for call in ("scripts list", "secrets list", "kv list tagger", "events trigger tagger --sample alloy.cron"):
+    sys.argv = ["rustok", *call.split()]
+    try:
+        cli.main()
+    except SystemExit as end:
+        print(end.code)
+"""
 
 
 async def test_a_tenant_and_its_key_are_made_listed_and_revoked(cli: Cli) -> None:
@@ -64,24 +78,41 @@ async def test_migrations_are_applied_once_and_shown(cli: Cli) -> None:
     assert {row["state"] for row in json.loads(status.out)} == {"applied"}
 
 
-async def test_an_unreachable_database_is_one_coded_line(cli: Cli) -> None:
+async def test_an_unreachable_database_is_one_coded_line(program: Cli) -> None:
     """No traceback: what is wrong, and what to do."""
     nowhere = "postgresql://rustok_app:app@127.0.0.1:1/nothing"
 
-    finished = await cli("tenant", "list", RUSTOK_SYSTEM_DATABASE_URL=nowhere, RUSTOK_DATABASE_URL=nowhere)
+    finished = await program("tenant", "list", RUSTOK_SYSTEM_DATABASE_URL=nowhere, RUSTOK_DATABASE_URL=nowhere)
 
     assert finished.code == 1
     assert "(unavailable)" in finished.err
     assert "Traceback" not in finished.err
 
 
-async def test_an_unknown_transport_names_the_valid_ones(cli: Cli) -> None:
+async def test_an_unknown_transport_names_the_valid_ones(program: Cli) -> None:
     """There is no silent fallback between levels."""
-    finished = await cli("relay", RUSTOK_EVENT_TRANSPORT="pigeon")
+    finished = await program("relay", RUSTOK_EVENT_TRANSPORT="pigeon")
 
     assert finished.code == 1
     assert "RUSTOK_EVENT_TRANSPORT" in finished.err
     assert "'memory' or 'outbox'" in finished.err
+
+
+async def test_without_the_module_of_scripts_its_commands_say_so(environment: dict[str, str]) -> None:
+    """A platform may be built without it: one coded line, not a failed look-up."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _WITHOUT_SCRIPTS),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+    out, err = await process.communicate()
+
+    assert out.decode().split() == ["1", "1", "1", "1"]
+    assert err.decode().splitlines() == [
+        "error The module alloy is not installed: rustok/catalog.py does not have it. (misconfigured)"
+    ] * len(out.split())
 
 
 async def test_doctor_tells_what_is_wrong(cli: Cli) -> None:
@@ -122,9 +153,9 @@ async def test_the_log_is_printed_in_order(rustok: PlatformUnderTest, cli: Cli) 
     assert [event["type"] for event in events] == ["tenants.tenant.created", "commerce.product.created"]
 
 
-async def test_the_schemas_of_events_are_printed(cli: Cli) -> None:
+async def test_the_schemas_of_events_are_printed(offline: Cli) -> None:
     """Whoever reads events knows what to expect, before the first one comes."""
-    finished = await cli("events", "schemas")
+    finished = await offline("events", "schemas")
 
     schema = json.loads(finished.out)["commerce.product.created.v1"]
     assert schema["examples"] == [{"locales": ["de", "en"], "variants": 1}]

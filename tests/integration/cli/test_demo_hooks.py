@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rustok.catalog import MODULES
 from rustok.cli.demo_hooks import DEMO_HOOKS, install_hooks
 from rustok.cli.session import Session
 from rustok.cli.tenancy import TenantSession
@@ -14,7 +15,7 @@ from rustok.modules.alloy.schemas import Script
 from rustok.sandbox.cage import Cage, CageConfig
 from rustok.sandbox.contract import Level
 from rustok.settings import Settings
-from rustok.testing import Database, FixedClock
+from rustok.testing import Database, FixedClock, PlatformUnderTest
 from tests.integration.alloy.workshop import Workshop, open_workshop
 from tests.waiting import eventually_async
 
@@ -105,6 +106,18 @@ async def test_without_a_worker_that_may_run_them_none_is_installed(workshop: Wo
     assert unprotected is not None
     assert "rustok doctor" in unprotected
     assert await scripts(workshop) == {}
+
+
+async def test_without_the_module_of_scripts_none_is_installed(database: Database) -> None:
+    """A platform may be built without it, and starts."""
+    modules = [module for module in MODULES if module.name != "alloy"]
+    async with PlatformUnderTest.open(modules, database) as platform:
+        tenant_id = await platform.create_tenant()
+        session = Session(Settings(), platform.platform, platform.system_engine)
+
+        reason = await install_hooks(TenantSession(session, tenant_id), GALLERY)
+
+    assert reason == "the module alloy is not installed"
 
 
 async def test_a_check_that_does_not_end_is_not_waited_for_for_ever(workshop: Workshop, tenant: TenantSession) -> None:

@@ -20,12 +20,12 @@ FOUND = {
 }
 
 
-async def test_a_new_hook_passes_its_own_case(cli: Cli, tmp_path: Path) -> None:
+async def test_a_new_hook_passes_its_own_case(offline: Cli, tmp_path: Path) -> None:
     """What `new` writes is a start: it passes check and test, and is not overwritten."""
-    made = await cli("scripts", "new", "hello", cwd=tmp_path)
-    tested = await cli("scripts", "test", "hello", cwd=tmp_path)
-    again = await cli("scripts", "new", "hello", cwd=tmp_path)
-    refused = await cli("scripts", "new", "../hello", cwd=tmp_path)
+    made = await offline("scripts", "new", "hello", cwd=tmp_path)
+    tested = await offline("scripts", "test", "hello", cwd=tmp_path)
+    again = await offline("scripts", "new", "hello", cwd=tmp_path)
+    refused = await offline("scripts", "new", "../hello", cwd=tmp_path)
 
     files = {str(path.relative_to(tmp_path / "hello")) for path in (tmp_path / "hello").rglob("*") if path.is_file()}
     cases = {f"cases/example/{file}.json" for file in ("event", "answers", "expected")}
@@ -37,10 +37,10 @@ async def test_a_new_hook_passes_its_own_case(cli: Cli, tmp_path: Path) -> None:
     assert "/name" in refused.err
 
 
-async def test_a_hook_of_the_gallery_is_copied_under_a_new_name(cli: Cli, tmp_path: Path) -> None:
+async def test_a_hook_of_the_gallery_is_copied_under_a_new_name(offline: Cli, tmp_path: Path) -> None:
     """The copy has its own name, and the gallery's cases; an unknown one is told."""
-    made = await cli("scripts", "new", "my-tags", "--from", "auto-tags", cwd=tmp_path)
-    unknown = await cli("scripts", "new", "mine", "--from", "nothing-like-it", cwd=tmp_path)
+    made = await offline("scripts", "new", "my-tags", "--from", "auto-tags", cwd=tmp_path)
+    unknown = await offline("scripts", "new", "mine", "--from", "nothing-like-it", cwd=tmp_path)
 
     assert made.code == 0
     assert json.loads((tmp_path / "my-tags" / "script.json").read_text())["name"] == "my-tags"
@@ -49,14 +49,14 @@ async def test_a_hook_of_the_gallery_is_copied_under_a_new_name(cli: Cli, tmp_pa
     assert "There is no hook.py in nothing-like-it" in unknown.err
 
 
-async def test_a_case_shows_log_limits_result_and_effects(cli: Cli, tmp_path: Path) -> None:
+async def test_a_case_shows_log_limits_result_and_effects(offline: Cli, tmp_path: Path) -> None:
     """A case without expectations is only shown; `--update` writes them down; then they are compared."""
     folder = a_folder(tmp_path, "tagger", BODY)
     case = a_case(folder, "example", answers=[ASKED])
 
-    shown = await cli("scripts", "test", str(folder))
-    updated = await cli("scripts", "test", str(folder), "--update")
-    compared = await cli("scripts", "test", str(folder), "--case", "example", "--json")
+    shown = await offline("scripts", "test", str(folder))
+    updated = await offline("scripts", "test", str(folder), "--update")
+    compared = await offline("scripts", "test", str(folder), "--case", "example", "--json")
 
     assert (shown.code, updated.code, compared.code) == (0, 0, 0)
     assert "tagger/example: nothing expected" in shown.out
@@ -70,15 +70,15 @@ async def test_a_case_shows_log_limits_result_and_effects(cli: Cli, tmp_path: Pa
     assert (row["verdict"], row["differences"], row["usage"]["host_calls"]) == ("passed", [], 1)
 
 
-async def test_what_differs_from_a_case_is_a_diff(cli: Cli, tmp_path: Path) -> None:
+async def test_what_differs_from_a_case_is_a_diff(offline: Cli, tmp_path: Path) -> None:
     """Other effects, another question or an error fail a case; the exit code is 1."""
     folder = a_folder(tmp_path, "tagger", BODY)
     a_case(folder, "asked", answers=[{**ASKED, "arguments": {}}], expected=FOUND)
     a_case(folder, "done", answers=[ASKED], expected={**FOUND, "effects": []})
     a_case(folder, "unanswered", expected=FOUND)
 
-    finished = await cli("scripts", "test", str(folder), "--json")
-    people = await cli("scripts", "test", str(folder), "--case", "unanswered")
+    finished = await offline("scripts", "test", str(folder), "--json")
+    people = await offline("scripts", "test", str(folder), "--case", "unanswered")
 
     rows = {row["case"]: row for row in json.loads(finished.out)}
     assert finished.code == people.code == 1
@@ -90,17 +90,17 @@ async def test_what_differs_from_a_case_is_a_diff(cli: Cli, tmp_path: Path) -> N
     assert "0 of 1 cases passed" in people.err
 
 
-async def test_what_cannot_be_tested_is_told(cli: Cli, tmp_path: Path) -> None:
+async def test_what_cannot_be_tested_is_told(offline: Cli, tmp_path: Path) -> None:
     """No folder, no case of this name, a broken file, no hook at all."""
     folder = a_folder(tmp_path, "tagger", BODY)
     a_case(folder, "example", answers={})
     broken = a_folder(tmp_path, "broken", "import os")
     a_case(broken, "example")
 
-    missing = await cli("scripts", "test", str(tmp_path / "missing"))
-    unknown = await cli("scripts", "test", str(folder), "--case", "other")
-    malformed = await cli("scripts", "test", str(folder))
-    refused = await cli("scripts", "test", str(broken))
+    missing = await offline("scripts", "test", str(tmp_path / "missing"))
+    unknown = await offline("scripts", "test", str(folder), "--case", "other")
+    malformed = await offline("scripts", "test", str(folder))
+    refused = await offline("scripts", "test", str(broken))
 
     assert {missing.code, unknown.code, malformed.code, refused.code} == {1}
     assert "There is no hook.py in" in missing.err

@@ -6,10 +6,22 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+from sqlalchemy import text
+
+from rustok.db.transaction import run_alone
 from rustok.kernel.ids import uuid7
 from tests.integration.alloy.workshop import Workshop
 from tests.integration.cli.conftest import Cli, served
 
+_COPY = text(
+    """
+    INSERT INTO script_attempts
+    SELECT (jsonb_populate_record(a, jsonb_build_object('id', n.id))).*
+      FROM script_attempts AS a, unnest(CAST(:ids AS uuid[])) AS n (id)
+     WHERE a.id = :id
+    """
+)
 TOTAL = """
     ctx.log("adding", numbers=event["payload"]["numbers"])
     return sum(event["payload"]["numbers"])
@@ -82,12 +94,7 @@ async def test_attempts_are_followed_until_ctrl_c(workshop: Workshop, environmen
     second = await workshop.script('ctx.log("two")', name="second", on="commerce.product.published")
     await workshop.product()
     await workshop.settle()
-    process = await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("rustok")),
-        *("scripts", "tail", "--json", "-n", "1"),
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-    )
+    process = await follow(environment)
     assert process.stdout is not None
 
     past = json.loads(await process.stdout.readline())
@@ -99,6 +106,40 @@ async def test_attempts_are_followed_until_ctrl_c(workshop: Workshop, environmen
     assert (past["script"], past["script_id"]) == ("first", str(first.id))
     assert {attempt["script"] for attempt in come} == {"first", second.name}
     assert await process.wait() == 130
+
+
+@pytest.mark.parametrize("of_one", [True, False])
+async def test_a_burst_between_two_looks_is_printed_whole(
+    workshop: Workshop, environment: dict[str, str], *, of_one: bool
+) -> None:
+    """As many attempts as there are: a look goes back to what it has shown."""
+    script = await workshop.script("pass", name="busy")
+    await workshop.product()
+    await workshop.settle()
+    [attempt] = await workshop.attempts(script)
+    chosen = ["busy"] if of_one else []
+    process = await follow(environment, *chosen)
+    assert process.stdout is not None
+
+    past = json.loads(await process.stdout.readline())
+    more = [str(uuid7()) for _ in range(450)]
+    await run_alone(workshop.platform.system_engine, _COPY, {"id": attempt.id, "ids": more})
+    come = [json.loads(await process.stdout.readline())["id"] for _ in more]
+    process.send_signal(signal.SIGINT)
+
+    assert past["id"] == str(attempt.id)
+    assert come == more
+    assert await process.wait() == 130
+
+
+async def follow(environment: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
+    """Start following from the latest attempt on, as JSON."""
+    return await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("rustok")),
+        *("scripts", "tail", "--json", "-n", "1", *arguments),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
 
 
 async def test_the_past_of_one_script_is_printed_without_following(workshop: Workshop, cli: Cli) -> None:
@@ -134,7 +175,7 @@ async def test_dead_runs_are_counted_and_driven_again(workshop: Workshop, cli: C
 
     assert json.loads(rehearsed.out) == [{"script": "broken", "count": 2}]
     assert unanswered.code == 1
-    assert "Try 2 runs of broken again?" in unanswered.err
+    assert "Try 2 runs and requests of broken again?" in unanswered.err
     assert [json.loads(finished.out)[0]["count"] for finished in (one, rest)] == [1, 1]
     assert "(run_not_dead)" in again.err
 

@@ -85,13 +85,13 @@ def test_the_stub_has_the_fields_of_an_event_and_the_functions_of_chance() -> No
     assert set(stubbed("Random")) == set(MODULES["random"])
 
 
-async def test_a_checker_finds_the_stub_beside_the_hook(cli: Cli, tmp_path: Path) -> None:
+async def test_a_checker_finds_the_stub_beside_the_hook(offline: Cli, tmp_path: Path) -> None:
     """Mypy passes a good hook and names a wrong call, without any configuration."""
     good = 'async def handle(event: Event, ctx: Context) -> None:\n    ctx.kv.set("seen", event["id"])\n'
     (tmp_path / "good.py").write_text("from alloy import Context, Event\n\n\n" + good)
     (tmp_path / "bad.py").write_text("from alloy import Context, Event\n\n\n" + good.replace("kv.set", "kv.sett"))
 
-    written = await cli("scripts", "types", str(tmp_path))
+    written = await offline("scripts", "types", str(tmp_path))
     code, told = await mypy(tmp_path, "good.py")
     bad_code, bad_told = await mypy(tmp_path, "bad.py")
 

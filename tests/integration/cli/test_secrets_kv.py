@@ -6,9 +6,9 @@ from tests.integration.alloy.workshop import Workshop
 from tests.integration.cli.conftest import Cli
 
 
-async def test_a_secret_is_read_from_standard_input_and_never_shown(workshop: Workshop, cli: Cli) -> None:
+async def test_a_secret_is_read_from_standard_input_and_never_shown(workshop: Workshop, cli: Cli, program: Cli) -> None:
     """Its name and version are all that anybody sees; a new value is a new version."""
-    first = await cli("secrets", "set", "chat-token", "--json", stdin="s3cret-value\n")
+    first = await program("secrets", "set", "chat-token", "--json", stdin="s3cret-value\n")
     second = await cli("secrets", "set", "chat-token", "--json", stdin="another-value")
     listed = await cli("secrets", "list", "--json")
 
@@ -19,12 +19,12 @@ async def test_a_secret_is_read_from_standard_input_and_never_shown(workshop: Wo
     assert "value" not in first.out + second.out + listed.out + first.err + second.err
 
 
-async def test_a_secret_is_deleted_after_a_yes(workshop: Workshop, cli: Cli) -> None:
+async def test_a_secret_is_deleted_after_a_yes(workshop: Workshop, cli: Cli, program: Cli) -> None:
     """The question says which scripts name it."""
     await workshop.script("pass", name="tagger", secrets=["chat-token"])
     await cli("secrets", "set", "chat-token", stdin="s3cret-value")
 
-    unanswered = await cli("secrets", "rm", "chat-token")
+    unanswered = await program("secrets", "rm", "chat-token")
     kept = (await workshop.query("alloy.secrets.list")).data
     removed = await cli("secrets", "rm", "chat-token", "--yes", "--json")
     again = await cli("secrets", "rm", "chat-token", "--yes")
@@ -70,16 +70,28 @@ async def test_a_value_is_written_read_listed_and_deleted(workshop: Workshop, cl
 
 
 async def test_a_value_is_written_only_at_its_version(workshop: Workshop, cli: Cli) -> None:
-    """`--if-version 0` writes only where there is none; a value that is not JSON is a wrong call."""
+    """`--if-version 0` writes only where there is none."""
     await workshop.script("pass", name="tagger")
 
     new = await cli("kv", "put", "tagger", "state", "1", "--if-version", "0", "--json")
     taken = await cli("kv", "put", "tagger", "state", "2", "--if-version", "0")
     version = json.loads(new.out)[0]["version"]
     next_one = await cli("kv", "put", "tagger", "state", "null", "--if-version", str(version))
-    wrong = await cli("kv", "put", "tagger", "state", "text")
 
     assert taken.code == 1
     assert "(version_mismatch)" in taken.err
     assert next_one.code == 0
-    assert wrong.code == 2
+
+
+async def test_a_value_that_readers_would_read_differently_is_a_wrong_call(offline: Cli) -> None:
+    """The strict reading of the API holds here too."""
+    for value, reason in (
+        ("text", "not JSON"),
+        ("NaN", "NaN and Infinity are no JSON numbers"),
+        ('{"a": 1, "a": 2}', "must not hold a name twice"),
+        ("1e999", "other numbers a double"),
+    ):
+        wrong = await offline("kv", "put", "tagger", "state", value)
+
+        assert wrong.code == 2
+        assert reason in wrong.err
