@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,13 +16,16 @@ from rustok.sandbox.fingerprint import MAGIC, POLICY_VERSION
 from rustok.sandbox.layers import ALL_LAYERS, LAYERS
 from rustok.sandbox.leased import Child
 from rustok.sandbox.pool import Generation, Pool
-from rustok.sandbox.selftest import rehearse, test_layers
-from rustok.sandbox.watch import Figures, measure
+from rustok.sandbox.selftest import examine, held_of
+from rustok.sandbox.watch import Figures, excess, measure
+from rustok.sandbox.zygote_client import Mode
 
 _T = TypeVar("_T")
 
 _ATTEMPTS = 3
 _WATCH_S = 1.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+"""Between attempts to find the level, where something could not be tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +37,6 @@ class CageConfig:
     generation_s: float = 600.0
     generation_forks: int = 5000
     """When a zygote is replaced: all its children share one layout of addresses."""
-    tree_rss_bytes: int = 2 << 30
-    """More than this over all processes, and the zygotes are replaced: the backstop behind each child's own limit."""
     layers: frozenset[str] = ALL_LAYERS
     """What proofs take away."""
     unsafe_dev: bool = False
@@ -53,13 +54,12 @@ class Cage:
 
     def __init__(self, config: CageConfig, observe: Callable[[str], None] | None = None) -> None:
         self._config, self._observe = config, observe or (lambda _: None)
-        generation = Generation(seconds=config.generation_s, forks=config.generation_forks)
-        self._runs = Pool("run", Limits(), config.children, generation, self._observe)
-        self._compilations = Pool("compile", COMPILE_LIMITS, 0, generation, self._observe)
+        self._runs, self._compilations = self._pool("run", Limits(), 0), self._pool("compile", COMPILE_LIMITS, 0)
         self._turns = asyncio.Semaphore(2 * config.children)
         self._compile_turns = asyncio.Semaphore(1)
         self._report = Report(level="none", layers=dict.fromkeys(LAYERS, False), detail="the cage has not started")
         self._watcher: asyncio.Task[None] | None = None
+        self._recovery: asyncio.Task[None] | None = None
         self.figures = Figures()
 
     async def __aenter__(self) -> Self:
@@ -81,32 +81,52 @@ class Cage:
         return [*self._runs.pids, *self._compilations.pids]
 
     async def start(self) -> Report:
-        """Boot the zygote and try the layers. With level none nothing will run; this raises nothing for it."""
-        wanted = self._config.layers if sys.platform == "linux" else frozenset[str]()
-        try:
-            zygote = await self._runs.zygote(wanted)
-            self._report = await test_layers(zygote, wanted)
-        except SandboxUnavailable as error:
-            self._report = Report(level="none", layers=dict.fromkeys(LAYERS, False), detail=str(error))
-            return self._report
-        held = frozenset(layer for layer, holds in self._report.layers.items() if holds)
-        if self._report.level == "none" and self._config.unsafe_dev:
-            self._report = Report(level="unsafe-dev", layers=self._report.layers)
-        if self._report.level != "none" and (fault := await rehearse(zygote, held)):
-            self._report = Report(level="none", layers=self._report.layers, detail=f"a hook of ours failed: {fault}")
-        if self._report.level != "none":
-            self._runs.start(held)
-            self._compilations.start(held)
-            self._watcher = asyncio.create_task(self._watch())
-        else:
-            await self._runs.close()
+        """Boot the zygote and try the layers. With level none nothing will run; this raises nothing for it.
+
+        Where that is for want of a trial, it is tried again and again behind; the report tells what came of it.
+        """
+        if not await self._begin():
+            self._recovery = asyncio.create_task(self._recover())
         return self._report
+
+    async def _begin(self) -> bool:
+        """Find the level, and serve if it is enough; return whether it is known."""
+        wanted = self._config.layers if sys.platform == "linux" else frozenset[str]()
+        runs = self._pool("run", Limits(), self._config.children)
+        try:
+            found = await examine(lambda: runs.zygote(wanted), wanted, unsafe_dev=self._config.unsafe_dev)
+        except BaseException:
+            await runs.close()
+            raise
+        if found.report.level == "none":
+            await runs.close()
+        else:
+            self._runs = runs
+            self._runs.start(held_of(found.report))
+            self._compilations.start(held_of(found.report))
+            self._watcher = asyncio.create_task(self._watch())
+        self._report = found.report
+        return found.is_final
+
+    async def _recover(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            await asyncio.sleep(pause_s)
+            if await self._begin():
+                return
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _pool(self, mode: Mode, usual: Limits, warm: int) -> Pool:
+        config = self._config
+        generation = Generation(seconds=config.generation_s, forks=config.generation_forks)
+        return Pool(mode, usual, warm, generation, self._observe)
 
     async def close(self) -> None:
         """End every process of the cage; runs under way end with `SandboxUnavailable`."""
-        if self._watcher:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
+        for task in (self._recovery, self._watcher):  # in this order: the one starts the other
+            if task:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         self._report = Report(level="none", layers=self._report.layers, detail="the cage is closed")
         await asyncio.gather(self._runs.close(), self._compilations.close())
 
@@ -119,13 +139,15 @@ class Cage:
             SandboxUnavailable: no child could be had, or three were lost.
         """
         async with self._turn(self._turns):
+            losses = []
             for _ in range(_ATTEMPTS):
                 child = await self._lease(self._runs, job.limits)
                 try:
                     return await Conversation(child, job, host_call).outcome()
-                except ChildLost:
+                except ChildLost as loss:
                     self._observe("child_lost")
-        raise SandboxUnavailable("three children were lost")
+                    losses.append(loss)
+        return Outcome(fault=_given_up(losses))
 
     async def compile(self, source: str) -> Compiled | tuple[Fault, ...]:
         """Compile a hook, or tell every fault in the order of its lines.
@@ -134,13 +156,15 @@ class Cage:
             SandboxUnavailable: as for `run`.
         """
         async with self._turn(self._compile_turns):
+            losses = []
             for _ in range(_ATTEMPTS):
                 child = await self._lease(self._compilations, COMPILE_LIMITS)
                 try:
                     return await compile_on(child, source)
-                except ChildLost:
+                except ChildLost as loss:
                     self._observe("child_lost")
-        raise SandboxUnavailable("three children were lost")
+                    losses.append(loss)
+        return (_given_up(losses),)
 
     @asynccontextmanager
     async def _turn(self, turns: asyncio.Semaphore) -> AsyncIterator[None]:
@@ -169,9 +193,34 @@ class Cage:
 
     async def _watch(self) -> None:
         while True:
-            self.figures = await asyncio.to_thread(measure, self.zygote_pids, self._runs.idle)
-            if self.figures.rss_bytes > self._config.tree_rss_bytes:
-                self._observe("tree_too_large")
-                self._runs.replace()
-                self._compilations.replace()
+            held = await asyncio.to_thread(measure, self.zygote_pids)
+            self.figures = Figures(processes=len(held), rss_bytes=sum(held.values()), idle=self._runs.idle)
+            self._curb(held)
+            await self._runs.tend()
+            await self._compilations.tend()
             await asyncio.sleep(_WATCH_S)
+
+    def _curb(self, held: Mapping[int, int]) -> None:
+        """End the children that hold too much memory; where it is not theirs, the zygotes."""
+        budgets = self._runs.budgets | self._compilations.budgets
+        children = {pid: child for child in budgets if (pid := child.host_pid())}
+        pids, more = excess(held, {pid: budgets[child] for pid, child in children.items()})
+        for pid in pids:
+            children[pid].end_overgrown()
+        if more:
+            self._runs.replace()
+            self._compilations.replace()
+        if pids or more:
+            self._observe("tree_too_large")
+
+
+def _given_up(losses: Sequence[ChildLost]) -> Fault:
+    """Return the fault of work of which each child broke.
+
+    Raises:
+        SandboxUnavailable: some were lost otherwise.
+    """
+    faults = [loss.otherwise for loss in losses if loss.otherwise]
+    if len(faults) < len(losses):
+        raise SandboxUnavailable(f"{len(losses)} children were lost")
+    return faults[-1]

@@ -2,9 +2,10 @@
 
 import asyncio
 
+from rustok.sandbox.aside import read_aside
 from rustok.sandbox.contract import Compiled, Fault, Limits
 from rustok.sandbox.conversation import ChildLost
-from rustok.sandbox.explain import death_fault
+from rustok.sandbox.explain import broken_again, death_fault, is_cpu_used
 from rustok.sandbox.fingerprint import MAGIC, POLICY_VERSION
 from rustok.sandbox.frames import Kind, Malformed, decode, frame
 from rustok.sandbox.hearsay import fault_of
@@ -14,43 +15,58 @@ LIMITS = Limits(cpu_ms=1000, wall_ms=5000, memory_bytes=128 << 20)
 
 _LONGEST_SOURCE = 1 << 20
 """Characters that are worth sending; the child knows how many are allowed."""
-_MOST_ANSWER_BYTES = 4 << 20
+_MOST_BYTES = {Kind.BYTECODE: 4 << 20, Kind.FAULTS: 512 << 10}
 _CODES = ("syntax_error", "forbidden_syntax", "source_too_large")
 _HINT = "Split the work over several hooks."
 
 
-async def compile_on(child: Child, source: str) -> Compiled | tuple[Fault, ...]:
+async def compile_on(child: Child, source: str, limits: Limits = LIMITS) -> Compiled | tuple[Fault, ...]:
     """Compile *source*. What makes the child end is told as a source that is too large.
 
     Raises:
         ChildLost: compile it again on another child.
     """
     try:
-        async with asyncio.timeout(LIMITS.wall_ms / 1000):
+        async with asyncio.timeout(limits.wall_ms / 1000):
             await child.send(frame(Kind.SOURCE, source[:_LONGEST_SOURCE].encode(errors="surrogatepass")))
-            return _read(*await child.receive(_MOST_ANSWER_BYTES))
+            kind, payload = await child.receive(_MOST_BYTES)
+            if kind == Kind.BYTECODE:
+                return Compiled(bytecode=payload, policy_version=POLICY_VERSION, magic=MAGIC)
+            return await read_aside(payload, _faults)
     except ChildGone:
-        return (await _explain(child),)
+        return (await _explain(child, limits),)
     except TimeoutError:
-        return (_too_large(f"Compiling takes longer than {LIMITS.wall_ms} ms."),)
+        return (await _time_out(child, limits),)
     except Malformed:
         return (_too_large("The answer of the compiler cannot be read."),)
     finally:
         child.discard()
 
 
-def _read(kind: Kind, payload: bytes) -> Compiled | tuple[Fault, ...]:
-    if kind == Kind.BYTECODE:
-        return Compiled(bytecode=payload, policy_version=POLICY_VERSION, magic=MAGIC)
-    if kind != Kind.FAULTS or not isinstance(faults := decode(payload), list) or not faults:
-        raise Malformed("neither bytecode nor faults")
+def _faults(payload: bytes) -> tuple[Fault, ...]:
+    if not isinstance(faults := decode(payload), list) or not faults:
+        raise Malformed("no faults")
     return tuple(fault_of(fault, _CODES) for fault in faults)
 
 
-async def _explain(child: Child) -> Fault:
-    fault = death_fault(await child.death(), LIMITS, None)
-    if fault is None:
+async def _explain(child: Child, limits: Limits) -> Fault:
+    death = await child.death()
+    if fault := death_fault(death, limits, None):
+        return _not_compiled(fault)
+    broken = broken_again(death)
+    raise ChildLost(_not_compiled(broken) if broken else None)
+
+
+async def _time_out(child: Child, limits: Limits) -> Fault:
+    """Return the fault of a source that used its CPU time; where it did not, the machine was busy with others."""
+    child.kill()
+    death = await child.death()
+    if death is None or not is_cpu_used(death, limits):
         raise ChildLost
+    return _too_large(f"Compiling takes longer than {limits.wall_ms} ms.")
+
+
+def _not_compiled(fault: Fault) -> Fault:
     return _too_large(f"The source cannot be compiled: {fault.message}.")
 
 

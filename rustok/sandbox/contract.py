@@ -52,8 +52,8 @@ class Job:
 class Usage:
     """What a run used above what its child had used to get ready.
 
-    CPU time and memory are the child's own word where it answered (one that lies is still held to its limits), and the
-    kernel's where it did not. `peak_bytes` is resident memory.
+    CPU time and memory are the child's own word where it answered, believed as far as its limits and its wall time
+    allow it to be true, and the kernel's where it did not. `peak_bytes` is resident memory.
     """
 
     wall_ms: float = 0.0
@@ -96,7 +96,7 @@ class Report:
     level: Level
     layers: Mapping[str, bool]
     detail: str = ""
-    """Why the zygote did not start, where it did not."""
+    """Why nothing runs, where it is not for want of layers."""
 
 
 HostCall = Callable[[str, Mapping[str, Any]], Awaitable[Any]]

@@ -6,19 +6,46 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rustok.sandbox.aside import read_aside
 from rustok.sandbox.contract import Fault, HostCall, HostCallRefused, Job, Limits, Outcome, Usage
-from rustok.sandbox.explain import death_fault, invalid_result, memory_exceeded, over, policy_violation, wall_timeout
-from rustok.sandbox.frames import Kind, Malformed, decode, frame, json_frame
+from rustok.sandbox.explain import (
+    broken_again,
+    death_fault,
+    invalid_result,
+    memory_exceeded,
+    over,
+    policy_violation,
+    wall_timeout,
+)
+from rustok.sandbox.frames import (
+    MOST_CALL_BYTES,
+    MOST_CALL_NODES,
+    Kind,
+    Malformed,
+    TooLong,
+    decode,
+    frame,
+    json_frame,
+)
 from rustok.sandbox.hearsay import Result, count_of
 from rustok.sandbox.leased import Child, ChildGone
 
 _MOST_ANSWER_BYTES = 1 << 20
-_AROUND_BYTES = 64 << 10
-"""Commas, names and a fault around what a result frame is mostly made of."""
+_AROUND_BYTES = 16 << 10
+"""Names and a fault around what a result frame is mostly made of."""
+_COMMAS = 1 / 16
+"""The most of it that is between effects and lines of the log, which have twice as many bytes each, and more."""
+_MOST_LINE_BYTES = 20
+_LEEWAY = 1.1
+"""How far over its limits a run may be: no limit is met to the byte and the microsecond."""
 
 
 class ChildLost(Exception):
-    """The child ended through no fault of the script's."""
+    """The child ended through no fault of the script's; *otherwise* is its fault if that happens each time."""
+
+    def __init__(self, otherwise: Fault | None = None) -> None:
+        super().__init__("a child was lost from outside")
+        self.otherwise = otherwise
 
 
 class _Failed(Exception):
@@ -34,9 +61,10 @@ class Conversation:
         self._child, self._job, self._limits, self._host_call = child, job, job.limits, host_call
         self._loop = asyncio.get_running_loop()
         self._wall = asyncio.timeout(None)
-        self._spent_s, self._since_s = 0.0, time.monotonic()
+        self._spent_s = 0.0
+        self._since_s: float | None = None
         self._calls = 0
-        self._told = False
+        self._most_bytes = _most_bytes(job.limits)
         self._line: int | None = None
 
     async def outcome(self) -> Outcome:
@@ -53,6 +81,8 @@ class Conversation:
             return await self._explain()
         except _Failed as failed:
             return await self._failed(failed.fault)
+        except TooLong as error:
+            return await self._failed(self._too_long(error))
         except Malformed as error:
             return await self._failed(policy_violation(f"the script spoke in the name of its child: {error}"))
         except TimeoutError:
@@ -66,20 +96,24 @@ class Conversation:
         limits = self._limits
         await self._child.send(_job_frames(self._job))
         while True:
-            kind, payload = await self._child.receive(limits.output_bytes + limits.log_bytes + _AROUND_BYTES)
+            kind, payload = await self._child.receive(self._most_bytes)
             if kind == Kind.CALL:
                 self._calls += 1
                 if self._calls > limits.host_calls:
                     hint = "read more with one call"
                     raise _Failed(over("host_calls_exceeded", hint, limits.host_calls, self._calls))
-                await self._child.send(await self._answer(decode(payload)))
-            elif kind == Kind.LINE and not self._told:
-                self._told = True  # a flood of lines would keep the loop from its other runs
+                await self._child.send(await self._answer(await read_aside(payload, _decode_call)))
+            elif kind == Kind.LINE:
+                del self._most_bytes[Kind.LINE]  # a flood of lines would keep the loop from its other runs
                 self._line = count_of(decode(payload))
-            elif kind == Kind.RESULT:
-                return self._judged(payload)
             else:
-                raise Malformed(f"a frame of kind {kind.name}")
+                self._stop_time()
+                return await read_aside(payload, self._judged)
+
+    def _too_long(self, error: TooLong) -> Fault:
+        if error.kind == Kind.RESULT:
+            return _output_too_large(self._limits, error.length)
+        return policy_violation(f"the script spoke in the name of its child: {error}")
 
     def _count_time(self) -> None:
         """From here on time is the hook's."""
@@ -88,7 +122,7 @@ class Conversation:
 
     def _stop_time(self) -> None:
         self._wall.reschedule(None)
-        self._spent_s += time.monotonic() - self._since_s
+        self._spent_s, self._since_s = self._wall_ms() / 1000, None
 
     async def _answer(self, call: Any) -> bytes:
         if not isinstance(call, dict) or not isinstance(name := call.get("call"), str):
@@ -116,10 +150,10 @@ class Conversation:
         if len(payload) > min(self._limits.output_bytes, self._limits.log_bytes):
             output_bytes = _size(said.result) + sum(map(_size, said.effects))
             logs, log_bytes = _fitting(said.logs, self._limits.log_bytes)
-        _, cpu_us, peak_bytes = self._child.since_ready(0, said.cpu_us, said.peak_bytes)
+        cpu_ms, peak_bytes = self._believable(said)
         usage = Usage(
             wall_ms=self._wall_ms(),
-            cpu_ms=cpu_us / 1000,
+            cpu_ms=cpu_ms,
             peak_bytes=peak_bytes,
             host_calls=self._calls,
             output_bytes=output_bytes,
@@ -139,14 +173,21 @@ class Conversation:
         if said and said.code == "memory_exceeded":
             return memory_exceeded(self._limits, peak_bytes, said.line)
         if not said and output_bytes > self._limits.output_bytes:
-            return over("output_too_large", "return and record less", self._limits.output_bytes, output_bytes)
+            return _output_too_large(self._limits, output_bytes)
         return said
+
+    def _believable(self, said: Result) -> tuple[float, int]:
+        """Return CPU time in ms and memory as the child tells them, as far as they can be true."""
+        limits = self._limits
+        _, cpu_us, peak_bytes, _ = self._child.since_ready(0, said.cpu_us, said.peak_bytes)
+        most_cpu_ms = min(self._wall_ms(), limits.cpu_ms * _LEEWAY)
+        return min(cpu_us / 1000, most_cpu_ms), min(peak_bytes, int(limits.memory_bytes * _LEEWAY))
 
     async def _explain(self) -> Outcome:
         death = await self._child.death()
         fault = death_fault(death, self._limits, self._line)
         if death is None or fault is None:
-            raise ChildLost
+            raise ChildLost(broken_again(death))
         return Outcome(fault=fault, usage=self._usage(death.cpu_us, death.peak_bytes))
 
     async def _failed(self, fault: Fault) -> Outcome:
@@ -160,8 +201,9 @@ class Conversation:
         return Usage(wall_ms=wall_ms, cpu_ms=cpu_us / 1000, peak_bytes=peak_bytes, host_calls=self._calls)
 
     def _wall_ms(self) -> float:
-        """Return what the hook has taken, while its time is counted."""
-        return (self._spent_s + time.monotonic() - self._since_s) * 1000
+        """Return what the hook has taken."""
+        running_s = 0.0 if self._since_s is None else time.monotonic() - self._since_s
+        return (self._spent_s + running_s) * 1000
 
 
 def _job_frames(job: Job) -> bytes:
@@ -176,6 +218,24 @@ def _job_frames(job: Job) -> bytes:
 def _child_limits(limits: Limits) -> dict[str, int]:
     counted = ("host_calls", "output_bytes", "log_bytes")
     return {name: getattr(limits, name) for name in counted}
+
+
+def _most_bytes(limits: Limits) -> dict[Kind, int]:
+    """Return what a child that runs a hook may say, and how much of it."""
+    counted = limits.output_bytes + limits.log_bytes
+    return {
+        Kind.CALL: MOST_CALL_BYTES,
+        Kind.LINE: _MOST_LINE_BYTES,
+        Kind.RESULT: counted + int(counted * _COMMAS) + _AROUND_BYTES,
+    }
+
+
+def _decode_call(payload: bytes) -> Any:
+    return decode(payload, MOST_CALL_NODES)
+
+
+def _output_too_large(limits: Limits, used_bytes: int) -> Fault:
+    return over("output_too_large", "return and record less", limits.output_bytes, used_bytes)
 
 
 def _refusal(code: str, message: str) -> bytes:

@@ -5,10 +5,10 @@ import signal
 
 from rustok.sandbox.contract import Fault, Limits
 from rustok.sandbox.leased import Death
-from rustok.sandbox.wire import OUT_OF_MEMORY_EXIT
+from rustok.sandbox.wire import BROKEN_EXIT, OUT_OF_MEMORY_EXIT
 
 _CPU_HINT = "do less in one run, or ask for more CPU time"
-_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
 _NEARLY = 0.9
 """A kill that comes with less of the CPU time used was not that of the timer."""
 
@@ -17,19 +17,41 @@ def death_fault(death: Death | None, limits: Limits, line: int | None) -> Fault 
     """Return the fault of a child that is gone, or None where it was no fault of the script's."""
     if death is None:
         return None
+    if death.is_overgrown:
+        return memory_exceeded(limits, death.peak_bytes, line)
     if os.WIFEXITED(death.status):
         return _ended_without_answer(os.WEXITSTATUS(death.status), death, limits)
-    number = os.WTERMSIG(death.status)
+    return _killed(os.WTERMSIG(death.status), death, limits, line)
+
+
+def _killed(number: int, death: Death, limits: Limits, line: int | None) -> Fault | None:
     if number == signal.SIGKILL:
-        used_ms = death.cpu_us // 1000
-        return cpu_exceeded(limits, used_ms, line) if used_ms >= limits.cpu_ms * _NEARLY else None
+        return cpu_exceeded(limits, death.cpu_us // 1000, line) if is_cpu_used(death, limits) else None
     if number == signal.SIGSYS:
         return policy_violation("the script asked the system for what no script may")
     if number in _CRASHES:
         name = signal.Signals(number).name
         hint = "look for recursion without an end in nested data, or for huge values"
         return Fault(code="exception", message=f"the interpreter crashed: {name}", line=line, hint=hint)
-    return policy_violation(f"the script ended by signal {number}")
+    return None  # SIGTERM and its like: a script can send none, so somebody outside has
+
+
+def is_cpu_used(death: Death, limits: Limits) -> bool:
+    """Tell whether a kill was, or would have been, that of the timer."""
+    return death.cpu_us // 1000 >= limits.cpu_ms * _NEARLY
+
+
+def broken_again(death: Death | None) -> Fault | None:
+    """Return the fault of a child that broke by itself, for when others break of the same work."""
+    if death is None or not os.WIFEXITED(death.status) or os.WEXITSTATUS(death.status) != BROKEN_EXIT:
+        return None
+    hint = "make it simpler, and tell your operator"
+    return Fault(code="exception", message="the process of the run broke down each time", hint=hint)
+
+
+def is_from_outside(status: int) -> bool:
+    """Tell whether a child was ended by somebody else: by a signal that it cannot bring upon itself."""
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) not in {*_CRASHES, signal.SIGSYS}
 
 
 def cpu_exceeded(limits: Limits, used_ms: int, line: int | None) -> Fault:
@@ -65,7 +87,9 @@ def policy_violation(message: str) -> Fault:
     return Fault(code="policy_violation", message=message, hint="scripts have no system: use ctx")
 
 
-def _ended_without_answer(status: int, death: Death, limits: Limits) -> Fault:
+def _ended_without_answer(status: int, death: Death, limits: Limits) -> Fault | None:
     if status == OUT_OF_MEMORY_EXIT:
         return memory_exceeded(limits, death.peak_bytes, None)
+    if status == BROKEN_EXIT:
+        return None
     return policy_violation("the script ended its process")

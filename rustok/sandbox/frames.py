@@ -4,18 +4,18 @@ import json
 import math
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any, NoReturn
 
+from rustok.sandbox.language.values import MAX_NODES
+
 HEADER = struct.Struct("<IB")
 MOST_DEPTH = 40
-MOST_NODES = 200_000
-"""More than the values of one run come to, each within its own limits."""
-
 MOST_CALL_BYTES = 64 << 10
 """What a hook may ask with one call."""
-
+MOST_CALL_NODES = MAX_NODES + 2
+"""The parts of its arguments, and what is around them."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -39,6 +39,14 @@ class Malformed(ValueError):
     """What came is no frame of ours."""
 
 
+class TooLong(Malformed):
+    """A frame of a kind that may come, but not with so many bytes."""
+
+    def __init__(self, kind: Kind, length: int, most_bytes: int) -> None:
+        super().__init__(f"a {kind.name} of {length} bytes; {most_bytes} are allowed")
+        self.kind, self.length = kind, length
+
+
 def frame(kind: Kind, payload: bytes) -> bytes:
     return HEADER.pack(len(payload), kind) + payload
 
@@ -52,23 +60,24 @@ def json_frame(kind: Kind, value: Any) -> bytes:
     return frame(kind, _ENCODER.encode(value).encode())
 
 
-def header(data: bytes, most_bytes: int) -> tuple[int, Kind]:
-    """Return length and kind, before anything is allocated for the payload.
+def header(data: bytes, most_bytes: Mapping[Kind, int]) -> tuple[int, Kind]:
+    """Return length and kind, before anything is allocated for the payload; *most_bytes* has the kinds that may come.
 
     Raises:
-        Malformed: there is no such kind, or the payload is longer than *most_bytes*.
+        TooLong: the payload is longer than it may be.
+        Malformed: it is none of these kinds.
     """
     length, number = HEADER.unpack(data)
-    if length > most_bytes:
-        raise Malformed(f"a frame of {length} bytes; {most_bytes} are allowed")
-    try:
-        return length, Kind(number)
-    except ValueError:
-        raise Malformed(f"a frame of kind {number}") from None
+    if number not in most_bytes:
+        raise Malformed(f"a frame of kind {number}")
+    kind = Kind(number)
+    if length > most_bytes[kind]:
+        raise TooLong(kind, length, most_bytes[kind])
+    return length, kind
 
 
-def decode(payload: bytes) -> Any:
-    """Read strict JSON from a hostile sender.
+def decode(payload: bytes, most_nodes: int | None = None) -> Any:
+    """Read strict JSON from a hostile sender. Without *most_nodes* there are no more parts than there are bytes.
 
     Raises:
         Malformed: it is not JSON; or it holds NaN, an infinity, a lone surrogate, NUL, an integer beyond 64 bits, a
@@ -78,17 +87,17 @@ def decode(payload: bytes) -> Any:
         value = _DECODER.decode(payload.decode())
     except (ValueError, RecursionError) as error:
         raise Malformed(f"no strict JSON: {type(error).__name__}") from None
-    _check(value)
+    _check(value, len(payload) if most_nodes is None else most_nodes)
     return value
 
 
-def _check(value: Any) -> None:
+def _check(value: Any, most_nodes: int) -> None:
     """Walk level by level, without recursion."""
     level, depth, count = [value], 0, 0
     while level:
         depth, count = depth + 1, count + len(level)
-        if depth > MOST_DEPTH or count > MOST_NODES:
-            raise Malformed(f"a value nests deeper than {MOST_DEPTH} or has more than {MOST_NODES} parts")
+        if depth > MOST_DEPTH or count > most_nodes:
+            raise Malformed(f"a value nests deeper than {MOST_DEPTH} or has more than {most_nodes} parts")
         below: list[Any] = []
         for item in level:
             if type(item) is dict:

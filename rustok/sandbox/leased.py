@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import select
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from rustok.sandbox.frames import HEADER, Kind, decode, header
@@ -12,7 +14,7 @@ from rustok.sandbox.wire import Notice
 
 _DEATH_S = 2.0
 """How long a zygote may take to tell how a child ended."""
-_MOST_READY_BYTES = 200
+_FROM_NEW = {Kind.READY: 200}
 
 
 class ChildGone(Exception):
@@ -25,13 +27,16 @@ class Death(NamedTuple):
     status: int
     cpu_us: int
     peak_bytes: int
+    is_overgrown: bool = False
+    """It was ended from here, for memory that its own limit should have denied it."""
 
 
 class Child:
     """A process that is locked down and waits for its one piece of work."""
 
-    def __init__(self, pid: int, sock: socket.socket, pidfd: int | None) -> None:
-        self.pid = pid
+    def __init__(self, pid: int, sock: socket.socket, pidfd: int | None, memory_bytes: int) -> None:
+        self.pid, self.memory_bytes = pid, memory_bytes
+        self._is_overgrown = False
         self._sock, self._pidfd = sock, pidfd
         self._cpu_us, self._peak_bytes = 0, 0
         self._loop = asyncio.get_running_loop()
@@ -42,7 +47,12 @@ class Child:
 
     @property
     def alive(self) -> bool:
+        """As the zygote has told."""
         return not self._exit.done()
+
+    def is_there(self) -> bool:
+        """Ask the kernel: the zygote's word may be on its way, and all that wait may have died at once."""
+        return self.alive and not self._discarded and (self._pidfd is None or not _is_readable(self._pidfd))
 
     async def ready(self) -> None:
         """Wait for the end of its lockdown.
@@ -50,7 +60,7 @@ class Child:
         Raises:
             ChildGone, Malformed: it did not come to that.
         """
-        _, payload = await self.receive(_MOST_READY_BYTES)
+        _, payload = await self.receive(_FROM_NEW)
         used = decode(payload)
         self._cpu_us, self._peak_bytes = used["cpu_us"], used["peak_bytes"]
 
@@ -70,12 +80,13 @@ class Child:
         except OSError:
             raise ChildGone from None
 
-    async def receive(self, most_bytes: int) -> tuple[Kind, bytes]:
-        """Return the next frame, of at most *most_bytes*.
+    async def receive(self, most_bytes: Mapping[Kind, int]) -> tuple[Kind, bytes]:
+        """Return the next frame, of a kind and size that *most_bytes* allows.
 
         Raises:
             ChildGone: there is none.
-            Malformed: it is none.
+            TooLong: it is longer.
+            Malformed: it is none of these.
         """
         length, kind = header(await self._read(HEADER.size), most_bytes)
         return kind, await self._read(length)
@@ -105,7 +116,8 @@ class Child:
         return self.since_ready(notice.status, notice.cpu_us, notice.peak_bytes)
 
     def since_ready(self, status: int, cpu_us: int, peak_bytes: int) -> Death:
-        return Death(status, max(0, cpu_us - self._cpu_us), max(0, peak_bytes - self._peak_bytes))
+        used = max(0, cpu_us - self._cpu_us), max(0, peak_bytes - self._peak_bytes)
+        return Death(status, *used, self._is_overgrown)
 
     def when_gone(self, call: Callable[[], None]) -> None:
         self._exit.add_done_callback(lambda _: call())
@@ -113,6 +125,21 @@ class Child:
     def ended(self, notice: Notice | None) -> None:
         if not self._exit.done():
             self._exit.set_result(notice)
+
+    def host_pid(self) -> int | None:
+        """Return its number outside of its namespace, where it can be told."""
+        if self._discarded or self._pidfd is None:
+            return None if self._discarded else self.pid
+        try:
+            said = Path(f"/proc/self/fdinfo/{self._pidfd}").read_text()
+        except OSError:
+            return None
+        return next((int(line[4:]) for line in said.splitlines() if line.startswith("Pid:")), None)
+
+    def end_overgrown(self) -> None:
+        """End it for the memory that it holds."""
+        self._is_overgrown = True
+        self.kill()
 
     def kill(self) -> None:
         """End it now, however it stands."""
@@ -132,6 +159,13 @@ class Child:
         self._sock.close()
         if self._pidfd is not None:
             os.close(self._pidfd)
+
+
+def _is_readable(pidfd: int) -> bool:
+    """Tell whether the process has ended."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def send_signal(pidfd: int, number: signal.Signals) -> None:

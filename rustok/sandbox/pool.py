@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rustok.sandbox.contract import Limits, SandboxUnavailable
@@ -35,6 +36,7 @@ class Pool:
         self._idle: deque[Child] = deque()
         self._wanted, self._arrived = asyncio.Event(), asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
+        self._closed = False
 
     @property
     def idle(self) -> int:
@@ -43,6 +45,13 @@ class Pool:
     @property
     def pids(self) -> list[int]:
         return [zygote.pid for zygote in self._zygotes]
+
+    @property
+    def budgets(self) -> dict[Child, int]:
+        """What the run of each child may use of memory: nothing, while it waits for one."""
+        idle = set(self._idle)
+        children = [child for zygote in self._zygotes for child in zygote.children]
+        return {child: 0 if child in idle else child.memory_bytes for child in children}
 
     def start(self, layers: Collection[str]) -> None:
         """Begin to keep children ready, under these layers."""
@@ -55,9 +64,11 @@ class Pool:
         """Return the zygote of today, booting one if need be.
 
         Raises:
-            SandboxUnavailable: none can be started, or it holds less than *layers* ask for.
+            SandboxUnavailable: none can be started, or it holds less than *layers* ask for, or the pool is closed.
         """
         async with self._booting:
+            if self._closed:
+                raise SandboxUnavailable("the cage is closed")
             if self._current is None or self._current.lost.is_set() or self._is_old(self._current):
                 await self._replace(layers)
             assert self._current is not None  # noqa: S101 - for the type checker
@@ -68,7 +79,7 @@ class Pool:
         while self._idle and self._is_usual(limits):
             child = self._idle.popleft()
             self._look()
-            if child.alive:
+            if child.is_there():
                 return child
             child.discard()
         return None
@@ -81,12 +92,13 @@ class Pool:
         """
         if not self._is_usual(limits):
             return await self._fork_at_last(limits)
-        while True:
+        while not self._closed:
             if child := self.take(limits):
                 return child
             self._arrived.clear()
             self._wanted.set()
             await self._arrived.wait()
+        raise SandboxUnavailable("the cage is closed")
 
     def _is_usual(self, limits: Limits) -> bool:
         usual = self._usual
@@ -107,14 +119,30 @@ class Pool:
             zygote.kill()
         self._wanted.set()
 
+    async def tend(self) -> None:
+        """Bury zygotes that are lost, and replace one that is old though nobody forks."""
+        await self._bury()
+        if self._current is None or self._current.lost.is_set() or not self._is_old(self._current):
+            return
+        if self._keeper:
+            self._wanted.set()
+        else:
+            self._observe("zygote_replaced")
+            self._current.retire()
+            self._current = None
+
     async def close(self) -> None:
+        """End all processes, those too that are about to start; whoever waits for a child gets none."""
+        self._closed = True
+        self._arrived.set()
         if self._keeper:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        for child in self._idle:
-            child.discard()
-        await asyncio.gather(*(zygote.close() for zygote in self._zygotes))
-        self._zygotes.clear()
+        async with self._booting:
+            for child in self._idle:
+                child.discard()
+            await asyncio.gather(*(zygote.close() for zygote in self._zygotes))
+            self._zygotes.clear()
 
     def _look(self) -> None:
         """Have the pool filled up once half of it is gone, and not before: forking takes a processor from the runs."""
@@ -127,12 +155,15 @@ class Pool:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            self._drop_dead()
+            self._drop([child for child in self._idle if not child.alive])
             await self._bury()
             try:
+                zygote = await self.zygote(self._layers)
+                stale = [child for child in self._idle if child not in zygote.children]
                 async with asyncio.TaskGroup() as tasks:
-                    for _ in range(self._warm - len(self._idle)):
+                    for _ in range(self._warm - len(self._idle) + len(stale)):
                         tasks.create_task(self._add())
+                self._drop(stale)
                 pause_s = _FIRST_PAUSE_S
             except* SandboxUnavailable:
                 self._observe("fork_failed")
@@ -140,12 +171,12 @@ class Pool:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def _drop_dead(self) -> None:
-        alive = [child for child in self._idle if child.alive]
-        for child in self._idle:
-            if not child.alive:
+    def _drop(self, children: Collection[Child]) -> None:
+        """Let go of those of *children* that still wait."""
+        for child in children:
+            with suppress(ValueError):
+                self._idle.remove(child)
                 child.discard()
-        self._idle = deque(alive)
 
     async def _add(self) -> None:
         child = await self._fork(self._usual)

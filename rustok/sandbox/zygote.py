@@ -28,6 +28,7 @@ def main() -> NoReturn:
 
     The launcher forks the forker, which is pid 1 where namespaces are allowed, and waits for it.
     """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no hook is to see a KeyboardInterrupt
     mode, bits, number = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     task = load(mode)
     settle(task)

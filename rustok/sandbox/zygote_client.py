@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from array import array
 from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import IO, Literal
 
 from rustok.sandbox.contract import SandboxUnavailable
 from rustok.sandbox.frames import Malformed
-from rustok.sandbox.leased import Child, ChildGone, send_signal
+from rustok.sandbox.leased import Child, ChildGone, Death, send_signal
 from rustok.sandbox.wire import NOTICE_BYTES, Notice, Request, What, layers_of, mask
 
 Mode = Literal["run", "compile"]
@@ -24,11 +25,21 @@ _ROOT = Path(__file__).parents[2]
 _PROGRAM = "import sys; sys.path[:0] = sys.argv[4:]; from rustok.sandbox.zygote import main; main()"
 _ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 """All that a zygote has: the order of a set of texts must be the same in a replay."""
+_MOST_DESCRIPTORS = 2
+_CLOSE_ON_EXEC = socket.MSG_CMSG_CLOEXEC if sys.platform == "linux" else 0
 _BOOT_S, _SILENCE_S, _READY_S, _END_S = 10.0, 2.0, 10.0, 2.0
 
 
 class ZygoteLost(SandboxUnavailable):
     """It has died, or does not answer."""
+
+
+class NotReady(SandboxUnavailable):
+    """A child ended, as *death* tells where anybody can, or had to be ended before it was locked down."""
+
+    def __init__(self, death: Death | None) -> None:
+        super().__init__("a child did not get ready")
+        self.death = death
 
 
 class Zygote:
@@ -38,7 +49,8 @@ class Zygote:
         self._process, self._control, self._said = process, control, said
         self._loop = asyncio.get_running_loop()
         self._booted: asyncio.Future[Notice] = self._loop.create_future()
-        self._forked: dict[int, asyncio.Future[Child]] = {}
+        self._forked: dict[int, tuple[int, asyncio.Future[Child]]] = {}
+        """What is being forked: for how much memory, and who waits for it."""
         self._children: dict[int, Child] = {}
         self._pidfd: int | None = None
         self._retired = False
@@ -83,6 +95,10 @@ class Zygote:
         return self._process.pid
 
     @property
+    def children(self) -> Collection[Child]:
+        return self._children.values()
+
+    @property
     def age_s(self) -> float:
         return self._loop.time() - self._born_s
 
@@ -91,17 +107,13 @@ class Zygote:
 
         Raises:
             ZygoteLost: the zygote is lost, or was silent for two seconds and was killed for it.
-            SandboxUnavailable: the child did not get ready.
+            NotReady: the child did not get ready.
         """
         if self.lost.is_set():
             raise ZygoteLost("the zygote is gone")
         child = await self._ask(cpu_ms, memory_bytes, layers, probe)
         try:
-            async with asyncio.timeout(_READY_S):
-                await child.ready()
-        except (TimeoutError, ChildGone, Malformed, KeyError, TypeError):
-            child.discard()
-            raise SandboxUnavailable("a child did not get ready") from None
+            await _see_ready(child)
         except BaseException:
             child.discard()
             raise
@@ -111,7 +123,7 @@ class Zygote:
         self.forks += 1
         number = self.forks
         answer: asyncio.Future[Child] = self._loop.create_future()
-        self._forked[number] = answer
+        self._forked[number] = memory_bytes, answer
         try:
             self._control.send(Request(number, cpu_ms, memory_bytes, layers, probe).pack())
             await self._wait(answer)
@@ -124,6 +136,7 @@ class Zygote:
             raise
         finally:
             del self._forked[number]
+            self._end_if_done()
 
     async def _wait(self, answer: asyncio.Future[Child]) -> None:
         """Wait as long as the zygote says anything at all: it may have much to do."""
@@ -159,7 +172,7 @@ class Zygote:
 
     def _on_readable(self) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._control, NOTICE_BYTES, 2)
+            data, descriptors = _receive(self._control)
         except BlockingIOError:
             return
         except OSError:
@@ -180,18 +193,18 @@ class Zygote:
             child.ended(notice)
             self._end_if_done()
         elif waiting := self._forked.get(notice.number):
-            waiting.set_exception(ZygoteLost("the zygote could not fork"))
+            _fail(waiting[1], ZygoteLost("the zygote could not fork"))
 
     def _welcome(self, notice: Notice, sock: socket.socket, pidfd: int | None = None) -> None:
-        child = self._children[notice.number] = Child(notice.pid, sock, pidfd)
-        waiting = self._forked.get(notice.number)
+        memory_bytes, waiting = self._forked.get(notice.number, (0, None))
+        child = self._children[notice.number] = Child(notice.pid, sock, pidfd, memory_bytes)
         if waiting is None or waiting.done():
             child.discard()
         else:
             waiting.set_result(child)
 
     def _end_if_done(self) -> None:
-        if self._retired and not self._children:
+        if self._retired and not self._children and not self._forked:
             self.kill()
 
     def _lose(self) -> None:
@@ -203,9 +216,8 @@ class Zygote:
         gone = ZygoteLost("the zygote is gone")
         if not self._booted.done():
             self._booted.set_exception(gone)
-        for waiting in self._forked.values():
-            if not waiting.done():
-                waiting.set_exception(gone)
+        for _, waiting in self._forked.values():
+            _fail(waiting, gone)
         for child in self._children.values():
             child.ended(None)
 
@@ -225,6 +237,7 @@ def _start(mode: Mode, layers: Collection[str]) -> tuple[subprocess.Popen[bytes]
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
+                start_new_session=True,  # Ctrl-C at a terminal is for the worker, which ends its runs itself
             )
         undo.pop_all()
     return process, ours, said
@@ -241,6 +254,17 @@ def _command(mode: Mode, layers: Collection[str], control: int) -> list[str]:
     return [sys.executable, "-s", "-S", "-P", "-c", _PROGRAM, mode, str(mask(layers)), str(control), *paths]
 
 
+def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
+    """Return a notice and the descriptors with it, closed on exec: `socket.recv_fds` takes flags, and ignores them."""
+    descriptors = array("i")
+    space = socket.CMSG_LEN(_MOST_DESCRIPTORS * descriptors.itemsize)
+    data, ancillary, _, _ = control.recvmsg(NOTICE_BYTES, space, _CLOSE_ON_EXEC)
+    for level, kind, payload in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
+    return data, list(descriptors)
+
+
 def _reap(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(_END_S)
@@ -249,9 +273,24 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+async def _see_ready(child: Child) -> None:
+    try:
+        async with asyncio.timeout(_READY_S):
+            await child.ready()
+    except ChildGone:
+        raise NotReady(await child.death()) from None
+    except (TimeoutError, Malformed, KeyError, TypeError):
+        raise NotReady(None) from None
+
+
 def _discard(answer: asyncio.Future[Child]) -> None:
     if not answer.cancelled() and not answer.exception():
         answer.result().discard()
+
+
+def _fail(answer: asyncio.Future[Child], error: SandboxUnavailable) -> None:
+    if not answer.done():
+        answer.set_exception(error)
 
 
 def _answer(future: asyncio.Future[Notice], notice: Notice) -> None:

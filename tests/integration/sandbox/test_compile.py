@@ -1,9 +1,13 @@
 """Sources are compiled where they can do no harm."""
 
+import psutil
 import pytest
 
 from rustok.sandbox.cage import Cage
-from rustok.sandbox.contract import Compiled
+from rustok.sandbox.compilation import compile_on
+from rustok.sandbox.contract import Compiled, Limits
+from rustok.sandbox.conversation import ChildLost
+from rustok.sandbox.zygote_client import Zygote
 from tests.integration.sandbox.hooks import job, nothing
 
 _GOOD = "async def handle(event, ctx):\n    return 1\n"
@@ -63,6 +67,17 @@ async def test_a_bomb_of_a_source_ends_with_a_fault(cage: Cage, source: str) -> 
 
     assert isinstance(faults, tuple)
     assert faults[0].code in {"syntax_error", "forbidden_syntax", "source_too_large"}
+
+
+async def test_a_compilation_that_had_no_processor_is_no_verdict() -> None:
+    """It is done again: the time passed, and none of it was the source's."""
+    zygote = await Zygote.boot("compile", ())
+    child = await zygote.fork(1000, 128 << 20, ())
+    psutil.Process(child.host_pid()).suspend()
+
+    with pytest.raises(ChildLost):
+        await compile_on(child, _GOOD, Limits(cpu_ms=1000, wall_ms=50))
+    await zygote.close()
 
 
 @pytest.mark.parametrize("value", ["9 ** 9 ** 9", "'x' * 10 ** 12", "(0,) * 10 ** 10", "1 << 10 ** 12", "2 ** 100_000"])

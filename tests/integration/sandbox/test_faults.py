@@ -68,12 +68,12 @@ async def test_one_thing_that_is_too_large_is_refused_at_once(cage: Cage) -> Non
 
 
 async def test_wall_time_ends_a_run(cage: Cage) -> None:
-    """Within a tenth of a second."""
-    outcome = await run(cage, _SPIN, cpu_ms=30_000, wall_ms=300)
+    """Not before its time, and long before anything else would end it."""
+    outcome = await run(cage, _SPIN, cpu_ms=60_000, wall_ms=300)
 
     assert outcome.fault is not None
     assert (outcome.fault.code, outcome.fault.limit) == ("wall_timeout", 300)
-    assert 300 <= (outcome.fault.used or 0) <= 400
+    assert 300 <= (outcome.fault.used or 0) < 20_000
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Hooks that no policy has read: what they reach is worth nothing."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from rustok.sandbox.cage import Cage
-from tests.integration.sandbox.hooks import run, run_raw
+from tests.integration.sandbox.hooks import job, raw, run, run_raw
 
 ASKS_THE_SYSTEM = {
     "a shell": "reach(ctx).system('id')",
@@ -44,7 +47,9 @@ async def test_what_asks_the_system_dies_of_it(cage: Cage, body: str) -> None:
 SPEAKS_ITSELF = {
     "nothing": "reach(ctx)._exit(0)",
     "noise": "reach(ctx).write(3, b'\\xff' * 99)",
-    "a length without an end": "reach(ctx).write(3, b'\\xff\\xff\\xff\\x7f\\x13')",
+    "a call without an end": "reach(ctx).write(3, b'\\xff\\xff\\xff\\x7f\\x11')",
+    "a call that is too long": "reach(ctx).write(3, b'\\1\\0\\1\\0\\x11')",
+    "a second line": "reach(ctx).write(3, b'\\1\\0\\0\\0\\x127' * 2)",
     "a kind of the host's": "reach(ctx).write(3, b'\\x02\\0\\0\\0\\x02{}')",
     "ready again": "reach(ctx).write(3, b'\\x02\\0\\0\\0\\x10{}')",
     "a call without a name": "reach(ctx).write(3, b'\\x02\\0\\0\\0\\x11{}')",
@@ -94,6 +99,54 @@ async def test_a_forged_result_is_counted_again(cage: Cage) -> None:
     assert outcome.fault is not None
     assert (outcome.fault.code, outcome.fault.limit, outcome.fault.used) == ("output_too_large", 500, 1002)
     assert (outcome.logs, outcome.log_truncated) == ([], True)
+
+
+async def test_a_result_that_is_too_long_is_not_even_read(cage: Cage) -> None:
+    """Its length says enough; the author is told that."""
+    outcome = await run_raw(cage, "reach(ctx).write(3, b'\\0\\0\\x40\\0\\x13')\nwhile True:\n    pass")
+
+    assert outcome.fault is not None
+    assert (outcome.fault.code, outcome.fault.limit, outcome.fault.used) == ("output_too_large", 256 << 10, 4 << 20)
+
+
+async def test_a_call_of_too_many_parts_is_a_violation(cage: Cage) -> None:
+    """The child's own runtime would not have sent it: the host call is never made."""
+    asked: list[str] = []
+
+    async def answer(name: str, _arguments: Mapping[str, Any]) -> None:
+        asked.append(name)
+
+    call = 'b\'{"call":"kv.get","arguments":{"key":[\' + b\'0,\' * 20_000 + b\'0]}}\''
+    send = (
+        f"call = {call}\nreach(ctx).write(3, len(call).to_bytes(4, 'little') + b'\\x11' + call)\nawait ctx.kv.get('k')"
+    )
+
+    outcome = await cage.run(job(raw(send)), answer)
+
+    assert outcome.fault is not None
+    assert outcome.fault.code == "policy_violation"
+    assert asked == []
+
+
+async def test_what_a_child_says_that_it_used_is_believed_within_its_limits(cage: Cage) -> None:
+    """It could not have used more: no lie reaches the metrics."""
+    payload = b'{"result":1,"effects":[],"logs":[],"output_bytes":1,"log_bytes":1,'
+    payload += b'"usage":{"cpu_us":9000000000000000,"peak_bytes":9000000000000000}}'
+    frame = len(payload).to_bytes(4, "little") + b"\x13" + payload
+
+    outcome = await run_raw(cage, f"reach(ctx).write(3, {frame!r})")
+
+    assert outcome.result == 1
+    assert outcome.usage.cpu_ms <= min(outcome.usage.wall_ms, 550)
+    assert outcome.usage.peak_bytes <= 1.1 * (64 << 20)
+
+
+async def test_a_child_that_breaks_each_time_is_no_violation(cage: Cage) -> None:
+    """It may be ours, so others try; it is told in the end, or it would be tried for ever."""
+    outcome = await run_raw(cage, "reach(ctx)._exit(72)")
+
+    assert outcome.fault is not None
+    assert outcome.fault.code == "exception"
 
 
 async def test_calls_are_counted_by_the_host(cage: Cage) -> None:

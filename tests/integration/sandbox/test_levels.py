@@ -1,11 +1,19 @@
 """Which layers protect the host is tried out, and decides whether anything runs."""
 
+from collections import deque
+from collections.abc import Collection
+
+import psutil
 import pytest
 
 from rustok.sandbox.cage import Cage, CageConfig
 from rustok.sandbox.contract import SandboxUnavailable
 from rustok.sandbox.layers import ALL_LAYERS
+from rustok.sandbox.leased import Child
+from rustok.sandbox.selftest import examine
+from rustok.sandbox.zygote_client import Zygote
 from tests.integration.sandbox.hooks import job, nothing, raw, run_raw
+from tests.waiting import eventually_async
 
 _ONE = raw("return 1")
 
@@ -66,6 +74,79 @@ async def test_files_are_out_of_reach_without_a_filter_too(cage: Cage) -> None:
 
             assert outcome.fault is not None
             assert outcome.fault.code == "exception"
+
+
+class Fleeting(Zygote):
+    """A zygote of which every child is killed from outside, as soon as it can be: those of the kinds in `victims`."""
+
+    victims: frozenset[str | None] = frozenset()
+
+    async def fork(self, cpu_ms: int, memory_bytes: int, layers: Collection[str], probe: str | None = None) -> Child:
+        child = await super().fork(cpu_ms, memory_bytes, layers, probe)
+        if probe in self.victims:
+            child.kill()
+        return child
+
+
+class WithoutProbes(Fleeting):
+    victims = frozenset({"cpu_timer"})
+
+
+class WithoutRuns(Fleeting):
+    victims = frozenset({None})
+
+
+async def test_what_could_not_be_tried_at_first_is_tried_again() -> None:
+    """A zygote that does not start, and one that loses the child of a probe: neither says anything of the machine."""
+    zygotes = deque([WithoutProbes, Zygote])
+
+    async def boot() -> Zygote:
+        if len(zygotes) == 2 and not booted:
+            booted.append(None)
+            raise SandboxUnavailable("no memory")
+        zygote = await zygotes.popleft().boot("run", ALL_LAYERS)
+        booted.append(zygote)
+        return zygote
+
+    booted: list[Zygote | None] = []
+    found = await examine(boot, ALL_LAYERS, unsafe_dev=False)
+    for zygote in booted:
+        if zygote:
+            await zygote.close()
+
+    assert found.is_final
+    assert found.report.level in {"A", "B", "C"}
+    assert len(booted) == 3
+
+
+@pytest.mark.parametrize("kind", [WithoutProbes, WithoutRuns])
+async def test_what_can_never_be_tried_is_no_finding(kind: type[Zygote], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing runs, the reason is told, no process stays, and nothing is raised."""
+    processes = len(psutil.Process().children())
+    monkeypatch.setattr("rustok.sandbox.pool.Zygote", kind)
+    cage = Cage(CageConfig(children=1))
+
+    report = await cage.start()
+
+    assert (report.level, len(psutil.Process().children())) == ("none", processes)
+    assert report.detail == "a child was lost from outside"
+    await cage.close()
+
+
+async def test_a_cage_that_could_not_be_tried_recovers_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once its zygote can be started, the report says so, and hooks run."""
+    with monkeypatch.context() as broken:
+        broken.setattr("sys.executable", "/bin/false")
+        cage = Cage(CageConfig(children=1))
+        before = await cage.start()
+
+    async def runs() -> bool:
+        return cage.report.level in {"A", "B", "C"}
+
+    assert before.level == "none"
+    await eventually_async(runs)
+    assert (await cage.run(job(_ONE), nothing)).result == 1
+    await cage.close()
 
 
 async def test_a_zygote_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """A run that its author may be content with, and what it is told of one that failed."""
 
 import asyncio
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from rustok.sandbox.cage import Cage
 from rustok.sandbox.contract import Limits
 from tests.integration.sandbox.hooks import compiled, echo, job, nothing, refuse, run, run_raw
+from tests.waiting import eventually_async
 
 
 async def test_a_hook_gives_its_result_effects_and_logs(cage: Cage) -> None:
@@ -91,18 +91,35 @@ async def test_what_else_a_host_call_raises_ends_the_run(cage: Cage) -> None:
 
 
 async def test_time_in_host_calls_is_not_the_hooks_own(cage: Cage) -> None:
-    """A slow database makes no script fail."""
+    """A slow database makes no script fail: this one answers when the run's whole time has passed."""
+    loop = asyncio.get_running_loop()
+    hook = await compiled(cage, "return await ctx.get('a', 'b')")
+    over_s = loop.time() + 3
+
+    async def is_over() -> bool:
+        return loop.time() > over_s
 
     async def slow(_name: str, _arguments: Mapping[str, Any]) -> int:
-        await asyncio.to_thread(threading.Event().wait, 0.3)
+        await eventually_async(is_over)
         return 3
 
-    hook = await compiled(cage, "return await ctx.get('a', 'b')")
-
-    outcome = await cage.run(job(hook, limits=Limits(wall_ms=250)), slow)
+    outcome = await cage.run(job(hook, limits=Limits(wall_ms=2000)), slow)
 
     assert outcome.fault is None
     assert outcome.result == 3
+    assert outcome.usage.wall_ms < 2000
+
+
+async def test_an_operator_may_allow_large_results(cage: Cage) -> None:
+    """Of many effects, each within what one value may be."""
+    body = "for n in range(300):\n    ctx.emit('x', data=[0] * 5000)"
+    hook = await compiled(cage, body)
+
+    outcome = await cage.run(job(hook, limits=Limits(output_bytes=4 << 20, cpu_ms=20_000, wall_ms=60_000)), nothing)
+
+    assert outcome.fault is None
+    assert len(outcome.effects) == 300
+    assert outcome.usage.output_bytes > 3_000_000
 
 
 async def test_hooks_of_two_tenants_run_at_once(cage: Cage) -> None:

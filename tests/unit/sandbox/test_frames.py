@@ -8,20 +8,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rustok.sandbox.frames import HEADER, Kind, Malformed, decode, frame, header, json_frame, read_frame, write_all
+from rustok.sandbox.frames import (
+    HEADER,
+    Kind,
+    Malformed,
+    TooLong,
+    decode,
+    frame,
+    header,
+    json_frame,
+    read_frame,
+    write_all,
+)
 
 
 def test_a_frame_is_length_kind_and_payload() -> None:
     """Little-endian; the length is that of the payload."""
     assert frame(Kind.JOB, b"{}") == b"\x02\x00\x00\x00\x02{}"
     assert json_frame(Kind.LINE, "é") == b'\x04\x00\x00\x00\x12"\xc3\xa9"'
-    assert header(b"\x02\x00\x00\x00\x02", 2) == (2, Kind.JOB)
+    assert header(b"\x02\x00\x00\x00\x02", {Kind.JOB: 2}) == (2, Kind.JOB)
 
 
 def test_a_length_is_looked_at_before_anything_is_read() -> None:
     """A child cannot make its host allocate."""
+    with pytest.raises(TooLong):
+        header(HEADER.pack(3, Kind.RESULT), {Kind.RESULT: 2, Kind.CALL: 9})
+
+
+def test_a_kind_that_may_not_come_is_refused() -> None:
+    """However short it is."""
     with pytest.raises(Malformed):
-        header(HEADER.pack(3, Kind.RESULT), 2)
+        header(HEADER.pack(2, Kind.READY), {Kind.RESULT: 2})
 
 
 @pytest.mark.parametrize(
@@ -45,7 +62,6 @@ def test_a_length_is_looked_at_before_anything_is_read() -> None:
         b"[" * 41 + b"]" * 41,
         b"[" * 100_000,
         b'{"a":' * 100_000,
-        b"[" + b"0," * 200_000 + b"0]",
     ],
     ids=lambda payload: f"{len(payload)} {payload[:20]!r}",
 )
@@ -53,6 +69,18 @@ def test_what_is_no_strict_json_is_refused(payload: bytes) -> None:
     """With the one error, whatever it is."""
     with pytest.raises(Malformed):
         decode(payload)
+
+
+def test_the_parts_of_a_value_can_be_limited() -> None:
+    """The list itself is one."""
+    assert decode(b"[0, [0]]", most_nodes=4) == [0, [0]]
+    with pytest.raises(Malformed):
+        decode(b"[0, [0, 0]]", most_nodes=4)
+
+
+def test_without_a_limit_there_may_be_as_many_parts_as_fit() -> None:
+    """An operator may allow results of some megabytes."""
+    assert len(decode(b"[" + b"0," * 1_000_000 + b"0]")) == 1_000_001
 
 
 @pytest.mark.parametrize(
@@ -94,7 +122,7 @@ def test_what_python_calls_json_is_refused_or_kept(value: Any) -> None:
 def test_any_header_is_known_or_refused(data: bytes, most_bytes: int) -> None:
     """What is known is within its limit."""
     try:
-        length, kind = header(data, most_bytes)
+        length, kind = header(data, dict.fromkeys(Kind, most_bytes))
     except Malformed:
         return
     assert length <= most_bytes
