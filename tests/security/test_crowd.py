@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import psutil
+import pytest
 
 from rustok.sandbox.cage import Cage, CageConfig
 from rustok.sandbox.contract import Outcome
@@ -93,13 +94,16 @@ def kill(cage: Cage, victim: str) -> None:
         os.close(watch)
 
 
-async def test_every_run_of_a_crowd_gets_what_is_its_own(witness: Witness) -> None:
-    """1,000 runs of three tenants at once, five kills of zygote and children among them; none is left in the end."""
+@pytest.mark.parametrize("runs", [200, pytest.param(1000, marks=pytest.mark.deep)])
+async def test_every_run_of_a_crowd_gets_what_is_its_own(witness: Witness, runs: int) -> None:
+    """Runs of three tenants at once, five kills of zygote and children among them; none is left in the end."""
     chance = random.Random(7)
     kinds = [kind for kind in KINDS for _ in range(kind.share)]
-    crowd = [(chance.choice(kinds), chance.choice(TENANTS), number) for number in range(1000)]
+    crowd = [(chance.choice(kinds), chance.choice(TENANTS), number) for number in range(runs)]
     hooks = {kind.body: hook(kind) for kind in KINDS}
-    victims = dict(zip(range(150, 900, 150), ["children", "zygote", "children", "launcher", "children"], strict=True))
+    step = runs * 3 // 20
+    moments = range(step, 6 * step, step)
+    victims = dict(zip(moments, ["children", "zygote", "children", "launcher", "children"], strict=True))
     served, before = itertools.count(1), launchers()
 
     async def run(cage: Cage, kind: Kind, tenant: str, number: int) -> Outcome:
