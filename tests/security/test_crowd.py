@@ -6,13 +6,14 @@ import os
 import random
 import select
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import psutil
 import pytest
 
 from rustok.sandbox.cage import Cage, CageConfig
-from rustok.sandbox.contract import Outcome
+from rustok.sandbox.contract import Job, Outcome, SandboxUnavailable
 from tests.security.cases import HARMLESS, prelude
 from tests.security.stage import Witness, answer, ending, job, unchecked
 from tests.waiting import WAIT_S
@@ -108,7 +109,7 @@ async def test_every_run_of_a_crowd_gets_what_is_its_own(witness: Witness, runs:
 
     async def run(cage: Cage, kind: Kind, tenant: str, number: int) -> Outcome:
         event = {**witness.event, "n": number}
-        outcome = await cage.run(job(hooks[kind.body], event, kind.limits, tenant), answer)
+        outcome = await as_a_worker_would(cage, job(hooks[kind.body], event, kind.limits, tenant))
         if victim := victims.pop(next(served), None):
             kill(cage, victim)
         return outcome
@@ -120,6 +121,14 @@ async def test_every_run_of_a_crowd_gets_what_is_its_own(witness: Witness, runs:
     assert victims == {}
     assert witness.saw() == []
     assert launchers() == before
+
+
+async def as_a_worker_would(cage: Cage, wanted: Job) -> Outcome:
+    """Run *wanted*; again where the cage could not: one that is in the way of three kills is nobody's fault."""
+    for _ in range(3):
+        with suppress(SandboxUnavailable):
+            return await cage.run(wanted, answer)
+    raise AssertionError(f"the cage could not run {wanted.run_id}")
 
 
 def complaint(each: tuple[Kind, str, int], outcome: Outcome) -> str | None:
