@@ -135,6 +135,7 @@ class Pool:
         """End all processes, those too that are about to start; whoever waits for a child gets none."""
         self._closed = True
         self._arrived.set()
+        self._wanted.set()
         if self._keeper:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
@@ -152,7 +153,7 @@ class Pool:
     async def _keep(self) -> None:
         """Fork what is missing whenever it is time."""
         pause_s = _FIRST_PAUSE_S
-        while True:
+        while not self._closed:  # a task group forgets that it was cancelled when a fork fails at the same moment
             await self._wanted.wait()
             self._wanted.clear()
             self._drop([child for child in self._idle if not child.alive])
