@@ -12,10 +12,11 @@ from rustok.egress.errors import (
     RequestTooLarge,
     UrlNotAllowed,
 )
-from rustok.egress.request import OutgoingRequest
+from rustok.egress.request import METHODS, OutgoingRequest
 from rustok.egress.resolver import Resolver, SystemResolver
 
 __all__ = [
+    "METHODS",
     "AddressNotAllowed",
     "AllowedHost",
     "Egress",

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from rustok.db.unit_of_work import UnitOfWork
+from rustok.egress import METHODS
 from rustok.jobs import NewJob, enqueue
 from rustok.kernel.errors import InvalidInput, RustokError, VersionMismatch
 from rustok.kernel.module import Command
@@ -17,8 +18,6 @@ from rustok.modules.alloy.events import RunEmitted
 from rustok.modules.alloy.host import Seen
 from rustok.modules.alloy.kinds import CALL
 from rustok.modules.alloy.limits import ScriptLimits
-
-METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
 class EffectRefused(Exception):
