@@ -56,6 +56,7 @@ class Order(NamedTuple):
     cpu_ms: int
     memory_bytes: int
     layers: Collection[str]
+    hurry: bool
 
 
 def live(
@@ -68,8 +69,9 @@ def live(
     """Be a child: warm up, lock down, serve once; or, once locked down, *probe* how well that holds."""
     status = BROKEN_EXIT
     try:
-        lockdown.die_with(parent)
-        task.warm_up()
+        prepared.lockdown.die_with(parent)
+        if not order.hurry:
+            task.warm_up()
         gc.enable()
         prepared.lockdown.seal(order.cpu_ms, order.memory_bytes, order.layers)
         write_all(SOCKET_FD, json_frame(Kind.READY, usage()))

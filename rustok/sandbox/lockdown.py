@@ -99,10 +99,23 @@ class Lockdown:
     """What a child gives up, prepared by the forker once: a child then has little to do, and few pages to copy."""
 
     def __init__(self, layers: Collection[str], fruitless: tuple[str, ...]) -> None:
+        self._die_with_parent = kernel.prepared_prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        self._end, self._last_words = kernel.CpuTimer(signal.SIGKILL), kernel.CpuTimer(signal.SIGXCPU)
         self._base_bytes = address_space_bytes() if "rlimits" in layers else 0
         self._filter: kernel.Filter | None = None
         if "seccomp" in layers:
             self._filter = kernel.Filter(seccomp.child_filter(kernel.architecture(), fruitless))
+
+    def die_with(self, parent: int) -> None:
+        """End when *parent*, which forked this process, does.
+
+        Raises:
+            OSError: it has ended by now.
+        """
+        if sys.platform == "linux":
+            self._die_with_parent()
+        if os.getppid() != parent:
+            raise OSError("the parent is gone")
 
     def seal(self, cpu_ms: int, memory_bytes: int, layers: Collection[str]) -> None:
         """From here on this process may use *cpu_ms* more than by now and *memory_bytes* more than its forker.
@@ -111,7 +124,9 @@ class Lockdown:
             OSError: the kernel does not allow it; the child must end.
         """
         if "cpu_timer" in layers:
-            _arm(cpu_ms / 1000)
+            used_s = time.process_time()
+            self._end.arm(used_s + cpu_ms / 1000)
+            self._last_words.arm(used_s + cpu_ms / 1000 * _LAST_WORDS)
         if "rlimits" in layers:
             for limit, most in (*_NEVER, (resource.RLIMIT_AS, self._base_bytes + memory_bytes)):
                 resource.setrlimit(limit, (most, most))
@@ -119,27 +134,9 @@ class Lockdown:
             self._filter.install()
 
 
-def die_with(parent: int) -> None:
-    """End when *parent*, which forked this process, does.
-
-    Raises:
-        OSError: it has ended by now.
-    """
-    if sys.platform == "linux":
-        die_with_parent()
-    if os.getppid() != parent:
-        raise OSError("the parent is gone")
-
-
 def call_for_last_words(on_last_words: Callable[[], None]) -> None:
     """Have *on_last_words* called, between two instructions of Python, at nine tenths of a child's CPU time."""
     signal.signal(signal.SIGXCPU, lambda *_: on_last_words())
-
-
-def _arm(cpu_s: float) -> None:
-    used_s = time.process_time()
-    kernel.signal_after_cpu(signal.SIGKILL, used_s + cpu_s)
-    kernel.signal_after_cpu(signal.SIGXCPU, used_s + cpu_s * _LAST_WORDS)
 
 
 def address_space_bytes() -> int:

@@ -35,6 +35,7 @@ class Pool:
         self._booting = asyncio.Lock()
         self._idle: deque[Child] = deque()
         self._wanted, self._arrived = asyncio.Event(), asyncio.Event()
+        self._waiting = 0
         self._keeper: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -92,12 +93,16 @@ class Pool:
         """
         if not self._is_usual(limits):
             return await self._fork_at_last(limits)
-        while not self._closed:
-            if child := self.take(limits):
-                return child
-            self._arrived.clear()
-            self._wanted.set()
-            await self._arrived.wait()
+        self._waiting += 1
+        try:
+            while not self._closed:
+                if child := self.take(limits):
+                    return child
+                self._arrived.clear()
+                self._wanted.set()
+                await self._arrived.wait()
+        finally:
+            self._waiting -= 1
         raise SandboxUnavailable("the cage is closed")
 
     def _is_usual(self, limits: Limits) -> bool:
@@ -108,10 +113,10 @@ class Pool:
         """Fork again where a zygote or a child was lost on the way: that is no fault of whoever waits."""
         for _ in range(_FORK_ATTEMPTS - 1):
             try:
-                return await self._fork(limits)
+                return await self._fork(limits, hurry=True)
             except SandboxUnavailable:
                 self._observe("fork_failed")
-        return await self._fork(limits)
+        return await self._fork(limits, hurry=True)
 
     def replace(self) -> None:
         """End all zygotes now; others take their place when they are needed."""
@@ -180,14 +185,14 @@ class Pool:
                 child.discard()
 
     async def _add(self) -> None:
-        child = await self._fork(self._usual)
+        child = await self._fork(self._usual, hurry=self._waiting > 0)
         child.when_gone(self._look)
         self._idle.append(child)
         self._arrived.set()
 
-    async def _fork(self, limits: Limits) -> Child:
+    async def _fork(self, limits: Limits, *, hurry: bool) -> Child:
         zygote = await self.zygote(self._layers)
-        return await zygote.fork(limits.cpu_ms, limits.memory_bytes, self._layers)
+        return await zygote.fork(limits.cpu_ms, limits.memory_bytes, self._layers, hurry=hurry)
 
     def _is_old(self, zygote: Zygote) -> bool:
         return zygote.forks >= self._generation.forks or zygote.age_s >= self._generation.seconds

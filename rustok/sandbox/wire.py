@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rustok.sandbox.layers import LAYERS
 
-REQUEST = struct.Struct("<IIQII")
+REQUEST = struct.Struct("<IIQII?")
 _NOTICE = struct.Struct("<IIIiQQ")
 NOTICE_BYTES = _NOTICE.size
 
@@ -24,22 +24,23 @@ class What(IntEnum):
 
 
 class Request(NamedTuple):
-    """Fork a child. `probe` is None for one that serves."""
+    """Fork a child. `probe` is None for one that serves; in a `hurry`, as a run waits for it, it does not warm up."""
 
     number: int
     cpu_ms: int
     memory_bytes: int
     layers: Collection[str]
     probe: str | None
+    hurry: bool
 
     def pack(self) -> bytes:
         probe = LAYERS.index(self.probe) + 1 if self.probe else 0
-        return REQUEST.pack(self.number, self.cpu_ms, self.memory_bytes, mask(self.layers), probe)
+        return REQUEST.pack(self.number, self.cpu_ms, self.memory_bytes, mask(self.layers), probe, self.hurry)
 
     @classmethod
     def unpack(cls, data: bytes) -> "Request":
-        number, cpu_ms, memory_bytes, layers, probe = REQUEST.unpack(data)
-        return cls(number, cpu_ms, memory_bytes, layers_of(layers), LAYERS[probe - 1] if probe else None)
+        number, cpu_ms, memory_bytes, layers, probe, hurry = REQUEST.unpack(data)
+        return cls(number, cpu_ms, memory_bytes, layers_of(layers), LAYERS[probe - 1] if probe else None, hurry)
 
 
 class Notice(NamedTuple):

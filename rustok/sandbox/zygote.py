@@ -130,9 +130,8 @@ class Forker:
 
     def _become_child(self, request: Request, theirs: socket.socket) -> NoReturn:
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         keep_only(theirs.fileno())
-        order = Order(request.cpu_ms, request.memory_bytes, request.layers)
+        order = Order(request.cpu_ms, request.memory_bytes, request.layers, request.hurry)
         probe = PROBES[request.probe] if request.probe else None
         live(self._task, order, self._pid, self._prepared, probe)
 

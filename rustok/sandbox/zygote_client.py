@@ -22,7 +22,14 @@ from rustok.sandbox.wire import NOTICE_BYTES, Notice, Request, What, layers_of, 
 Mode = Literal["run", "compile"]
 
 _ROOT = Path(__file__).parents[2]
-_PROGRAM = "import sys; sys.path[:0] = sys.argv[4:]; from rustok.sandbox.zygote import main; main()"
+_PROGRAM = """
+import os, sys
+os.register_at_fork = lambda **_: None
+sys.path[:0] = sys.argv[4:]
+from rustok.sandbox.zygote import main
+main()
+"""
+"""`random` would seed itself anew in each child, which has seeds of its own."""
 _ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 """All that a zygote has: the order of a set of texts must be the same in a replay."""
 _MOST_DESCRIPTORS = 2
@@ -102,8 +109,10 @@ class Zygote:
     def age_s(self) -> float:
         return self._loop.time() - self._born_s
 
-    async def fork(self, cpu_ms: int, memory_bytes: int, layers: Collection[str], probe: str | None = None) -> Child:
-        """Return a child that is locked down to these limits and ready.
+    async def fork(
+        self, cpu_ms: int, memory_bytes: int, layers: Collection[str], probe: str | None = None, *, hurry: bool = False
+    ) -> Child:
+        """Return a child that is locked down to these limits and ready; in a *hurry* it has not warmed up.
 
         Raises:
             ZygoteLost: the zygote is lost, or was silent for two seconds and was killed for it.
@@ -111,7 +120,7 @@ class Zygote:
         """
         if self.lost.is_set():
             raise ZygoteLost("the zygote is gone")
-        child = await self._ask(cpu_ms, memory_bytes, layers, probe)
+        child = await self._ask(cpu_ms, memory_bytes, layers, probe, hurry)
         try:
             await _see_ready(child)
         except BaseException:
@@ -119,13 +128,15 @@ class Zygote:
             raise
         return child
 
-    async def _ask(self, cpu_ms: int, memory_bytes: int, layers: Collection[str], probe: str | None) -> Child:
+    async def _ask(
+        self, cpu_ms: int, memory_bytes: int, layers: Collection[str], probe: str | None, hurry: bool
+    ) -> Child:
         self.forks += 1
         number = self.forks
         answer: asyncio.Future[Child] = self._loop.create_future()
         self._forked[number] = memory_bytes, answer
         try:
-            self._control.send(Request(number, cpu_ms, memory_bytes, layers, probe).pack())
+            self._control.send(Request(number, cpu_ms, memory_bytes, layers, probe, hurry).pack())
             await self._wait(answer)
             return answer.result()
         except OSError:

@@ -27,7 +27,7 @@ ASKS_THE_SYSTEM = {
     "its limits": "module(ctx, 'resource').setrlimit(9, (1, 1))",
     "ptrace": "module(ctx, 'rustok.sandbox.kernel')._libc.ptrace(16, 1, 0, 0)",
     "its filter": "module(ctx, 'rustok.sandbox.kernel').prctl(22, 0)",
-    "its timers": "module(ctx, 'rustok.sandbox.kernel').signal_after_cpu(9, 99.0)",
+    "its timers": "module(ctx, 'rustok.sandbox.kernel').CpuTimer(9).arm(99.0)",
     "namespaces": "module(ctx, 'rustok.sandbox.kernel').unshare(0x10000000)",
     "a thread": "module(ctx, '_thread').start_new_thread(print, ())",
     "sleep": "module(ctx, 'time').sleep(1)",

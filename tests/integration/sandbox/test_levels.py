@@ -81,8 +81,10 @@ class Fleeting(Zygote):
 
     victims: frozenset[str | None] = frozenset()
 
-    async def fork(self, cpu_ms: int, memory_bytes: int, layers: Collection[str], probe: str | None = None) -> Child:
-        child = await super().fork(cpu_ms, memory_bytes, layers, probe)
+    async def fork(
+        self, cpu_ms: int, memory_bytes: int, layers: Collection[str], probe: str | None = None, *, hurry: bool = False
+    ) -> Child:
+        child = await super().fork(cpu_ms, memory_bytes, layers, probe, hurry=hurry)
         if probe in self.victims:
             child.kill()
         return child
