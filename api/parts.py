@@ -88,7 +88,7 @@ def assemble(
     if settings.event_transport == "memory":
         return _in_process(settings, build, url, engine, clock)
     notifier = OutboxNotifier(url, clock)
-    platform = build(transport=OutboxTransport(engine, notifier.committed))
+    platform = build(transport=OutboxTransport(engine, notifier.committed), on_jobs_made=notifier.jobs_made)
     return Parts(platform, url, {_APP: engine}, engine, (notifier.run,))
 
 

@@ -36,15 +36,18 @@ def build_platform(
     transport: EventTransport,
     secrets: Secrets,
     clock: Clock,
+    on_jobs_made: Callable[[], None] = lambda: None,
 ) -> Platform:
     """Return the platform of *modules* on *engine*, which connects as the role app.
+
+    *on_jobs_made* is called after each commit of a unit of work that made jobs.
 
     Raises:
         Misconfigured: the modules do not add up.
 
     """
     registry = build_registry(modules)
-    units = UnitOfWorkFactory(engine, transport, clock, secrets)
+    units = UnitOfWorkFactory(engine, transport, clock, secrets, on_jobs_made)
     authenticator = Authenticator(engine, secrets, clock, registry.permissions.values())
     return Platform(registry, units, Dispatcher(units), authenticator)
 

@@ -66,6 +66,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
             transport=OutboxTransport(app_engine, notifier.committed),
             secrets=Secrets(required(settings.secret, "secret")),
             clock=clock,
+            on_jobs_made=notifier.jobs_made,
         )
         egress = Egress(EgressConfig(allowed_networks=parse_networks(settings.egress_allowed_networks)))
         runs = ScriptRuns(system_engine, platform, cage, clock, _RUNS_A_CHILD * children)
@@ -76,12 +77,11 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
         }
         jobs = PostgresJobStore(system_engine)
         runner = JobRunner(RunnerConfig(), jobs, handlers, clock)
-        eager = EagerRuns(RUN.queue, runs, jobs, runner)
+        eager = EagerRuns(RUN.queue, runs, runner, notifier.jobs_made)
 
         def jobs_made() -> None:
-            if cage.report.level != "none":
-                eager.jobs_made()
-            notifier.committed()
+            if cage.report.level == "none" or not eager.jobs_made():
+                notifier.jobs_made()
 
         store = PostgresConsumerStore(system_engine)
         try:

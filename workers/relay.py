@@ -64,7 +64,7 @@ async def run_relay(settings: Settings) -> None:
     store = PostgresConsumerStore(engine)
     await store.prepare(subscriptions)
     jobs, jobs_wake = PostgresJobStore(engine), LocalWake()
-    wake = OutboxWake(url, clock, [jobs_wake])
+    wake = OutboxWake(url, clock, jobs_wake)
     sender = _DramatiqSender(broker, queues)
     hints = CoalescedHints(subscriptions, sender.wake_consumers, clock, LocalWake())
     sequencer = Sequencer(SequencerConfig(), PostgresSequencerStore(engine), clock, wake, hints)

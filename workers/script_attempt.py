@@ -51,7 +51,6 @@ class RunAttempt(ScriptRun):
             event_id=UUID(self.event["id"]),
             depth=self.job.args.get("depth", 1),
             correlation_id=self.job.correlation_id,
-            failures_before=self.script.failures,
             started_at=self.started_at,
             usage=asdict(outcome.usage),
             logs=masked(_logs(outcome)),

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.bootstrap import Platform
 from rustok.db.transaction import begin
+from rustok.db.unit_of_work import StaleAuthorization
 from rustok.egress import Egress, EgressFailed, EgressRefused, OutgoingAnswer, OutgoingRequest
-from rustok.jobs import Leased, fail, finish
+from rustok.jobs import Leased, fail, finish, hand_back
 from rustok.jobs.runner import retry_delay_s
 from rustok.kernel.errors import Forbidden, NotFound
 from rustok.modules.alloy import USE_SECRETS, load_script, open_secret
@@ -43,6 +44,8 @@ class ScriptCalls:
             answer = await self._egress.send(request)
         except (EgressRefused, NotFound, Forbidden) as error:
             await self._end(fail, job, {"code": error.code, "message": str(error)}, None)
+        except StaleAuthorization:
+            await self._end(hand_back, job, 0.0)  # what it may do has changed just now: look again
         except EgressFailed as error:
             await self._give_up_or_wait(job, {"code": error.code, "message": str(error)})
         else:
@@ -53,7 +56,7 @@ class ScriptCalls:
         names = job.args["secret_headers"]
         if not names:
             return {}
-        context = await self._rights.context(job, script.id, script.owner, script.grants, fresh=True)
+        context = await self._rights.context(job, script)
         context.require(USE_SECRETS)
         if missing := sorted(set(names.values()) - set(script.secrets)):
             raise NotFound(f"The script does not name {', '.join(missing)} among its secrets any more.")

@@ -1,6 +1,5 @@
 """Compiled versions of scripts: from this process's memory, from PostgreSQL, or compiled now."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -10,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rustok.modules.alloy import keep_bytecode, load_code
 from rustok.sandbox.cage import Cage
 from rustok.sandbox.contract import Compiled, Fault
+from workers.recent import Recent
 
 _KEPT = 500
 
@@ -36,7 +36,7 @@ class ScriptCode:
     def __init__(self, engine: AsyncEngine, cage: Cage) -> None:
         self._engine = engine
         self._cage = cage
-        self._kept: OrderedDict[VersionKey, bytes] = OrderedDict()
+        self._kept = Recent[VersionKey, bytes](_KEPT)
 
     async def bytecode(self, key: VersionKey) -> bytes:
         """Return what a child can run.
@@ -46,13 +46,9 @@ class ScriptCode:
             SandboxUnavailable: it has to be compiled, and cannot now.
 
         """
-        found = self._kept.pop(key, None) or await self._find(key)
-        self._kept[key] = found
-        if len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
-        return found
+        return self._kept.find(key) or self._kept.keep(key, await self._load(key))
 
-    async def _find(self, key: VersionKey) -> bytes:
+    async def _load(self, key: VersionKey) -> bytes:
         row = await load_code(self._engine, *key, self._cage.fingerprint)
         if row is None or row.state != "ready":
             raise CodeMissing(f"Version {key.number} is {row.state if row else 'gone'}.")

@@ -1,60 +1,85 @@
-"""What a script may do now: its grants, as far as its owner still has them."""
+"""What a script is and may do now: its version, its grants, and these as far as its owner still has the rights.
 
-from collections import OrderedDict
-from collections.abc import Collection, Iterable
+It is read once and kept. What has changed since announces itself: each unit of work compares `authz_version` and
+raises `StaleAuthorization`. Whoever hears that asks with *fresh*, and runs the script again: nothing was done yet.
+"""
+
+from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
-from rustok.db.unit_of_work import UnitOfWorkFactory
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rustok.db.unit_of_work import StaleAuthorization, UnitOfWorkFactory
 from rustok.jobs import Leased
 from rustok.kernel.context import Context, Principal
 from rustok.kernel.permission import Permission
 from rustok.modules.access import Rights, rights_of
+from rustok.modules.alloy import load_script
 from rustok.scripting import script_principal
+from workers.recent import Recent
 
 _KEPT = 10_000
 
 
-class ScriptRights:
-    """Keeps what it found. Rights that have changed since then announce themselves: the unit of work compares
-    `authz_version` and raises `StaleAuthorization`; the caller then asks with *fresh*.
-    """
+class Scripts:
+    """Only active ones are kept: of another nobody would hear that it has become active."""
 
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._kept = Recent[tuple[UUID, UUID], Any](_KEPT)
+
+    async def find(self, job: Leased, *, fresh: bool = False) -> Any | None:
+        """Return the row of `load_script` for the script that *job* runs; None if it was deleted."""
+        key = (job.tenant_id, UUID(job.args["script_id"]))
+        script = self._kept.find(key)
+        if script is not None and not fresh:
+            return script
+        script = await load_script(self._engine, *key)
+        if script is None or script.status != "active":
+            self._kept.pop(key, None)
+            return script
+        return self._kept.keep(key, script)
+
+
+class ScriptRights:
     def __init__(self, units: UnitOfWorkFactory, permissions: Iterable[Permission]) -> None:
         self._units = units
         self._permissions = tuple(permissions)
-        self._kept: OrderedDict[tuple[UUID, str], Rights] = OrderedDict()
+        self._kept = Recent[tuple[UUID, str], Rights](_KEPT)
 
-    async def context(
-        self, job: Leased, script_id: UUID, owner: str, grants: Collection[str], *, fresh: bool = False
-    ) -> Context:
-        """Return the circumstances of a run: the script acts, and the run is the cause of what it does."""
-        rights = await self._rights(job, owner, fresh=fresh)
+    async def context(self, job: Leased, script: Any) -> Context:
+        """Return the circumstances of a run: the script acts, and the run is the cause of what it does.
+
+        Raises:
+            StaleAuthorization: something has changed since *script* was read.
+
+        """
+        rights = self._kept.find((job.tenant_id, script.owner))
+        if rights is None or rights.expires_at is not None or rights.authz_version != script.authz_version:
+            async with self._units.begin(platform_context(job), read_only=True) as uow:
+                rights = await rights_of(uow, script.owner, self._permissions)
+            self._kept.keep((job.tenant_id, script.owner), rights)
+        if rights.authz_version != script.authz_version:
+            raise StaleAuthorization
         return Context(
             tenant_id=job.tenant_id,
-            principal=script_principal(script_id, grants, rights),
+            principal=script_principal(script.id, script.grants, rights),
             correlation_id=job.correlation_id,
             causation_id=job.id,
             traceparent=job.traceparent,
         )
 
-    async def _rights(self, job: Leased, owner: str, *, fresh: bool) -> Rights:
-        key = (job.tenant_id, owner)
-        rights = None if fresh else self._kept.pop(key, None)
-        if rights is None or rights.expires_at is not None:
-            async with self._units.begin(platform_context(job), read_only=True) as uow:
-                rights = await rights_of(uow, owner, self._permissions)
-        self._kept[key] = rights
-        if len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
-        return rights
 
+def platform_context(job: Leased, authz_version: int | None = None) -> Context:
+    """Return the circumstances of what the platform itself does for a job, on behalf of whoever asked for it.
 
-def platform_context(job: Leased) -> Context:
-    """Return the circumstances of what the platform itself does for a job, on behalf of whoever asked for it."""
+    With *authz_version* it is done only while that is the tenant's.
+    """
     kind, _, identifier = job.actor.partition(":")
     return Context(
         tenant_id=job.tenant_id,
-        principal=Principal(kind, identifier, frozenset()),
+        principal=Principal(kind, identifier, frozenset(), authz_version),
         correlation_id=job.correlation_id,
         causation_id=job.id,
         traceparent=job.traceparent,

@@ -1,8 +1,8 @@
-"""Runs scripts: loads one, lets the cage run it, and commits its effects with the end of the job."""
+"""Runs scripts: finds one, lets the cage run it, and commits its effects with the end of the job."""
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -14,10 +14,9 @@ from rustok.db.transaction import begin
 from rustok.db.unit_of_work import StaleAuthorization, TenantDisabled
 from rustok.jobs import Leased, fail, finish, hand_back
 from rustok.jobs.runner import retry_delay_s
-from rustok.kernel.context import Context
 from rustok.kernel.errors import Unavailable, VersionMismatch
 from rustok.kernel.ports import Clock
-from rustok.modules.alloy import EffectRefused, Host, load_script, record_failure
+from rustok.modules.alloy import EffectRefused, Host, record_failure
 from rustok.sandbox.cage import Cage
 from rustok.sandbox.contract import Fault, Outcome, SandboxUnavailable
 from rustok.telemetry.metrics import (
@@ -30,7 +29,7 @@ from rustok.telemetry.metrics import (
 from workers.script_attempt import RunAttempt
 from workers.script_code import CodeMissing, ScriptCode
 from workers.script_commits import EndedRun, ScriptCommits
-from workers.script_rights import ScriptRights, platform_context
+from workers.script_rights import ScriptRights, Scripts, platform_context
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +39,17 @@ _PAUSED_S = 30.0
 _SWITCHED_OFF_S = 60.0
 _FINAL = frozenset({"policy_violation", "script_disabled", "code_missing"})
 """Another attempt would end the same."""
+_WAITING = frozenset({"paused", "draft"})
 _KILLS = frozenset({"cpu_exceeded", "wall_timeout", "memory_exceeded", "policy_violation"})
+
+
+class _Ended(NamedTuple):
+    """What an attempt came to; `overtaken` tells that, and how, it was for nothing."""
+
+    outcome: Outcome = Outcome()
+    host: Host | None = None
+    fault: Fault | None = None
+    overtaken: Exception | None = None
 
 
 class ScriptRuns:
@@ -51,6 +60,7 @@ class ScriptRuns:
         self._platform = platform
         self._cage = cage
         self._clock = clock
+        self._scripts = Scripts(engine)
         self._rights = ScriptRights(platform.units, platform.registry.permissions.values())
         self._code = ScriptCode(engine, cage)
         self._commits = ScriptCommits(platform)
@@ -74,59 +84,69 @@ class ScriptRuns:
             self._under_way -= 1
 
     async def _run(self, job: Leased) -> None:
-        script = await load_script(self._engine, job.tenant_id, UUID(job.args["script_id"]))
-        if script is None:
-            await self._end(finish, job, None, "cancelled")  # it was deleted meanwhile
-        elif script.status in ("paused", "draft"):
-            await self._end(hand_back, job, _PAUSED_S)
-        else:
-            await self._attempt(RunAttempt.of(job, script, self._clock.now()))
-
-    async def _attempt(self, run: RunAttempt) -> None:
         try:
-            fault, outcome, host = await self._outcome(run)
+            await self._run_to_end(job)
         except SandboxUnavailable as error:
             raise Unavailable(f"the cage is not available: {error}") from error
         except TenantDisabled:
-            await self._end(hand_back, run.job, _SWITCHED_OFF_S)
-            return
-        SCRIPT_RUNS.labels(fault.code if fault else "succeeded").inc()
-        if fault is not None:
-            await self._fail(run, fault, outcome, host)
+            await self._end(hand_back, job, _SWITCHED_OFF_S)
 
-    async def _outcome(self, run: RunAttempt) -> tuple[Fault | None, Outcome, Host | None]:
-        """Run until the effects are committed, or a fault is found; reads that were overtaken make it run again."""
+    async def _run_to_end(self, job: Leased) -> None:
+        """Attempt it until effects or fault are committed; what was overtaken meanwhile is attempted again."""
+        async with AsyncExitStack() as in_turn:
+            ended = _Ended()
+            for rerun in range(1 + _RERUNS):
+                script = await self._scripts.find(job, fresh=isinstance(ended.overtaken, StaleAuthorization))
+                if script is None:
+                    await self._end(finish, job, None, "cancelled")  # it was deleted meanwhile
+                    return
+                if script.status in _WAITING:
+                    await self._end(hand_back, job, _PAUSED_S)
+                    return
+                if rerun == 1:
+                    await in_turn.enter_async_context(self._reruns.setdefault(script.id, asyncio.Lock()))
+                run = RunAttempt.of(job, script, self._clock.now())
+                ended = await self._attempt(run)
+                if ended.overtaken is None:
+                    return
+        message = f"{_RERUNS + 1} runs in a row read what somebody then changed: {ended.overtaken!r}"
+        fault = Fault(code="conflict", message=message, limit=_RERUNS, used=_RERUNS + 1)
+        await self._fail(run, ended, fault)
+
+    async def _attempt(self, run: RunAttempt) -> _Ended:
+        ended = await self._outcome(run)
+        try:
+            if ended.fault is not None:
+                is_told_anyway = ended.fault.code == "policy_violation"
+                await self._fail(run, ended, ended.fault, None if is_told_anyway else run.script.authz_version)
+            elif ended.overtaken is None:
+                SCRIPT_RUNS.labels("succeeded").inc()
+        except StaleAuthorization as error:
+            return ended._replace(overtaken=error)
+        return ended
+
+    async def _outcome(self, run: RunAttempt) -> _Ended:
+        """Run once and commit the effects, or find out why not."""
         if run.script.status == "disabled":
-            return Fault(code="script_disabled", message="The script is disabled."), Outcome(), None
+            return _Ended(fault=Fault(code="script_disabled", message="The script is disabled."))
         try:
             bytecode = await self._code.bytecode(run.version)
         except CodeMissing as error:
             first = error.faults[0] if error.faults else None
-            return first or Fault(code="code_missing", message=str(error)), Outcome(), None
-        async with AsyncExitStack() as in_turn:
-            conflict: Exception | None = None
-            outcome, host = Outcome(), None
-            for rerun in range(1 + _RERUNS):
-                if rerun == 1:
-                    await in_turn.enter_async_context(self._reruns.setdefault(run.script.id, asyncio.Lock()))
-                context = await self._context(run, fresh=isinstance(conflict, StaleAuthorization))
-                host = run.host(self._platform, context)
-                try:
-                    outcome = await self._caged(run, bytecode, host)
-                    if outcome.fault is None:
-                        await self._commits.commit(EndedRun(run, outcome, host, context))
-                except (StaleAuthorization, VersionMismatch) as error:
-                    conflict = error
-                except EffectRefused as error:
-                    hint = "grant the script what it does, or let it check first"
-                    return Fault(code="effect_refused", message=str(error), hint=hint), outcome, host
-                else:
-                    return outcome.fault, outcome, host
-        message = f"{_RERUNS + 1} runs in a row read what somebody then changed: {conflict}"
-        return Fault(code="conflict", message=message, limit=_RERUNS, used=_RERUNS + 1), outcome, host
-
-    async def _context(self, run: RunAttempt, *, fresh: bool) -> Context:
-        return await self._rights.context(run.job, run.script.id, run.script.owner, run.script.grants, fresh=fresh)
+            return _Ended(fault=first or Fault(code="code_missing", message=str(error)))
+        outcome, host = Outcome(), None
+        try:
+            context = await self._rights.context(run.job, run.script)
+            host = run.host(self._platform, context)
+            outcome = await self._caged(run, bytecode, host)
+            if outcome.fault is None:
+                await self._commits.commit(EndedRun(run, outcome, host, context))
+        except (StaleAuthorization, VersionMismatch) as error:
+            return _Ended(outcome, host, overtaken=error)
+        except EffectRefused as error:
+            hint = "grant the script what it does, or let it check first"
+            return _Ended(outcome, host, Fault(code="effect_refused", message=str(error), hint=hint))
+        return _Ended(outcome, host, outcome.fault)
 
     async def _caged(self, run: RunAttempt, bytecode: bytes, host: Host) -> Outcome:
         outcome = await run.caged(self._cage, bytecode, host)
@@ -136,17 +156,23 @@ class ScriptRuns:
             SANDBOX_KILLS.labels(outcome.fault.code).inc()
         return outcome
 
-    async def _fail(self, run: RunAttempt, fault: Fault, outcome: Outcome, host: Host | None) -> None:
-        """Keep the attempt and end it: another one follows, or the run is a dead letter."""
-        attempted = run.told(outcome, host, fault)
-        if fault.code == "policy_violation":
-            POLICY_VIOLATIONS.inc()
-            log.error("script_policy_violated", script=str(run.script.id), version=run.number, run_id=str(run.job.id))
+    async def _fail(self, run: RunAttempt, ended: _Ended, fault: Fault, authz_version: int | None = None) -> None:
+        """Keep the attempt and end it: another one follows, or the run is a dead letter.
+
+        Raises:
+            StaleAuthorization: the tenant's access rules are not of *authz_version* any more.
+
+        """
+        attempted = run.told(ended.outcome, ended.host, fault)
         is_final = fault.code in _FINAL or run.job.is_last_attempt
-        async with self._platform.units.begin(platform_context(run.job)) as uow:
+        async with self._platform.units.begin(platform_context(run.job, authz_version)) as uow:
             await record_failure(uow, attempted, fault.code, run.limits.failures_in_a_row)
             delay_s = None if is_final else retry_delay_s(run.job.attempt)
             await fail(uow, run.job, attempted.error or {}, delay_s)
+        SCRIPT_RUNS.labels(fault.code).inc()
+        if fault.code == "policy_violation":
+            POLICY_VIOLATIONS.inc()
+            log.error("script_policy_violated", script=str(run.script.id), version=run.number, run_id=str(run.job.id))
 
     async def _end(self, how: Any, job: Leased, *arguments: Any) -> None:
         async with begin(self._engine, "BEGIN") as (transaction, _):

@@ -46,6 +46,9 @@ class Transaction:
     def __init__(self, driver: asyncpg.Connection, prepared: dict[str, _Prepared]) -> None:
         self._driver = driver
         self._prepared = prepared
+        self.last_words = ""
+        """Statements that end with a semicolon and go with the COMMIT, in its round trip. As for `begin`: there are
+        no parameters, and no text that came from outside."""
 
     async def execute(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> Rows:
         """Run one statement.
@@ -105,8 +108,9 @@ async def begin(engine: AsyncEngine, script: str) -> AsyncIterator[tuple[Transac
     pooled = await engine.raw_connection()
     driver: asyncpg.Connection = pooled.driver_connection
     try:
-        yield _on(pooled), _row_count(await driver.execute(script))
-        await _commit(driver)
+        transaction = _on(pooled)
+        yield transaction, _row_count(await driver.execute(script))
+        await _commit(driver, transaction.last_words)
     except BaseException:
         await _roll_back(pooled)
         raise
@@ -127,8 +131,8 @@ def _on(pooled: PoolProxiedConnection) -> Transaction:
     return Transaction(pooled.driver_connection, pooled.info.setdefault("prepared", {}))
 
 
-async def _commit(driver: asyncpg.Connection) -> None:
-    if await driver.execute("COMMIT") != "COMMIT":  # PostgreSQL's way to say that it rolled back
+async def _commit(driver: asyncpg.Connection, last_words: str) -> None:
+    if await driver.execute(f"{last_words} COMMIT") != "COMMIT":  # PostgreSQL's way to say that it rolled back
         raise AbortedTransaction("A statement failed and the transaction went on: nothing was written.")
 
 

@@ -74,6 +74,7 @@ def _no_rows() -> dict[str, list[Row]]:
 class _Staged:
     """What the units of one transaction have asked for and PostgreSQL has not been told yet."""
 
+    on_jobs_made: Callable[[], None] = lambda: None
     rows: dict[SetInsert, dict[str, list[Row]]] = field(default_factory=lambda: defaultdict(_no_rows))
     events: list[Envelope] = field(default_factory=list)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
@@ -187,6 +188,10 @@ class UnitOfWork:
         )
         return self._versions[root]
 
+    def jobs_made(self) -> None:
+        """State that this transaction has made jobs: once it has committed, whoever hands them out is told."""
+        self.after_commit(self._staged.on_jobs_made)
+
     def after_commit(self, hook: Callable[[], None]) -> None:
         """Call *hook* once the transaction has committed; it must not fail and must not block."""
         self._staged.after_commit.append(hook)
@@ -219,13 +224,21 @@ class UnitOfWork:
 
 
 class UnitOfWorkFactory:
-    """Opens units of work on one engine and one transport."""
+    """Opens units of work on one engine and one transport; *on_jobs_made* is told of each that made jobs."""
 
-    def __init__(self, engine: AsyncEngine, transport: EventTransport, clock: Clock, secrets: Secrets) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        transport: EventTransport,
+        clock: Clock,
+        secrets: Secrets,
+        on_jobs_made: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = engine
         self._transport = transport
         self._clock = clock
         self._secrets = secrets
+        self._on_jobs_made = on_jobs_made
 
     @asynccontextmanager
     async def begin(
@@ -247,7 +260,7 @@ class UnitOfWorkFactory:
             async with begin(self._engine, _script(context, mode, lock_timeout_ms)) as (transaction, is_unusual):
                 if is_unusual:
                     await _refuse(transaction, context)
-                uow = UnitOfWork(transaction, context, self._clock.now(), self._secrets)
+                uow = UnitOfWork(transaction, context, self._clock.now(), self._secrets, _Staged(self._on_jobs_made))
                 yield uow
                 await uow.flush(self._transport)
         uow.committed()

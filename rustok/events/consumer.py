@@ -71,7 +71,7 @@ class Claim(Protocol):
         """Return up to *limit* events after the checkpoints, and what is parked as this claim has left it."""
 
     async def advance(self, positions: Mapping[int, int]) -> None:
-        """Move the checkpoints of these shards."""
+        """Have the checkpoints of these shards moved as the claim commits."""
 
     async def due(self, limit: int) -> Sequence[Parked]:
         """Hold and return up to *limit* parked aggregates that are due for a retry, the longest due first."""
@@ -161,12 +161,12 @@ class Consumer:
         """
         total = Counts()
         for _ in range(self._config.batches_a_drain):
-            if not await self._store.is_behind(self.name, self._clock.now()):
-                return Drained(total, has_more=False)
             counts = await self.run_once()
             if counts is None:
                 return Drained(total, has_more=False)
             total += counts
+            if not await self._store.is_behind(self.name, self._clock.now()):
+                return Drained(total, has_more=False)
         # Nothing at all: somebody keeps a parked aggregate locked. Coming back at once would be a busy loop.
         return Drained(total, has_more=total != Counts())
 

@@ -1,5 +1,6 @@
 """The sequencer's and the consumers' operations on PostgreSQL: each one visible statement."""
 
+import re
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
@@ -17,6 +18,7 @@ from rustok.events.sequencer import Sequenced
 from rustok.kernel.errors import Misconfigured
 from rustok.kernel.event import SHARDS, AggregateKey, LoggedEvent
 
+_NAME = re.compile(r"[a-z0-9_.]+")
 _SEQUENCE = text("SELECT event_count, event_types FROM sequence_outbox(:limit)")
 _RAISE_FLOOR = text("SELECT raise_outbox_floor()")
 _SHARDS = text("SELECT shards FROM log_state")
@@ -83,13 +85,11 @@ _READ = text(
      ORDER BY position
     """
 )
-_ADVANCE = text(
-    """
+_ADVANCE = """
     UPDATE checkpoints AS c SET position = read.position
-      FROM json_to_recordset(CAST(:read AS json)) AS read (shard smallint, position bigint)
-     WHERE c.consumer = :consumer AND c.shard = read.shard
-    """
-)
+      FROM (VALUES {places}) AS read (shard, position)
+     WHERE c.consumer = '{consumer}' AND c.shard = read.shard;
+"""
 _PARKED_COLUMNS = """tenant_id, aggregate_id, aggregate_type, position, state, attempts, due_at, error, parked_at"""
 # SKIP LOCKED: a claim that waits for a redrive, which waits for it, would be a deadlock.
 _DUE = text(
@@ -170,6 +170,8 @@ class PostgresConsumerStore:
 
     @asynccontextmanager
     async def claim(self, consumer: str, now: datetime, limit: int) -> AsyncIterator[Claim | None]:
+        if not _NAME.fullmatch(consumer):
+            raise ValueError(f"{consumer!r} is no name of a consumer")
         async with begin(self._engine, _BEGIN) as (transaction, _):
             shards = list(await transaction.execute(_CLAIM, {"consumer": consumer, "now": now, "limit": limit}))
             yield _PostgresClaim(transaction, consumer, now, shards) if shards else None
@@ -188,7 +190,8 @@ class _PostgresClaim:
         return _batch(await self.transaction.execute(_READ, values))
 
     async def advance(self, positions: Mapping[int, int]) -> None:
-        await self.transaction.execute(_ADVANCE, {"consumer": self._consumer, "read": _places(positions)})
+        places = ", ".join(f"({int(shard)}, {int(position)})" for shard, position in positions.items())
+        self.transaction.last_words = _ADVANCE.format(consumer=self._consumer, places=places)
 
     async def due(self, limit: int) -> Sequence[Parked]:
         if not self._shards_with_due:

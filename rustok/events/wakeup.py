@@ -5,7 +5,6 @@ take a lock of the whole cluster, one after the other.
 """
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 
 import asyncpg
@@ -17,6 +16,8 @@ from rustok.runtime import LocalWake
 
 log = structlog.get_logger(__name__)
 
+_EVENTS, _JOBS, _BOTH = "events", "jobs", ""
+"""What a notice is about."""
 _CONNECT_TIMEOUT_S = 5.0
 _REPLY_TIMEOUT_S = 5.0
 _PROBE_INTERVAL_S = 10.0
@@ -25,17 +26,24 @@ _FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceErro
 
 
 class OutboxNotifier:
-    """Tells the relays that this process has committed events: at most one NOTIFY per *interval_s*."""
+    """Tells the relays that this process has committed events or jobs: at most one NOTIFY per *interval_s*."""
 
     def __init__(self, url: str, clock: Clock, interval_s: float = 0.01) -> None:
         self._url = url
         self._clock = clock
         self._interval_s = interval_s
         self._wake = LocalWake()
+        self._news: set[str] = set()
         self._connection: asyncpg.Connection | None = None
 
     def committed(self) -> None:
         """Say that events were committed; never blocks, never fails."""
+        self._news.add(_EVENTS)
+        self._wake.wake()
+
+    def jobs_made(self) -> None:
+        """Say that jobs were; never blocks, never fails."""
+        self._news.add(_JOBS)
         self._wake.wake()
 
     async def run(self) -> None:
@@ -50,10 +58,12 @@ class OutboxNotifier:
                 self._connection.terminate()
 
     async def _notify(self) -> None:
+        subject = self._news.pop() if len(self._news) == 1 else _BOTH
+        self._news.clear()
         try:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await asyncpg.connect(self._url, timeout=_CONNECT_TIMEOUT_S)
-            await self._connection.execute(f"NOTIFY {CHANNEL}", timeout=_REPLY_TIMEOUT_S)
+            await self._connection.execute(f"NOTIFY {CHANNEL}, '{subject}'", timeout=_REPLY_TIMEOUT_S)
         except _FAILURES as error:
             log.info("notify_failed", reason=str(error))
             if self._connection is not None:
@@ -62,14 +72,14 @@ class OutboxNotifier:
 
 
 class OutboxWake:
-    """A relay's wake-up: a LISTEN connection that comes back by itself when it is lost."""
+    """A relay's wake-up by events: a LISTEN connection that comes back by itself when it is lost."""
 
-    def __init__(self, url: str, clock: Clock, others: Sequence[Signal] = ()) -> None:
-        """Make a wake-up; *others* are the signals of loops of this process that it wakes as well."""
+    def __init__(self, url: str, clock: Clock, jobs: Signal | None = None) -> None:
+        """Make a wake-up; *jobs* is the signal that news of jobs gives to another loop of this process."""
         self._url = url
         self._clock = clock
         self._wake = LocalWake()
-        self._signals = (self._wake, *others)
+        self._jobs = jobs or LocalWake()
 
     async def wait(self, timeout_s: float) -> bool:
         return await self._wake.wait(timeout_s)
@@ -81,16 +91,18 @@ class OutboxWake:
                 await self._listen()
             await self._clock.sleep(1.0)
 
-    def _notified(self) -> None:
-        for signal in self._signals:
-            signal.wake()
+    def _notified(self, subject: str = _BOTH) -> None:
+        if subject != _JOBS:
+            self._wake.wake()
+        if subject != _EVENTS:
+            self._jobs.wake()
 
     async def _listen(self) -> None:
         lost = asyncio.Event()
         connection = await asyncpg.connect(self._url, timeout=_CONNECT_TIMEOUT_S)
         try:
             connection.add_termination_listener(lambda _connection: lost.set())
-            await connection.add_listener(CHANNEL, lambda *_arguments: self._notified())
+            await connection.add_listener(CHANNEL, lambda *notice: self._notified(notice[-1]))
             self._notified()
             while not lost.is_set():
                 with suppress(TimeoutError):

@@ -141,6 +141,7 @@ async def enqueue(uow: UnitOfWork, jobs: Sequence[NewJob]) -> None:
         traceparent=context.traceparent,
     )
     await enqueue_for(uow, [(asker, job) for job in jobs])
+    uow.jobs_made()
 
 
 async def enqueue_for(transaction: Statements, jobs: Iterable[tuple[Asker, NewJob]]) -> None:
@@ -157,6 +158,7 @@ async def redrive(uow: UnitOfWork, kind: JobKind, args: Mapping[str, Any], job_i
     Returns how many there were.
     """
     values = {"kind": kind.name, "args": to_json(args), "id": job_id}
+    uow.jobs_made()
     return (await uow.execute(_REDRIVE, {"tenant_id": uow.tenant_id, **values})).rowcount
 
 

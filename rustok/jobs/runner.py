@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -66,12 +67,25 @@ class JobRunner:
 
     async def work(self, ids: Sequence[UUID]) -> int:
         """Do what is ready among *ids* and return how many jobs that were. What is cut short is handed back."""
+        return await self._lease_and_work(partial(self._store.grant, ids))
+
+    async def work_on_ready(self, queue: str, limit: int, on_leased: Callable[[], None]) -> int:
+        """Do up to *limit* jobs that are ready, in fair turns by tenant; *on_leased* is called before they begin."""
+
+        async def lease(lease_s: float) -> Sequence[Leased]:
+            jobs = await self._store.grant_ready(queue, limit, lease_s)
+            on_leased()
+            return jobs
+
+        return await self._lease_and_work(lease)
+
+    async def _lease_and_work(self, lease: Callable[[float], Awaitable[Sequence[Leased]]]) -> int:
         if self._is_stopping:
             return 0
         self._working += 1
         self._idle.clear()
         try:
-            jobs = await self._store.grant(ids, self._config.lease_s)
+            jobs = await lease(self._config.lease_s)
             if jobs:
                 await self._work(jobs)
             return len(jobs)

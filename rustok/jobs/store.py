@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.engine import to_json
@@ -13,8 +13,7 @@ from rustok.jobs.ledger import Leased
 
 # The tenants that have something ready are found by hopping over the index, so that ten thousand jobs of one of
 # them cost the others nothing; each then gives its first few.
-_READY = text(
-    """
+_READY = """
     WITH RECURSIVE tenant AS (
         (SELECT tenant_id FROM jobs WHERE queue = :queue AND state = 'ready' ORDER BY tenant_id LIMIT 1)
         UNION ALL
@@ -23,7 +22,7 @@ _READY = text(
                  ORDER BY j.tenant_id LIMIT 1)
           FROM tenant WHERE tenant.tenant_id IS NOT NULL
     )
-    SELECT job.id, tenant.tenant_id
+    SELECT job.id
       FROM tenant
       JOIN tenants ON tenants.id = tenant.tenant_id AND tenants.is_active
      CROSS JOIN LATERAL (
@@ -34,14 +33,13 @@ _READY = text(
      ORDER BY row_number() OVER (PARTITION BY tenant.tenant_id ORDER BY job.priority DESC, job.due_at, job.id),
               job.due_at
      LIMIT :limit
-    """
-)
+"""
+_LOOK = text(_READY)
 _STILL_READY = text("SELECT id FROM jobs WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'ready' AND due_at <= now()")
-_GRANT = text(
-    """
+_GRANT = """
     WITH free AS (
         SELECT id FROM jobs
-         WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'ready' AND due_at <= now()
+         WHERE id = ANY ({ids}) AND state = 'ready' AND due_at <= now()
          ORDER BY id FOR UPDATE SKIP LOCKED
     )
     UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :token,
@@ -49,8 +47,9 @@ _GRANT = text(
       FROM free WHERE jobs.id = free.id
     RETURNING jobs.id, tenant_id, kind, args, attempts, max_attempts, is_cancelled, actor, correlation_id,
               causation_id, traceparent, created_at, lease_token
-    """
-)
+"""
+_GRANT_THESE = text(_GRANT.format(ids="CAST(:ids AS uuid[])"))
+_GRANT_READY = text(_GRANT.format(ids=f"ARRAY({_READY})"))
 _RELEASE = text(
     """
     UPDATE jobs SET state = 'ready', attempts = attempts - 1, lease_token = NULL, lease_expires_at = NULL
@@ -110,7 +109,7 @@ class PostgresJobStore:
     async def ready(self, queue: str, except_ids: Collection[UUID], limit: int) -> Sequence[UUID]:
         """Return jobs that are due, in turns by tenant, each tenant's most urgent first; not those *except_ids*."""
         values = {"queue": queue, "except_ids": list(except_ids), "limit": limit}
-        return [row.id for row in await run_alone(self.engine, _READY, values)]
+        return [row.id for row in await run_alone(self.engine, _LOOK, values)]
 
     async def still_ready(self, ids: Collection[UUID]) -> set[UUID]:
         """Return those of *ids* that are still due: nobody has leased them, or put them off, since."""
@@ -118,7 +117,14 @@ class PostgresJobStore:
 
     async def grant(self, ids: Sequence[UUID], lease_s: float) -> Sequence[Leased]:
         """Lease what is ready among *ids*. This, and nothing else, counts an attempt."""
-        rows = await run_alone(self.engine, _GRANT, {"ids": list(ids), "token": uuid4(), "lease_s": lease_s})
+        return await self._grant(_GRANT_THESE, {"ids": list(ids), "lease_s": lease_s})
+
+    async def grant_ready(self, queue: str, limit: int, lease_s: float) -> Sequence[Leased]:
+        """Lease what `ready` would return now, as `grant` does."""
+        return await self._grant(_GRANT_READY, {"queue": queue, "except_ids": [], "limit": limit, "lease_s": lease_s})
+
+    async def _grant(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Leased]:
+        rows = await run_alone(self.engine, statement, {**values, "token": uuid4()})
         return [Leased(*row) for row in rows]
 
     async def renew(self, ids: Collection[UUID], token: UUID, lease_s: float) -> Mapping[UUID, bool]:

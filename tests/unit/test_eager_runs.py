@@ -1,13 +1,10 @@
 """A worker takes up runs that its own consumers have made, as long as it is open."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable
 from typing import cast
-from uuid import UUID
 
 from rustok.jobs.runner import JobRunner
-from rustok.jobs.store import PostgresJobStore
-from rustok.kernel.ids import uuid7
 from workers.eager import EagerRuns
 from workers.script_runs import ScriptRuns
 
@@ -18,41 +15,64 @@ class Runs:
     free = 1
 
 
-class OneJob:
-    """A store with one job that is ready, and the runner that does it."""
+class Runner:
+    """Has work for one more, and is at it until it may end."""
 
     def __init__(self) -> None:
-        self.ids, self.done = [uuid7()], asyncio.Event()
+        self.ready, self.told, self.at_work, self.may_end = 1, 0, asyncio.Event(), asyncio.Event()
 
-    async def ready(self, _queue: str, _except_ids: Collection[UUID], _limit: int) -> Sequence[UUID]:
-        return self.ids
+    async def work_on_ready(self, _queue: str, _limit: int, on_leased: Callable[[], None]) -> int:
+        done, self.ready = self.ready, 0
+        on_leased()
+        self.at_work.set()
+        await self.may_end.wait()
+        return done
 
-    async def work(self, ids: Sequence[UUID]) -> int:
-        self.ids = []
-        self.done.set()
-        return len(ids)
+    def leased(self) -> None:
+        self.told += 1
 
 
-def eager_runs(jobs: OneJob) -> EagerRuns:
-    return EagerRuns("scripts", cast("ScriptRuns", Runs()), cast("PostgresJobStore", jobs), cast("JobRunner", jobs))
+def eager_runs(runner: Runner) -> EagerRuns:
+    return EagerRuns("scripts", cast("ScriptRuns", Runs()), cast("JobRunner", runner), runner.leased)
 
 
 async def test_runs_are_taken_up_as_they_are_made() -> None:
     """Without waiting for the relay's hint."""
-    jobs = OneJob()
+    runner = Runner()
 
-    eager_runs(jobs).jobs_made()
+    looks = eager_runs(runner).jobs_made()
 
-    await asyncio.wait_for(jobs.done.wait(), 20)
+    await asyncio.wait_for(runner.at_work.wait(), 20)
+    assert looks
+
+
+async def test_the_feeder_is_told_of_what_is_left_before_the_runs_end() -> None:
+    """A run may take seconds; what is no run, and what others could do, does not wait for it."""
+    runner = Runner()
+
+    eager_runs(runner).jobs_made()
+
+    await asyncio.wait_for(runner.at_work.wait(), 20)
+    assert (runner.told, runner.may_end.is_set()) == (1, False)
+
+
+async def test_who_is_at_it_does_not_look_again() -> None:
+    """The feeder has to be told: what was made meanwhile is for other workers."""
+    runner = Runner()
+    eager = eager_runs(runner)
+    eager.jobs_made()
+    await asyncio.wait_for(runner.at_work.wait(), 20)
+
+    assert not eager.jobs_made()
 
 
 async def test_nothing_is_taken_up_after_the_end() -> None:
     """A consumer that ends its batch late would start what nobody waits for."""
-    jobs = OneJob()
-    eager = eager_runs(jobs)
+    eager = eager_runs(Runner())
     await eager.close()
     others = asyncio.all_tasks()
 
-    eager.jobs_made()
+    looks = eager.jobs_made()
 
+    assert not looks
     assert asyncio.all_tasks() == others

@@ -26,8 +26,6 @@ class Attempted:
     event_id: UUID
     depth: int
     correlation_id: UUID
-    failures_before: int
-    """Failed attempts of the script in a row, when this one was begun."""
     started_at: datetime
     usage: Mapping[str, float]
     logs: Sequence[Mapping[str, Any]]
@@ -38,14 +36,12 @@ class Attempted:
 
 async def record_successes(uow: UnitOfWork, attempts: Sequence[Attempted]) -> None:
     """Keep runs that succeeded, in the transaction that has their effects."""
-    await _insert(uow, attempts, SUCCEEDED)
-    if forgiven := {attempted.script_id for attempted in attempts if attempted.failures_before}:
-        await run_repository.forgive(uow, forgiven)
+    await run_repository.insert_successes(uow, [_row(uow, attempted, SUCCEEDED) for attempted in attempts])
 
 
 async def record_failure(uow: UnitOfWork, attempted: Attempted, code: str, failures_in_a_row: int) -> None:
     """Keep an attempt that failed; a script that fails so many times in a row, or breaks its rules, is disabled."""
-    await _insert(uow, [attempted], code)
+    await run_repository.insert_attempts(uow, [_row(uow, attempted, code)])
     row = await repository.count_failure(uow, attempted.script_id)
     if row is None:
         return
@@ -61,12 +57,7 @@ async def record_failure(uow: UnitOfWork, attempted: Attempted, code: str, failu
         await service.disable(uow, row, _TOO_MANY_FAILURES, attempted.script_version)
 
 
-async def _insert(uow: UnitOfWork, attempts: Sequence[Attempted], outcome: str) -> None:
-    rows = [{**_fields(attempted), "outcome": outcome} for attempted in attempts]
-    ours = {"tenant_id": uow.tenant_id, "finished_at": uow.now}
-    await run_repository.insert_attempts(uow, [{**row, **ours, "id": uow.new_id()} for row in rows])
-
-
-def _fields(attempted: Attempted) -> dict[str, Any]:
-    """Return the fields, without copying what they hold."""
-    return {field.name: getattr(attempted, field.name) for field in fields(attempted)}
+def _row(uow: UnitOfWork, attempted: Attempted, outcome: str) -> dict[str, Any]:
+    """Return the record, without copying what its fields hold."""
+    told = {field.name: getattr(attempted, field.name) for field in fields(attempted)}
+    return {**told, "id": uow.new_id(), "tenant_id": uow.tenant_id, "outcome": outcome, "finished_at": uow.now}

@@ -46,8 +46,10 @@ _BOOK = text(
 _LOAD = text(
     """
     SELECT s.id, s.name, s.status, s.owner, s.grants, s.hosts, s.secrets, s.active_version, s.canary_version,
-           s.canary_percent, s.failures, l.limits
-      FROM scripts AS s LEFT JOIN script_limits AS l ON l.tenant_id = s.tenant_id
+           s.canary_percent, l.limits, t.authz_version
+      FROM scripts AS s
+      JOIN tenants AS t ON t.id = s.tenant_id
+      LEFT JOIN script_limits AS l ON l.tenant_id = s.tenant_id
      WHERE s.tenant_id = :tenant_id AND s.id = :id
     """
 )
@@ -67,18 +69,21 @@ _KEEP_BYTECODE = text(
         ON CONFLICT DO NOTHING
     """
 )
-_INSERT_ATTEMPTS = text(
-    f"""
+_INSERT_ATTEMPTS = f"""
     INSERT INTO script_attempts (tenant_id, {_ATTEMPT})
     SELECT tenant_id, {_ATTEMPT}
       FROM json_to_recordset(CAST(:attempts AS json)) AS a (
            tenant_id uuid, id uuid, run_id uuid, attempt integer, script_id uuid, script_version integer,
            event_type text, event_id uuid, depth smallint, outcome text, result jsonb, error jsonb, effects jsonb,
            logs jsonb, usage jsonb, correlation_id uuid, started_at timestamptz, finished_at timestamptz)
+"""
+_INSERT = text(_INSERT_ATTEMPTS)
+_INSERT_AND_FORGIVE = text(
+    f"""
+    WITH kept AS ({_INSERT_ATTEMPTS} RETURNING script_id)
+    UPDATE scripts SET failures = 0
+     WHERE tenant_id = :tenant_id AND id IN (SELECT script_id FROM kept) AND failures > 0
     """
-)
-_FORGIVE = text(
-    "UPDATE scripts SET failures = 0 WHERE tenant_id = :tenant_id AND id = ANY (CAST(:ids AS uuid[])) AND failures > 0"
 )
 _LIST = text(
     f"""
@@ -129,7 +134,7 @@ async def book_runs(transaction: UnitOfWork | Transaction, runs: Mapping[UUID, i
 
 
 async def load_script(engine: AsyncEngine, tenant_id: UUID, script_id: UUID) -> Row[Any] | None:
-    """Return what a run has to know of its script, as the role system."""
+    """Return what a run has to know of its script, as the role system; it holds while `authz_version` does."""
     return (await run_alone(engine, _LOAD, {"tenant_id": tenant_id, "id": script_id})).one_or_none()
 
 
@@ -152,12 +157,12 @@ async def keep_bytecode(
 
 
 async def insert_attempts(transaction: UnitOfWork | Transaction, attempts: Sequence[Mapping[str, Any]]) -> None:
-    await transaction.execute(_INSERT_ATTEMPTS, {"attempts": to_json(attempts)})
+    await transaction.execute(_INSERT, {"attempts": to_json(attempts)})
 
 
-async def forgive(uow: UnitOfWork, script_ids: Collection[UUID]) -> None:
-    """Begin to count failures in a row anew."""
-    await uow.execute(_FORGIVE, {"tenant_id": uow.tenant_id, "ids": list(script_ids)})
+async def insert_successes(uow: UnitOfWork, attempts: Sequence[Mapping[str, Any]]) -> None:
+    """Keep attempts that succeeded: failures of their scripts in a row are counted anew."""
+    await uow.execute(_INSERT_AND_FORGIVE, {"tenant_id": uow.tenant_id, "attempts": to_json(attempts)})
 
 
 async def list_attempts(

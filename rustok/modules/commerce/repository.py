@@ -197,7 +197,7 @@ _ADVANCE_IMPORT = text(
     """
 )
 
-_PRODUCT_COLUMNS = frozenset({"vendor", "product_type", "tags", "rich_description", "seo"})
+_PRODUCT_COLUMNS = frozenset({"vendor", "product_type", "tags", "rich_description", "seo", "version", "updated_at"})
 _VARIANT_COLUMNS = frozenset({"sku", "barcode", "inventory_policy", "weight_g", "option1", "option2", "option3"})
 
 
@@ -229,9 +229,9 @@ async def list_products(uow: UnitOfWork, status: str | None, after: UUID | None,
 
 
 async def update_product(uow: UnitOfWork, product_id: UUID, version: int, values: Mapping[str, Any]) -> None:
+    values = {**values, "version": version, "updated_at": uow.now}
     statement = _update("products", "id = :product_id", values, _PRODUCT_COLUMNS)
     await uow.execute(statement, {**_of(uow, product_id), **_json_columns(values)})
-    await set_version(uow, product_id, version)
 
 
 async def set_version(uow: UnitOfWork, product_id: UUID, version: int) -> None:

@@ -10,7 +10,7 @@ from rustok.events.outbox import OutboxTransport
 from rustok.events.sequencer import Sequenced
 from rustok.events.wakeup import OutboxNotifier, OutboxWake
 from rustok.kernel.secrets import Secrets
-from rustok.runtime import SystemClock
+from rustok.runtime import LocalWake, SystemClock
 from rustok.testing import FixedClock, a_context
 from tests.integration.events.log import TENANT, Log, wind
 
@@ -54,6 +54,30 @@ async def test_a_commit_with_events_wakes_a_waiting_relay(log: Log) -> None:
 
         assert await wake.wait(LONG_S)
         assert await log.sequencer.sequence(10) == Sequenced(1, {"clocks.clock.wound"})
+
+
+async def test_news_of_events_and_of_jobs_wake_those_they_are_for(log: Log) -> None:
+    """The loop that hands out jobs does not ask PostgreSQL for some after each event, nor the sequencer for events."""
+    jobs = LocalWake()
+    wake = OutboxWake(log.database.system_url, FixedClock(), jobs)
+    notifier = OutboxNotifier(log.database.app_url, FixedClock())
+    async with running(wake, notifier):
+        woken_at_first = await wake.wait(LONG_S), await jobs.wait(LONG_S)
+
+        notifier.committed()
+        woken_by_events = await wake.wait(LONG_S), await jobs.wait(0)
+        notifier.jobs_made()
+        woken_by_jobs = await jobs.wait(LONG_S), await wake.wait(0)
+        notifier.committed()
+        notifier.jobs_made()
+        woken_by_both = await wake.wait(LONG_S), await jobs.wait(LONG_S)
+
+    assert (woken_at_first, woken_by_events, woken_by_jobs, woken_by_both) == (
+        (True, True),
+        (True, False),
+        (True, False),
+        (True, True),
+    )
 
 
 async def test_without_a_commit_a_relay_waits_for_its_poll(log: Log) -> None:
