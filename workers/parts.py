@@ -29,8 +29,9 @@ from workers.script_checks import ScriptChecks
 from workers.script_runs import ScriptRuns
 
 _CAGED = frozenset({RUN, CHECK})
-_RUNS_A_CHILD = 2
-"""While one run's effects are committed, another one has the child's place."""
+_RUNS_A_CHILD = 4
+"""While effects of runs are gathered and committed, other ones have the places of their children."""
+_CONNECTIONS_A_CHILD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,13 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
     clock = SystemClock()
     children = settings.sandbox_children
     async with (
-        open_engine(system_url, pool_size=settings.worker_threads, application_name="rustok-worker") as system_engine,
-        open_engine(app_url, pool_size=_RUNS_A_CHILD * children, application_name="rustok-scripts") as app_engine,
+        # What it commits, leases above all, is given and taken again if a crash of the server loses it.
+        open_engine(
+            system_url, pool_size=settings.worker_threads, waits_for_disk=False, application_name="rustok-worker"
+        ) as system_engine,
+        open_engine(
+            app_url, pool_size=_CONNECTIONS_A_CHILD * children, application_name="rustok-scripts"
+        ) as app_engine,
         Cage(CageConfig(children=children, unsafe_dev=settings.sandbox == "unsafe-dev"), _counted()) as cage,
     ):
         notifier = OutboxNotifier(system_url, clock)

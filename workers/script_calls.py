@@ -17,6 +17,8 @@ from rustok.kernel.errors import Forbidden, NotFound
 from rustok.modules.alloy import USE_SECRETS, load_script, open_secret
 from workers.script_rights import ScriptRights
 
+_BEGIN = "BEGIN; SET LOCAL synchronous_commit = on"
+"""What was sent is not to be sent again."""
 DELIVERY_HEADER = "rustok-delivery"
 _ERROR = 400
 _SERVER_ERROR = 500
@@ -79,7 +81,7 @@ class ScriptCalls:
         await self._end(fail, job, error, None if job.is_last_attempt else retry_delay_s(job.attempt))
 
     async def _end(self, how: Any, job: Leased, *arguments: Any) -> None:
-        async with begin(self._engine, "BEGIN") as (transaction, _):
+        async with begin(self._engine, _BEGIN) as (transaction, _):
             await how(transaction, job, *arguments)
 
 

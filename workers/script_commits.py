@@ -1,10 +1,12 @@
 """Commits what runs of scripts came to: effects, log and the end of the job, with the runs that end meanwhile.
 
 A commit waits for the disk, whoever shares it. Runs of one tenant that end while a commit is under way share the next
-one; if it fails, for any of them, each is committed alone.
+one, and while more runs wait than can begin, the next one waits for them a little, too: what a run costs is what counts
+then. If it fails, for any of them, each is committed alone.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -20,6 +22,7 @@ from rustok.scripting import commands_of
 from workers.script_attempt import RunAttempt
 
 _GROUP_SIZE = 16
+_GATHER_S = 0.02
 _LOCK_TIMEOUT_MS = 200
 """A group that waits for somebody's row for longer falls apart."""
 _PATIENCE_S = 10.0
@@ -35,8 +38,12 @@ class EndedRun(NamedTuple):
 
 
 class ScriptCommits:
-    def __init__(self, platform: Platform) -> None:
+    """*is_crowded* tells whether runs wait for others to end."""
+
+    def __init__(self, platform: Platform, is_crowded: Callable[[], bool]) -> None:
         self._platform = platform
+        self._is_crowded = is_crowded
+        self._gathering: asyncio.Task[None] | None = None
         self._apply = commands_of(platform.dispatcher)
         self._coalescer = Coalescer(self._commit_group, self._commit_alone, most=_GROUP_SIZE, patience_s=_PATIENCE_S)
 
@@ -51,8 +58,16 @@ class ScriptCommits:
             Unavailable: a server failed.
 
         """
+        if self._is_crowded():
+            await self._gathered()
         context = ended.context
         await self._coalescer.submit((context.tenant_id, context.principal.authz_version), ended)
+
+    async def _gathered(self) -> None:
+        """Wait until all go on that have begun to wait since the last ones did."""
+        if self._gathering is None or self._gathering.done():
+            self._gathering = asyncio.create_task(asyncio.sleep(_GATHER_S))
+        await asyncio.shield(self._gathering)
 
     async def _commit_group(self, group: Sequence[EndedRun]) -> Sequence[Exception | None]:
         try:
