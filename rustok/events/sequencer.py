@@ -80,7 +80,12 @@ class Sequencer:
         if batch:
             SEQUENCED_EVENTS.inc(batch.events)
             self._hints.announce(batch.types)
-        if self._clock.monotonic_s() >= self._floor_due_s:
-            await self._store.raise_floor()
-            self._floor_due_s = self._clock.monotonic_s() + self._config.floor_interval_s
+        await self._raise_floor(is_busy=batch is not None)
         return batch.events if batch else 0
+
+    async def _raise_floor(self, *, is_busy: bool) -> None:
+        """Do so when it is due; while there is something to sequence, which is more urgent, when it is overdue."""
+        interval_s = self._config.floor_interval_s
+        if self._clock.monotonic_s() >= self._floor_due_s + is_busy * interval_s:
+            await self._store.raise_floor()
+            self._floor_due_s = self._clock.monotonic_s() + interval_s

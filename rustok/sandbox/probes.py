@@ -1,7 +1,7 @@
 """What a child tries once it is locked down, to see whether a layer holds. One that ends with status 0 saw it hold."""
 
+import _socket
 import os
-import socket
 
 _SPIN = 50_000_000
 
@@ -22,7 +22,7 @@ def open_root() -> None:
 
 def look_around() -> None:
     """In namespaces of our own the forker is pid 1, no network is up, and the root is empty."""
-    if os.getppid() != 1 or [name for _, name in socket.if_nameindex() if name != "lo"] or os.path.exists("/usr"):  # noqa: PTH110
+    if os.getppid() != 1 or [name for _, name in _socket.if_nameindex() if name != "lo"] or os.path.exists("/usr"):  # noqa: PTH110
         raise AssertionError
 
 

@@ -1,11 +1,15 @@
-"""The program that children are forked from: `exec`'d by a worker, with nothing of it but one socket."""
+"""The program that children are forked from: `exec`'d by a worker, with nothing of it but one socket.
 
+It uses `_socket`: `socket` makes enumerations of hundreds of constants, which would be in the memory of each child.
+"""
+
+import _socket
 import gc
 import importlib
 import os
 import select
 import signal
-import socket
+import struct
 import sys
 import time
 import warnings
@@ -39,7 +43,7 @@ def main() -> NoReturn:
         os.close(number)
         os.waitpid(forker, 0)
         os._exit(0)
-    control = socket.socket(fileno=number)
+    control = _socket.socket(fileno=number)
     held = harden(layers, apart=apart)
     Forker(control, task, held).serve()
     os._exit(0)
@@ -87,7 +91,7 @@ def harden(layers: Collection[str], *, apart: bool) -> frozenset[str]:
 class Forker:
     """Single-threaded: forks on request, reaps, and tells how each child ended."""
 
-    def __init__(self, control: socket.socket, task: Task, held: frozenset[str]) -> None:
+    def __init__(self, control: _socket.socket, task: Task, held: frozenset[str]) -> None:
         self._control, self._task, self._held = control, task, held
         self._pid = os.getpid()
         self._prepared = prepare(held, task.fruitless)
@@ -109,13 +113,13 @@ class Forker:
                 os.read(self._wake, 4096)
                 self._reap()
             if self._control.fileno() in ready:
-                data = self._control.recv(REQUEST.size, socket.MSG_WAITALL)
+                data = self._control.recv(REQUEST.size, _socket.MSG_WAITALL)
                 if not data:
                     return
                 self._fork(Request.unpack(data))
 
     def _fork(self, request: Request) -> None:
-        ours, theirs = socket.socketpair()
+        ours, theirs = _socket.socketpair()
         try:
             pid = os.fork()
         except OSError:
@@ -128,7 +132,7 @@ class Forker:
         watch = pidfd(pid)
         self._tell(Notice(What.FORKED, request.number, pid), [ours.detach(), watch])
 
-    def _become_child(self, request: Request, theirs: socket.socket) -> NoReturn:
+    def _become_child(self, request: Request, theirs: _socket.socket) -> NoReturn:
         signal.set_wakeup_fd(-1)
         keep_only(theirs.fileno())
         order = Order(request.cpu_ms, request.memory_bytes, request.layers, request.hurry)
@@ -138,7 +142,8 @@ class Forker:
     def _tell(self, notice: Notice, descriptors: Collection[int | None] = ()) -> None:
         """Send *notice*; the descriptors are the worker's from here on."""
         passed = [fd for fd in descriptors if fd is not None]
-        socket.send_fds(self._control, [notice.pack()], passed)
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(passed)}i", *passed))
+        self._control.sendmsg([notice.pack()], [rights] if passed else [])
         for fd in passed:
             os.close(fd)
 

@@ -25,11 +25,12 @@ _ROOT = Path(__file__).parents[2]
 _PROGRAM = """
 import os, sys
 os.register_at_fork = lambda **_: None
+sys.modules["_hashlib"] = None
 sys.path[:0] = sys.argv[4:]
 from rustok.sandbox.zygote import main
 main()
 """
-"""`random` would seed itself anew in each child, which has seeds of its own."""
+"""`random` would seed itself anew in each child, which has seeds of its own; `hashlib` would load all of OpenSSL."""
 _ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 """All that a zygote has: the order of a set of texts must be the same in a replay."""
 _MOST_DESCRIPTORS = 2
