@@ -15,7 +15,7 @@ from rustok.events.store import PostgresConsumerStore
 from rustok.events.wakeup import OutboxNotifier
 from rustok.jobs.heartbeat import Heartbeat
 from rustok.jobs.runner import JobHandler, JobRunner, RunnerConfig
-from rustok.jobs.store import PostgresJobStore
+from rustok.jobs.store import ORDERED_BY_INDEX, PostgresJobStore
 from rustok.kernel.module import JobKind
 from rustok.kernel.secrets import Secrets
 from rustok.modules.alloy import CALL, CHECK, RUN
@@ -29,6 +29,8 @@ from workers.script_checks import ScriptChecks
 from workers.script_runs import ScriptRuns
 
 _CAGED = frozenset({RUN, CHECK})
+_SYSTEM = {**ORDERED_BY_INDEX, "synchronous_commit": "off"}
+"""What the role system commits, leases above all, is given and taken again if a crash of the server loses it."""
 _RUNS_A_CHILD = 4
 """While effects of runs are gathered and committed, other ones have the places of their children."""
 _CONNECTIONS_A_CHILD = 2
@@ -56,9 +58,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
     clock = SystemClock()
     children = settings.sandbox_children
     async with (
-        # What it commits, leases above all, is given and taken again if a crash of the server loses it.
         open_engine(
-            system_url, pool_size=settings.worker_threads, waits_for_disk=False, application_name="rustok-worker"
+            system_url, pool_size=settings.worker_threads, settings=_SYSTEM, application_name="rustok-worker"
         ) as system_engine,
         open_engine(
             app_url, pool_size=_CONNECTIONS_A_CHILD * children, application_name="rustok-scripts"

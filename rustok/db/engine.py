@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: one bounded pool a process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ def create_engine(
     statement_timeout_s: float | None = None,
     idle_in_transaction_timeout_s: float = 5.0,
     reply_timeout_s: float = 30.0,
-    waits_for_disk: bool = True,
+    settings: Mapping[str, str] | None = None,
     application_name: str = "rustok",
 ) -> AsyncEngine:
     """Return an engine whose pool opens connections when they are first needed.
@@ -32,8 +32,7 @@ def create_engine(
         idle_in_transaction_timeout_s: PostgreSQL ends a session that leaves a transaction alone for this long.
         reply_timeout_s: this process gives up a server that has not answered for this long: one that froze, or
             whose network is gone, says nothing.
-        waits_for_disk: without it a crash of the server may lose the last commits, of 0.6 s at most and from some
-            moment on. For what is then simply done again.
+        settings: further ones of PostgreSQL, for each of its sessions.
 
     """
     server_settings = {
@@ -48,8 +47,7 @@ def create_engine(
         "tcp_keepalives_interval": "2",
         "tcp_keepalives_count": "3",
     }
-    if not waits_for_disk:
-        server_settings["synchronous_commit"] = "off"
+    server_settings |= settings or {}
     if statement_timeout_s is not None:
         server_settings["statement_timeout"] = str(int(statement_timeout_s * 1000))
     engine = create_async_engine(

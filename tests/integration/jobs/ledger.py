@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import TextClause, text
 
 from rustok.catalog import MODULES
@@ -32,6 +33,15 @@ class Ledger:
         self.platform = platform
         self.tenant_id, self.other_tenant_id = tenant_id, other_tenant_id
         self.store = PostgresJobStore(platform.system_engine)
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator[asyncpg.Connection]:
+        """Connect as the server's administrator."""
+        connection = await asyncpg.connect(self.platform.database.admin_url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
     async def add(self, *jobs: NewJob, tenant_id: UUID | None = None) -> list[UUID]:
         """Commit jobs, or one, and return their ids."""

@@ -1,0 +1,83 @@
+"""What concerns a few jobs costs the same among many, also where PostgreSQL believes that there are none.
+
+The table is full one minute and empty the next: what its statistics say is nearly always wrong.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import text
+
+from rustok.db.transaction import run_alone
+from rustok.jobs import Leased
+from tests.integration.jobs.ledger import Ledger
+
+_MANY = text(
+    """
+    INSERT INTO jobs (tenant_id, id, queue, kind, args, priority, state, max_attempts, due_at, actor, correlation_id,
+                      created_at)
+    SELECT :tenant_id, gen_random_uuid(), 'sums', 'tenants.count', '{"to": 3}', 0, 'ready', 2, now(), 'operator:o',
+           gen_random_uuid(), now()
+      FROM generate_series(1, 20000)
+    """
+)
+_ANALYZE = "ANALYZE jobs"
+_FORGET = text("SELECT pg_stat_reset_single_table_counters(relid) FROM pg_statio_user_tables WHERE relname = 'jobs'")
+_FORGET_INDEXES = text(
+    "SELECT pg_stat_reset_single_table_counters(indexrelid) FROM pg_statio_user_indexes WHERE relname = 'jobs'"
+)
+_FLUSH = text("SELECT pg_stat_force_next_flush()")
+_BLOCKS = text(
+    """
+    SELECT (SELECT heap_blks_hit + heap_blks_read FROM pg_statio_user_tables WHERE relname = 'jobs')
+           + (SELECT sum(idx_blks_hit + idx_blks_read) FROM pg_statio_user_indexes WHERE relname = 'jobs')
+    """
+)
+_FEW = 8
+_MOST_BLOCKS = 60 * _FEW
+"""All jobs have some 600 blocks, and their indexes as many."""
+
+
+async def test_what_concerns_a_few_jobs_costs_the_same_among_many(ledger: Ledger) -> None:
+    """Grants, renewals, ends and the feeder's question: without it, each run of a backlog reads the whole backlog."""
+    [ended] = await ledger.grant(await ledger.add())
+    await ledger.count(ended)
+    async with ledger.admin() as admin:
+        await admin.execute(_ANALYZE)
+    await run_alone(ledger.platform.system_engine, _MANY, {"tenant_id": ledger.tenant_id})
+    ids = await ledger.ready(_FEW)
+    jobs: list[Leased] = []
+
+    async def grant() -> None:
+        jobs.extend(await ledger.grant(ids))
+
+    async def finish() -> None:
+        for job in jobs:
+            await ledger.count(job)
+
+    costs = {
+        "ready": await _blocks(ledger, lambda: ledger.ready(_FEW)),
+        "still ready": await _blocks(ledger, lambda: ledger.store.still_ready(ids)),
+        "grant": await _blocks(ledger, grant),
+        "renew": await _blocks(ledger, lambda: ledger.store.renew(ids, jobs[0].token, 6.0)),
+        "finish": await _blocks(ledger, finish),
+        "grant ready": await _blocks(ledger, lambda: ledger.store.grant_ready("sums", _FEW, 6.0)),
+    }
+
+    assert {name: blocks for name, blocks in costs.items() if blocks > _MOST_BLOCKS} == {}
+
+
+async def _blocks(ledger: Ledger, work: Callable[[], Awaitable[object]]) -> int:
+    """Return how many blocks of the jobs PostgreSQL looks at for *work*."""
+    async with ledger.admin() as admin:
+        await _flush(ledger)
+        await admin.execute(str(_FORGET))
+        await admin.execute(str(_FORGET_INDEXES))
+        await work()
+        await _flush(ledger)
+        return int(await admin.fetchval(str(_BLOCKS)))
+
+
+async def _flush(ledger: Ledger) -> None:
+    """Have the session that works on the ledger tell what it has looked at."""
+    for statement in (_FLUSH, text("SELECT 1")):
+        await run_alone(ledger.platform.system_engine, statement)
