@@ -63,7 +63,7 @@ class ScriptRuns:
         self._scripts = Scripts(engine)
         self._rights = ScriptRights(platform.units, platform.registry.permissions.values())
         self._code = ScriptCode(engine, cage)
-        self._commits = ScriptCommits(platform, lambda: not self.free)
+        self._commits = ScriptCommits(platform, lambda: 2 * self._under_way > concurrency)
         self._turns = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
         self._reruns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
