@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Collection
 from enum import IntEnum
+from functools import cache
 from typing import NamedTuple
 
 from rustok.sandbox.layers import LAYERS
@@ -65,5 +66,6 @@ def mask(layers: Collection[str]) -> int:
     return sum(1 << position for position, layer in enumerate(LAYERS) if layer in layers)
 
 
+@cache
 def layers_of(bits: int) -> frozenset[str]:
     return frozenset(layer for position, layer in enumerate(LAYERS) if bits >> position & 1)

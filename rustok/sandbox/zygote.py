@@ -13,7 +13,7 @@ import struct
 import sys
 import time
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib.machinery import BuiltinImporter
 from typing import NoReturn
 
@@ -23,6 +23,7 @@ from rustok.sandbox.probes import PROBES
 from rustok.sandbox.seccomp import SOCKET_FD
 from rustok.sandbox.wire import REQUEST, Notice, Request, What, layers_of, mask
 
+_AT_A_TIME = 16
 _LOADED_LATE = ("unicodedata", "encodings.latin_1", "encodings.utf_16", "encodings.cp1251")
 """What Python imports by itself when a script first needs it."""
 
@@ -113,24 +114,34 @@ class Forker:
                 os.read(self._wake, 4096)
                 self._reap()
             if self._control.fileno() in ready:
-                data = self._control.recv(REQUEST.size, _socket.MSG_WAITALL)
-                if not data:
+                requests = self._requests()
+                if not requests:
                     return
-                self._fork(Request.unpack(data))
+                for notice, descriptors in [self._fork(request) for request in requests]:
+                    self._tell(notice, descriptors)
 
-    def _fork(self, request: Request) -> None:
+    def _requests(self) -> list[Request]:
+        """Return all that wait: after each fork, whatever this process touches is copied, so it does little between."""
+        data = self._control.recv(_AT_A_TIME * REQUEST.size)
+        while missing := -len(data) % REQUEST.size:
+            part = self._control.recv(missing)
+            if not part:
+                return []
+            data += part
+        return [Request.unpack(data[at : at + REQUEST.size]) for at in range(0, len(data), REQUEST.size)]
+
+    def _fork(self, request: Request) -> tuple[Notice, Sequence[int | None]]:
+        """Fork a child; return what to tell of it, and the descriptors that the worker gets."""
         ours, theirs = _socket.socketpair()
         try:
             pid = os.fork()
         except OSError:
-            self._tell(Notice(What.EXITED, request.number, 0, -1))
-            return
+            return Notice(What.EXITED, request.number, 0, -1), ()
         if not pid:
             self._become_child(request, theirs)
         self._numbers[pid] = request.number
         theirs.close()
-        watch = pidfd(pid)
-        self._tell(Notice(What.FORKED, request.number, pid), [ours.detach(), watch])
+        return Notice(What.FORKED, request.number, pid), (ours.detach(), pidfd(pid))
 
     def _become_child(self, request: Request, theirs: _socket.socket) -> NoReturn:
         signal.set_wakeup_fd(-1)
