@@ -54,7 +54,7 @@ class Sequencer:
         self._clock = clock
         self._wake = wake
         self._hints = hints
-        self._floor_due_s = 0.0
+        self._floor_due_s = self._calm_at_s = 0.0
 
     async def run(self) -> None:
         """Work until cancelled. A failing server is waited for."""
@@ -80,12 +80,13 @@ class Sequencer:
         if batch:
             SEQUENCED_EVENTS.inc(batch.events)
             self._hints.announce(batch.types)
-        await self._raise_floor(is_busy=batch is not None)
+            self._calm_at_s = self._clock.monotonic_s() + self._config.floor_interval_s
+        await self._raise_floor()
         return batch.events if batch else 0
 
-    async def _raise_floor(self, *, is_busy: bool) -> None:
-        """Do so when it is due; while there is something to sequence, which is more urgent, when it is overdue."""
-        interval_s = self._config.floor_interval_s
-        if self._clock.monotonic_s() >= self._floor_due_s + is_busy * interval_s:
+    async def _raise_floor(self) -> None:
+        """Do so when it is due; soon after events, to which consumers have to come now, only when it is overdue."""
+        now_s, interval_s = self._clock.monotonic_s(), self._config.floor_interval_s
+        if now_s >= self._floor_due_s + (interval_s if now_s < self._calm_at_s else 0):
             await self._store.raise_floor()
             self._floor_due_s = self._clock.monotonic_s() + interval_s

@@ -152,12 +152,12 @@ async def test_the_floor_is_raised_once_an_interval() -> None:
     assert relay.store.floors == 3
 
 
-async def test_what_waits_goes_before_the_floor_until_that_is_overdue() -> None:
-    """Somebody waits for each event, and nobody for the floor."""
+async def test_events_go_before_the_floor_until_that_is_overdue() -> None:
+    """Consumers are woken by them and ask the same server; nobody waits for the floor."""
     config = SequencerConfig(batch=10, poll_min_s=1, poll_max_s=1, floor_interval_s=3)
-    busy, at_last_idle = Relay([1] * 6, config=config), Relay([1, 1, 1, 1, 0], config=config)
+    busy, calm_again = Relay([1] * 6, config=config), Relay([0, 1, 0, 0, 0], config=config)
 
     await busy.run()
-    await at_last_idle.run()
+    await calm_again.run()
 
-    assert (busy.store.floors, at_last_idle.store.floors) == (1, 1)
+    assert (busy.store.floors, calm_again.store.floors) == (1, 2)
