@@ -91,7 +91,7 @@ async def _rehearse(zygote: Zygote, layers: Collection[str]) -> str | None:
         script="x",
         limits=_PATIENT,
     )
-    child = await zygote.fork(job.limits.cpu_ms, job.limits.memory_bytes, layers)
+    child = await zygote.fork(job.limits.cpu_ms, job.limits.memory_bytes, layers, hurry=True)
     outcome = await Conversation(child, job, answer).outcome()
     return outcome.fault.message if outcome.fault else None
 
