@@ -78,10 +78,15 @@ class ScriptRun:
         )
 
 
-def script_principal(script_id: UUID, grants: Collection[str], rights: Rights) -> Principal:
-    """Return the script as somebody who acts: with its grants, as far as its owner has these *rights* now."""
+def script_principal(
+    script_id: UUID, grants: Collection[str], rights: Rights, scripts_version: int | None = None
+) -> Principal:
+    """Return the script as somebody who acts: with its grants, as far as its owner has these *rights* now.
+
+    With *scripts_version* it acts only while that is the tenant's.
+    """
     allowed = rights.permissions & {*grants, USE_SECRETS}
-    return Principal("script", str(script_id), allowed, rights.authz_version)
+    return Principal("script", str(script_id), allowed, rights.authz_version, scripts_version)
 
 
 def commands_of(dispatcher: Dispatcher) -> Apply:

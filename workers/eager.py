@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class EagerRuns:
-    """*on_leased* is called once it has leased what it can: the rest, and what is no run, is for the feeder."""
+    """*on_leased* is called once it has leased what it could: the rest, and what is no run, is for the feeder."""
 
     def __init__(self, queue: str, runs: ScriptRuns, runner: JobRunner, on_leased: Callable[[], None]) -> None:
         self._queue = queue
@@ -44,12 +44,21 @@ class EagerRuns:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _take(self) -> None:
+        is_told = False
+
+        def tell() -> None:
+            nonlocal is_told
+            is_told = True
+            self._on_leased()
+
         try:
             while free := self._runs.free:
-                if not await self._runner.work_on_ready(self._queue, free, self._on_leased):
+                if not await self._runner.work_on_ready(self._queue, free, tell):
                     return
         except Exception as error:
             if not is_transient(error):
                 raise
             log.info("eager_runs_left", reason=describe(error))
-            self._on_leased()
+        finally:
+            if not is_told:
+                self._on_leased()

@@ -15,7 +15,7 @@ from rustok.events.store import PostgresConsumerStore
 from rustok.events.wakeup import OutboxNotifier
 from rustok.jobs.heartbeat import Heartbeat
 from rustok.jobs.runner import JobHandler, JobRunner, RunnerConfig
-from rustok.jobs.store import ORDERED_BY_INDEX, PostgresJobStore
+from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.module import JobKind
 from rustok.kernel.secrets import Secrets
 from rustok.modules.alloy import CALL, CHECK, RUN
@@ -29,10 +29,8 @@ from workers.script_checks import ScriptChecks
 from workers.script_runs import ScriptRuns
 
 _CAGED = frozenset({RUN, CHECK})
-_SYSTEM = {**ORDERED_BY_INDEX, "synchronous_commit": "off"}
+_SYSTEM = {"synchronous_commit": "off"}
 """What the role system commits, leases above all, is given and taken again if a crash of the server loses it."""
-_RUNS_A_CHILD = 4
-"""While effects of runs are gathered and committed, other ones have the places of their children."""
 _CONNECTIONS_A_CHILD = 2
 
 
@@ -76,7 +74,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
             on_jobs_made=notifier.jobs_made,
         )
         egress = Egress(EgressConfig(allowed_networks=parse_networks(settings.egress_allowed_networks)))
-        runs = ScriptRuns(system_engine, platform, cage, clock, _RUNS_A_CHILD * children)
+        runs = ScriptRuns(system_engine, platform, cage, clock, children)
         handlers: Mapping[str, JobHandler] = {
             RUN.name: runs,
             CHECK.name: ScriptChecks(system_engine, platform, cage),

@@ -25,7 +25,7 @@ from rustok.events.wakeup import OutboxWake
 from rustok.jobs.feeder import Feeder, FeederConfig
 from rustok.jobs.rescuer import Rescuer
 from rustok.jobs.schedules import Scheduler
-from rustok.jobs.store import ORDERED_BY_INDEX, PostgresJobStore
+from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.ports import Clock
 from rustok.kernel.registry import build_registry
@@ -56,7 +56,7 @@ async def run_relay(settings: Settings) -> None:
     """Move events from the outbox to the log and wake consumers, until cancelled."""
     clock = SystemClock()
     url = required(settings.system_database_url, "system_database_url")
-    engine = create_engine(url, pool_size=4, settings=ORDERED_BY_INDEX, application_name="rustok-relay")
+    engine = create_engine(url, pool_size=4, application_name="rustok-relay")
     registry = build_registry(MODULES)
     queues = job_queues(registry.jobs.values())
     broker = StreamBroker(required(settings.redis_url, "redis_url"), queue_caps=caps(queues))

@@ -1,6 +1,7 @@
 """Sends what scripts wanted sent: at least once, with the same id each time, to hosts that the script names."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,8 @@ from workers.script_rights import ScriptRights
 
 _BEGIN = "BEGIN; SET LOCAL synchronous_commit = on"
 """What was sent is not to be sent again."""
+_LOOKS, _BUSY_S = 3, 1.0
+"""How often what a script may do is looked at while it is being changed, and how long its call waits then."""
 DELIVERY_HEADER = "rustok-delivery"
 _ERROR = 400
 _SERVER_ERROR = 500
@@ -36,29 +39,39 @@ class ScriptCalls:
         self._rights = ScriptRights(platform.units, platform.registry.permissions.values())
 
     async def __call__(self, job: Leased) -> None:
-        script = await load_script(self._engine, job.tenant_id, UUID(job.args["script_id"]))
-        if script is None:
-            await self._end(finish, job, None, "cancelled")
-            return
         try:
-            secrets = await self._secrets(job, script)
+            script, secrets = await self._found(job)
+            if script is None:
+                await self._end(finish, job, None, "cancelled")
+                return
             request = _request(job, {**job.args["headers"], **secrets}, script.hosts)
             answer = await self._egress.send(request)
         except (EgressRefused, NotFound, Forbidden) as error:
             await self._end(fail, job, {"code": error.code, "message": str(error)}, None)
         except StaleAuthorization:
-            await self._end(hand_back, job, 0.0)  # what it may do has changed just now: look again
+            await self._end(hand_back, job, _BUSY_S)
         except EgressFailed as error:
             await self._give_up_or_wait(job, {"code": error.code, "message": str(error)})
         else:
             await self._judge(job, answer, frozenset(secrets.values()))
+
+    async def _found(self, job: Leased) -> tuple[Any | None, Mapping[str, str]]:
+        """Return the script, or None if it was deleted, and its secrets; look again while that is being changed."""
+        for _ in range(_LOOKS - 1):
+            with suppress(StaleAuthorization):
+                return await self._look(job)
+        return await self._look(job)
+
+    async def _look(self, job: Leased) -> tuple[Any | None, Mapping[str, str]]:
+        script = await load_script(self._engine, job.tenant_id, UUID(job.args["script_id"]))
+        return script, {} if script is None else await self._secrets(job, script)
 
     async def _secrets(self, job: Leased, script: Any) -> Mapping[str, str]:
         """Return the headers whose values are secrets, as far as script and owner may use them now."""
         names = job.args["secret_headers"]
         if not names:
             return {}
-        context = await self._rights.context(job, script)
+        context = await self._rights.context(job, script, fresh=True)
         context.require(USE_SECRETS)
         if missing := sorted(set(names.values()) - set(script.secrets)):
             raise NotFound(f"The script does not name {', '.join(missing)} among its secrets any more.")

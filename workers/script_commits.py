@@ -61,7 +61,8 @@ class ScriptCommits:
         if self._is_crowded():
             await self._gathered()
         context = ended.context
-        await self._coalescer.submit((context.tenant_id, context.principal.authz_version), ended)
+        seen = context.principal.authz_version, context.principal.scripts_version
+        await self._coalescer.submit((context.tenant_id, *seen), ended)
 
     async def _gathered(self) -> None:
         """Wait until all go on that have begun to wait since the last ones did."""

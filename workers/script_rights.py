@@ -1,7 +1,8 @@
 """What a script is and may do now: its version, its grants, and these as far as its owner still has the rights.
 
 It is read once and kept. What has changed since announces itself: each unit of work compares `authz_version` and
-raises `StaleAuthorization`. Whoever hears that asks with *fresh*, and runs the script again: nothing was done yet.
+`scripts_version`, and raises `StaleAuthorization`. Whoever hears that asks with *fresh*, and runs the script again:
+nothing was done yet.
 """
 
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from rustok.db.unit_of_work import StaleAuthorization, UnitOfWorkFactory
+from rustok.db.unit_of_work import UnitOfWorkFactory
 from rustok.jobs import Leased
 from rustok.kernel.context import Context, Principal
 from rustok.kernel.permission import Permission
@@ -48,38 +49,31 @@ class ScriptRights:
         self._permissions = tuple(permissions)
         self._kept = Recent[tuple[UUID, str], Rights](_KEPT)
 
-    async def context(self, job: Leased, script: Any) -> Context:
-        """Return the circumstances of a run: the script acts, and the run is the cause of what it does.
-
-        Raises:
-            StaleAuthorization: something has changed since *script* was read.
-
-        """
-        rights = self._kept.find((job.tenant_id, script.owner))
-        if rights is None or rights.expires_at is not None or rights.authz_version != script.authz_version:
+    async def context(self, job: Leased, script: Any, *, fresh: bool = False) -> Context:
+        """Return the circumstances of a run: the script acts, and the run is the cause of what it does."""
+        rights = None if fresh else self._kept.find((job.tenant_id, script.owner))
+        if rights is None or rights.expires_at is not None:
             async with self._units.begin(platform_context(job), read_only=True) as uow:
                 rights = await rights_of(uow, script.owner, self._permissions)
             self._kept.keep((job.tenant_id, script.owner), rights)
-        if rights.authz_version != script.authz_version:
-            raise StaleAuthorization
         return Context(
             tenant_id=job.tenant_id,
-            principal=script_principal(script.id, script.grants, rights),
+            principal=script_principal(script.id, script.grants, rights, script.scripts_version),
             correlation_id=job.correlation_id,
             causation_id=job.id,
             traceparent=job.traceparent,
         )
 
 
-def platform_context(job: Leased, authz_version: int | None = None) -> Context:
+def platform_context(job: Leased, scripts_version: int | None = None) -> Context:
     """Return the circumstances of what the platform itself does for a job, on behalf of whoever asked for it.
 
-    With *authz_version* it is done only while that is the tenant's.
+    With *scripts_version* it is done only while that is the tenant's.
     """
     kind, _, identifier = job.actor.partition(":")
     return Context(
         tenant_id=job.tenant_id,
-        principal=Principal(kind, identifier, frozenset(), authz_version),
+        principal=Principal(kind, identifier, frozenset(), scripts_version=scripts_version),
         correlation_id=job.correlation_id,
         causation_id=job.id,
         traceparent=job.traceparent,

@@ -35,6 +35,9 @@ log = structlog.get_logger(__name__)
 
 _RERUNS = 3
 """After a conflict, or when rights have changed: at once, and no attempt is counted."""
+_UNDER_WAY_A_CHILD, _CAGED_A_CHILD = 4, 2
+_CHANGING_S = 1.0
+"""How long a run waits whose script, or another one of the tenant, is being changed all the time."""
 _PAUSED_S = 30.0
 _SWITCHED_OFF_S = 60.0
 _FINAL = frozenset({"policy_violation", "script_disabled", "code_missing"})
@@ -53,9 +56,11 @@ class _Ended(NamedTuple):
 
 
 class ScriptRuns:
-    """Handles jobs of the kind `alloy.run`. At most *concurrency* are under way; the others wait with their lease."""
+    """Handles jobs of the kind `alloy.run`. At most four a child of the cage are under way, two of them in the cage
+    while the effects of others are gathered and committed; further ones wait with their lease.
+    """
 
-    def __init__(self, engine: AsyncEngine, platform: Platform, cage: Cage, clock: Clock, concurrency: int) -> None:
+    def __init__(self, engine: AsyncEngine, platform: Platform, cage: Cage, clock: Clock, children: int) -> None:
         self._engine = engine
         self._platform = platform
         self._cage = cage
@@ -63,9 +68,10 @@ class ScriptRuns:
         self._scripts = Scripts(engine)
         self._rights = ScriptRights(platform.units, platform.registry.permissions.values())
         self._code = ScriptCode(engine, cage)
-        self._commits = ScriptCommits(platform, lambda: 2 * self._under_way > concurrency)
-        self._turns = asyncio.Semaphore(concurrency)
-        self._concurrency = concurrency
+        self._concurrency = _UNDER_WAY_A_CHILD * children
+        self._commits = ScriptCommits(platform, lambda: 2 * self._under_way > self._concurrency)
+        self._turns = asyncio.Semaphore(self._concurrency)
+        self._caged_turns = asyncio.Semaphore(_CAGED_A_CHILD * children)
         self._reruns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         """By script: runs that have met a conflict go one after the other, or they would meet each other again."""
         self._under_way = 0
@@ -95,37 +101,43 @@ class ScriptRuns:
         """Attempt it until effects or fault are committed; what was overtaken meanwhile is attempted again."""
         async with AsyncExitStack() as in_turn:
             ended = _Ended()
-            for rerun in range(1 + _RERUNS):
-                script = await self._scripts.find(job, fresh=isinstance(ended.overtaken, StaleAuthorization))
+            is_in_turn = False
+            for _ in range(1 + _RERUNS):
+                is_stale = isinstance(ended.overtaken, StaleAuthorization)
+                script = await self._scripts.find(job, fresh=is_stale)
                 if script is None:
                     await self._end(finish, job, None, "cancelled")  # it was deleted meanwhile
                     return
                 if script.status in _WAITING:
                     await self._end(hand_back, job, _PAUSED_S)
                     return
-                if rerun == 1:
+                if isinstance(ended.overtaken, VersionMismatch) and not is_in_turn:
                     await in_turn.enter_async_context(self._reruns.setdefault(script.id, asyncio.Lock()))
+                    is_in_turn = True
                 run = RunAttempt.of(job, script, self._clock.now())
-                ended = await self._attempt(run)
+                ended = await self._attempt(run, fresh=is_stale)
                 if ended.overtaken is None:
                     return
+        if isinstance(ended.overtaken, StaleAuthorization):
+            await self._end(hand_back, job, _CHANGING_S)  # no fault of the script's
+            return
         message = f"{_RERUNS + 1} runs in a row read what somebody then changed: {ended.overtaken!r}"
         fault = Fault(code="conflict", message=message, limit=_RERUNS, used=_RERUNS + 1)
         await self._fail(run, ended, fault)
 
-    async def _attempt(self, run: RunAttempt) -> _Ended:
-        ended = await self._outcome(run)
+    async def _attempt(self, run: RunAttempt, *, fresh: bool) -> _Ended:
+        ended = await self._outcome(run, fresh=fresh)
         try:
             if ended.fault is not None:
                 is_told_anyway = ended.fault.code == "policy_violation"
-                await self._fail(run, ended, ended.fault, None if is_told_anyway else run.script.authz_version)
+                await self._fail(run, ended, ended.fault, None if is_told_anyway else run.script.scripts_version)
             elif ended.overtaken is None:
                 SCRIPT_RUNS.labels("succeeded").inc()
         except StaleAuthorization as error:
             return ended._replace(overtaken=error)
         return ended
 
-    async def _outcome(self, run: RunAttempt) -> _Ended:
+    async def _outcome(self, run: RunAttempt, *, fresh: bool) -> _Ended:
         """Run once and commit the effects, or find out why not."""
         if run.script.status == "disabled":
             return _Ended(fault=Fault(code="script_disabled", message="The script is disabled."))
@@ -136,7 +148,7 @@ class ScriptRuns:
             return _Ended(fault=first or Fault(code="code_missing", message=str(error)))
         outcome, host = Outcome(), None
         try:
-            context = await self._rights.context(run.job, run.script)
+            context = await self._rights.context(run.job, run.script, fresh=fresh)
             host = run.host(self._platform, context)
             outcome = await self._caged(run, bytecode, host)
             if outcome.fault is None:
@@ -149,23 +161,24 @@ class ScriptRuns:
         return _Ended(outcome, host, outcome.fault)
 
     async def _caged(self, run: RunAttempt, bytecode: bytes, host: Host) -> Outcome:
-        outcome = await run.caged(self._cage, bytecode, host)
+        async with self._caged_turns:  # the cage lets nobody wait for long
+            outcome = await run.caged(self._cage, bytecode, host)
         SANDBOX_RUN_SECONDS.observe(outcome.usage.wall_ms / 1000)
         SANDBOX_PEAK_BYTES.observe(outcome.usage.peak_bytes)
         if outcome.fault and outcome.fault.code in _KILLS:
             SANDBOX_KILLS.labels(outcome.fault.code).inc()
         return outcome
 
-    async def _fail(self, run: RunAttempt, ended: _Ended, fault: Fault, authz_version: int | None = None) -> None:
+    async def _fail(self, run: RunAttempt, ended: _Ended, fault: Fault, scripts_version: int | None = None) -> None:
         """Keep the attempt and end it: another one follows, or the run is a dead letter.
 
         Raises:
-            StaleAuthorization: the tenant's access rules are not of *authz_version* any more.
+            StaleAuthorization: the tenant's scripts are not of *scripts_version* any more.
 
         """
         attempted = run.told(ended.outcome, ended.host, fault)
         is_final = fault.code in _FINAL or run.job.is_last_attempt
-        async with self._platform.units.begin(platform_context(run.job, authz_version)) as uow:
+        async with self._platform.units.begin(platform_context(run.job, scripts_version)) as uow:
             await record_failure(uow, attempted, fault.code, run.limits.failures_in_a_row)
             delay_s = None if is_final else retry_delay_s(run.job.attempt)
             await fail(uow, run.job, attempted.error or {}, delay_s)

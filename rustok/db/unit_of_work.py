@@ -32,7 +32,8 @@ _BEGIN = """
 BEGIN {mode};
 SET LOCAL lock_timeout = {lock_timeout_ms};
 SELECT set_config('rustok.tenant_id', '{tenant_id}', true);
-SELECT FROM tenants WHERE id = '{tenant_id}' AND (NOT is_active OR authz_version <> {authz_version})
+SELECT FROM tenants WHERE id = '{tenant_id}'
+   AND (NOT is_active OR authz_version <> {authz_version} OR scripts_version <> {scripts_version})
 """
 _IS_ACTIVE = text("SELECT is_active FROM tenants WHERE id = :tenant_id")
 
@@ -44,7 +45,7 @@ class TenantDisabled(Forbidden):
 
 
 class StaleAuthorization(Exception):
-    """Roles or keys of the tenant changed since the principal's rights were read: read them again."""
+    """Roles, keys or scripts of the tenant changed since they were read for the principal: read them again."""
 
 
 class UnlockedRoot(Exception):
@@ -250,7 +251,8 @@ class UnitOfWorkFactory:
             lock_timeout_ms: it gives up (Unavailable) when it has waited for a row for this long; 0: never.
 
         Raises:
-            StaleAuthorization: the principal's rights are older than the tenant's roles.
+            StaleAuthorization: the principal's rights are older than the tenant's roles, or what is known of a script
+                than its scripts.
             TenantDisabled: an operator has switched the tenant off.
             Unavailable: PostgreSQL does not answer, or no connection came free in time.
 
@@ -267,12 +269,13 @@ class UnitOfWorkFactory:
 
 
 def _script(context: Context, mode: str, lock_timeout_ms: int) -> str:
-    seen = context.principal.authz_version
+    principal = context.principal
     return _BEGIN.format(
         mode=mode,
         lock_timeout_ms=lock_timeout_ms,
         tenant_id=UUID(int=context.tenant_id.int),  # whatever type it has: nothing else may get in here
-        authz_version="authz_version" if seen is None else int(seen),
+        authz_version="authz_version" if principal.authz_version is None else int(principal.authz_version),
+        scripts_version="scripts_version" if principal.scripts_version is None else int(principal.scripts_version),
     )
 
 

@@ -11,36 +11,9 @@ from rustok.db.engine import to_json
 from rustok.db.transaction import run_alone
 from rustok.jobs.ledger import Leased
 
-ORDERED_BY_INDEX = {"enable_sort": "off"}
-"""Settings of the connections that work on the ledger. It is full one minute and empty the next, and PostgreSQL, which
-remembers it as empty, would read and sort it all, where its index has the first few jobs of a tenant in their order."""
-
-# The tenants that have something ready are found by hopping over the index, so that ten thousand jobs of one of
-# them cost the others nothing; each then gives its first few.
-_READY = """
-    WITH RECURSIVE tenant AS (
-        (SELECT tenant_id FROM jobs WHERE queue = :queue AND state = 'ready' ORDER BY tenant_id LIMIT 1)
-        UNION ALL
-        SELECT (SELECT j.tenant_id FROM jobs AS j
-                 WHERE j.queue = :queue AND j.state = 'ready' AND j.tenant_id > tenant.tenant_id
-                 ORDER BY j.tenant_id LIMIT 1)
-          FROM tenant WHERE tenant.tenant_id IS NOT NULL
-    )
-    SELECT job.id
-      FROM tenant
-      JOIN tenants ON tenants.id = tenant.tenant_id AND tenants.is_active
-     CROSS JOIN LATERAL (
-           SELECT id, priority, due_at FROM jobs
-            WHERE queue = :queue AND state = 'ready' AND tenant_id = tenant.tenant_id AND due_at <= now()
-              AND id <> ALL (CAST(:except_ids AS uuid[]))
-            ORDER BY priority DESC, due_at, id LIMIT :limit) AS job
-     ORDER BY row_number() OVER (PARTITION BY tenant.tenant_id ORDER BY job.priority DESC, job.due_at, job.id),
-              job.due_at
-     LIMIT :limit
-"""
-_LOOK = text(_READY)
+_READY = text("SELECT id FROM ready_jobs(:queue, CAST(:except_ids AS uuid[]), :limit) AS id")
 _STILL_READY = text("SELECT id FROM jobs WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'ready' AND due_at <= now()")
-# No join: PostgreSQL, which believes that the ledger is empty, would read all of it for each job.
+# No joins here, and in the rescue: PostgreSQL, which believes that the ledger is empty, would read all of it for each.
 _GRANT = """
     UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :token,
                     lease_expires_at = now() + make_interval(secs => :lease_s)
@@ -52,7 +25,7 @@ _GRANT = """
               causation_id, traceparent, created_at, lease_token
 """
 _GRANT_THESE = text(_GRANT.format(ids="CAST(:ids AS uuid[])"))
-_GRANT_READY = text(_GRANT.format(ids=f"ARRAY({_READY})"))
+_GRANT_READY = text(_GRANT.format(ids="ARRAY(SELECT ready_jobs(:queue, '{}', :limit))"))
 _RELEASE = text(
     """
     UPDATE jobs SET state = 'ready', attempts = attempts - 1, lease_token = NULL, lease_expires_at = NULL
@@ -76,14 +49,14 @@ _RESCUE = text(
     """
     WITH lost AS (
         SELECT id, is_cancelled FROM jobs WHERE state = 'leased' AND lease_expires_at < now()
-         ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED
+         ORDER BY lease_expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED
     ), returned AS (
         UPDATE jobs SET state = CASE WHEN attempts >= max_attempts THEN 'dead' ELSE 'ready' END,
                         lease_token = NULL, lease_expires_at = NULL, due_at = now(), error = CAST(:error AS jsonb)
-          FROM lost WHERE jobs.id = lost.id AND NOT lost.is_cancelled
-        RETURNING jobs.id, jobs.kind, jobs.state
+         WHERE id = ANY (ARRAY(SELECT id FROM lost WHERE NOT is_cancelled))
+        RETURNING id, kind, state
     ), cancelled AS (
-        DELETE FROM jobs USING lost WHERE jobs.id = lost.id AND lost.is_cancelled RETURNING jobs.*
+        DELETE FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM lost WHERE is_cancelled)) RETURNING *
     ), ended AS (
         INSERT INTO finished_jobs (tenant_id, id, queue, kind, args, outcome, attempts, progress, actor,
                                    correlation_id, causation_id, created_at, finished_at)
@@ -112,7 +85,7 @@ class PostgresJobStore:
     async def ready(self, queue: str, except_ids: Collection[UUID], limit: int) -> Sequence[UUID]:
         """Return jobs that are due, in turns by tenant, each tenant's most urgent first; not those *except_ids*."""
         values = {"queue": queue, "except_ids": list(except_ids), "limit": limit}
-        return [row.id for row in await run_alone(self.engine, _LOOK, values)]
+        return [row.id for row in await run_alone(self.engine, _READY, values)]
 
     async def still_ready(self, ids: Collection[UUID]) -> set[UUID]:
         """Return those of *ids* that are still due: nobody has leased them, or put them off, since."""
@@ -124,7 +97,7 @@ class PostgresJobStore:
 
     async def grant_ready(self, queue: str, limit: int, lease_s: float) -> Sequence[Leased]:
         """Lease what `ready` would return now, as `grant` does."""
-        return await self._grant(_GRANT_READY, {"queue": queue, "except_ids": [], "limit": limit, "lease_s": lease_s})
+        return await self._grant(_GRANT_READY, {"queue": queue, "limit": limit, "lease_s": lease_s})
 
     async def _grant(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Leased]:
         rows = await run_alone(self.engine, statement, {**values, "token": uuid4()})

@@ -12,12 +12,14 @@ class Principal:
     """Somebody who acts. `authz_version` is the tenant's when `permissions` were read.
 
     None means that the rights do not come from the tenant's roles (an operator, the platform itself).
+    `scripts_version` is the tenant's when a script was read, for what is done by it or about it.
     """
 
     kind: str
     id: str
     permissions: frozenset[str]
     authz_version: int | None = None
+    scripts_version: int | None = None
 
     @property
     def actor(self) -> str:

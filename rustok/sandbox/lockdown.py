@@ -100,7 +100,9 @@ class Lockdown:
 
     def __init__(self, layers: Collection[str], fruitless: tuple[str, ...]) -> None:
         self._die_with_parent = kernel.prepared_prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-        self._end, self._last_words = kernel.CpuTimer(signal.SIGKILL), kernel.CpuTimer(signal.SIGXCPU)
+        self._timers: tuple[kernel.CpuTimer, ...] = ()
+        if "cpu_timer" in layers:
+            self._timers = kernel.CpuTimer(signal.SIGKILL), kernel.CpuTimer(signal.SIGXCPU)
         self._base_bytes = address_space_bytes() if "rlimits" in layers else 0
         self._filter: kernel.Filter | None = None
         if "seccomp" in layers:
@@ -124,9 +126,9 @@ class Lockdown:
             OSError: the kernel does not allow it; the child must end.
         """
         if "cpu_timer" in layers:
-            used_s = time.process_time()
-            self._end.arm(used_s + cpu_ms / 1000)
-            self._last_words.arm(used_s + cpu_ms / 1000 * _LAST_WORDS)
+            used_s, most_s = time.process_time(), cpu_ms / 1000
+            for timer, share in zip(self._timers, (1, _LAST_WORDS), strict=True):
+                timer.arm(used_s + most_s * share)
         if "rlimits" in layers:
             for limit, most in (*_NEVER, (resource.RLIMIT_AS, self._base_bytes + memory_bytes)):
                 resource.setrlimit(limit, (most, most))

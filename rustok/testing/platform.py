@@ -13,7 +13,6 @@ from rustok.dispatch import Call
 from rustok.events.consumer import Consumer
 from rustok.events.outbox import OutboxTransport
 from rustok.events.store import PostgresConsumerStore, PostgresSequencerStore
-from rustok.jobs.store import ORDERED_BY_INDEX
 from rustok.kernel.context import Context, Principal
 from rustok.kernel.event import LoggedEvent
 from rustok.kernel.ids import uuid7
@@ -66,10 +65,7 @@ class PlatformUnderTest:
         cls, modules: Sequence[Module], database: Database, clock: Clock | None = None
     ) -> AsyncIterator["PlatformUnderTest"]:
         """Connect to *database* and create the consumers' checkpoints."""
-        async with (
-            open_engine(database.app_url) as app_engine,
-            open_engine(database.system_url, settings=ORDERED_BY_INDEX) as system_engine,
-        ):
+        async with open_engine(database.app_url) as app_engine, open_engine(database.system_url) as system_engine:
             platform = cls(modules, database, app_engine, system_engine, clock or SystemClock())
             await platform.store.prepare(platform.consumers)
             yield platform

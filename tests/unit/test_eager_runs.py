@@ -10,7 +10,7 @@ from workers.script_runs import ScriptRuns
 
 
 class Runs:
-    """Has room for one more, always."""
+    """Has room for one more, until it has not."""
 
     free = 1
 
@@ -19,7 +19,8 @@ class Runner:
     """Has work for one more, and is at it until it may end."""
 
     def __init__(self) -> None:
-        self.ready, self.told, self.at_work, self.may_end = 1, 0, asyncio.Event(), asyncio.Event()
+        self.ready, self.told = 1, 0
+        self.heard, self.at_work, self.may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def work_on_ready(self, _queue: str, _limit: int, on_leased: Callable[[], None]) -> int:
         done, self.ready = self.ready, 0
@@ -30,6 +31,7 @@ class Runner:
 
     def leased(self) -> None:
         self.told += 1
+        self.heard.set()
 
 
 def eager_runs(runner: Runner) -> EagerRuns:
@@ -64,6 +66,18 @@ async def test_who_is_at_it_does_not_look_again() -> None:
     await asyncio.wait_for(runner.at_work.wait(), 20)
 
     assert not eager.jobs_made()
+
+
+async def test_the_feeder_is_told_where_others_took_the_room_meanwhile() -> None:
+    """Else what was made would wait for its poll."""
+    runner, runs = Runner(), Runs()
+    eager = EagerRuns("scripts", cast("ScriptRuns", runs), cast("JobRunner", runner), runner.leased)
+
+    eager.jobs_made()
+    runs.free = 0
+    await asyncio.wait_for(runner.heard.wait(), 20)
+
+    assert not runner.at_work.is_set()
 
 
 async def test_nothing_is_taken_up_after_the_end() -> None:

@@ -43,16 +43,8 @@ async def revoke_api_key(uow: UnitOfWork, data: RevokeApiKey) -> ApiKeyInfo:
         return ApiKeyInfo(**row._mapping)
     version = uow.emit(ApiKeyRevoked(key_id=row.key_id), row.id)
     await repository.revoke_api_key(uow, {"id": row.id, "version": version})
-    await rights_changed(uow)
-    return ApiKeyInfo(**{**row._mapping, "revoked_at": uow.now, "version": version})
-
-
-async def rights_changed(uow: UnitOfWork) -> None:
-    """State that what somebody of the tenant may do has changed: what was read of it before holds no more.
-
-    Whoever acts on it is told when he opens his next unit of work (`StaleAuthorization`), wherever that is.
-    """
     await repository.bump_authz_version(uow)
+    return ApiKeyInfo(**{**row._mapping, "revoked_at": uow.now, "version": version})
 
 
 async def list_api_keys(uow: UnitOfWork) -> list[ApiKeyInfo]:

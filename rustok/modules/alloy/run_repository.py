@@ -46,7 +46,7 @@ _BOOK = text(
 _LOAD = text(
     """
     SELECT s.id, s.name, s.status, s.owner, s.grants, s.hosts, s.secrets, s.active_version, s.canary_version,
-           s.canary_percent, l.limits, t.authz_version
+           s.canary_percent, l.limits, t.scripts_version
       FROM scripts AS s
       JOIN tenants AS t ON t.id = s.tenant_id
       LEFT JOIN script_limits AS l ON l.tenant_id = s.tenant_id
@@ -134,7 +134,7 @@ async def book_runs(transaction: UnitOfWork | Transaction, runs: Mapping[UUID, i
 
 
 async def load_script(engine: AsyncEngine, tenant_id: UUID, script_id: UUID) -> Row[Any] | None:
-    """Return what a run has to know of its script, as the role system; it holds while `authz_version` does."""
+    """Return what a run has to know of its script, as the role system; it holds while `scripts_version` does."""
     return (await run_alone(engine, _LOAD, {"tenant_id": tenant_id, "id": script_id})).one_or_none()
 
 

@@ -6,7 +6,6 @@ from uuid import UUID
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.errors import VersionMismatch
 from rustok.kernel.module import PageLinks
-from rustok.modules.access import rights_changed
 from rustok.modules.alloy import cipher, errors, repository, schemas, state_repository
 from rustok.modules.alloy.limits import ScriptLimits, SetLimits
 from rustok.modules.alloy.schemas import Value
@@ -123,7 +122,7 @@ async def get_limits(uow: UnitOfWork, _data: schemas.GetLimits) -> ScriptLimits:
 async def set_limits(uow: UnitOfWork, data: SetLimits) -> ScriptLimits:
     """Set what the scripts of the tenant may use, less or more than by default."""
     await state_repository.set_limits(uow, data.model_dump(exclude_unset=True))
-    await rights_changed(uow)
+    await repository.scripts_changed(uow)
     return await limits_of(uow)
 
 

@@ -111,3 +111,23 @@ async def test_limits_that_were_set_hold_from_the_next_run_on(workshop: Workshop
     await workshop.settle()
 
     assert [a.outcome for a in await workshop.attempts(script)] == ["succeeded", "host_calls_exceeded"]
+
+
+async def test_a_run_is_not_held_responsible_for_scripts_that_are_changed_all_the_time(workshop: Workshop) -> None:
+    """It waits, and no attempt has failed."""
+    script, other = await workshop.script('ctx.emit("done")', on=None), await workshop.script("return 1", on=None)
+
+    async def change_another() -> None:
+        for change in ("pause", "activate"):
+            await workshop.run(f"alloy.scripts.{change}", script_id=str(other.id))
+
+    workshop.before_effects(change_another, times=4)
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+    in_between = await workshop.attempts(script), (await workshop.find(script.id)).failures
+    await workshop.hurry()
+    await workshop.work()
+
+    [attempt] = await workshop.attempts(script)
+    assert in_between == ([], 0)
+    assert (attempt.outcome, attempt.attempt) == ("succeeded", 1)

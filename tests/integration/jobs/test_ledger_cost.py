@@ -20,10 +20,36 @@ _MANY = text(
       FROM generate_series(1, 20000)
     """
 )
+_MANY_TENANTS = text(
+    """
+    WITH new_tenants AS (
+        INSERT INTO tenants (id, slug, name, default_locale, default_currency, version, created_at, updated_at)
+        SELECT gen_random_uuid(), 'many-' || n, 'Many', 'en', 'EUR', 1, now(), now() FROM generate_series(1, 2000) AS n
+        RETURNING id
+    )
+    INSERT INTO jobs (tenant_id, id, queue, kind, args, priority, state, max_attempts, due_at, actor, correlation_id,
+                      created_at)
+    SELECT id, gen_random_uuid(), 'sums', 'tenants.count', '{"to": 3}', 0, 'ready', 2, now(), 'operator:o',
+           gen_random_uuid(), now()
+      FROM new_tenants, generate_series(1, 5)
+     WHERE id < '20000000-0000-0000-0000-000000000000'
+    """
+)
+_TENANTS = text("SELECT count(DISTINCT tenant_id) FROM jobs WHERE state = 'ready'")
+_TENANT_BLOCKS = text(
+    """
+    SELECT heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read
+      FROM pg_statio_user_tables WHERE relname = 'tenants'
+    """
+)
 _ANALYZE = "ANALYZE jobs"
-_FORGET = text("SELECT pg_stat_reset_single_table_counters(relid) FROM pg_statio_user_tables WHERE relname = 'jobs'")
-_FORGET_INDEXES = text(
-    "SELECT pg_stat_reset_single_table_counters(indexrelid) FROM pg_statio_user_indexes WHERE relname = 'jobs'"
+_FORGET = text(
+    """
+    SELECT pg_stat_reset_single_table_counters(relid) FROM pg_statio_user_tables WHERE relname IN ('jobs', 'tenants')
+     UNION ALL
+    SELECT pg_stat_reset_single_table_counters(indexrelid)
+      FROM pg_statio_user_indexes WHERE relname IN ('jobs', 'tenants')
+    """
 )
 _FLUSH = text("SELECT pg_stat_force_next_flush()")
 _BLOCKS = text(
@@ -59,6 +85,7 @@ async def test_what_concerns_a_few_jobs_costs_the_same_among_many(ledger: Ledger
         "still ready": await _blocks(ledger, lambda: ledger.store.still_ready(ids)),
         "grant": await _blocks(ledger, grant),
         "renew": await _blocks(ledger, lambda: ledger.store.renew(ids, jobs[0].token, 6.0)),
+        "rescue": await _blocks(ledger, ledger.store.rescue),
         "finish": await _blocks(ledger, finish),
         "grant ready": await _blocks(ledger, lambda: ledger.store.grant_ready("sums", _FEW, 6.0)),
     }
@@ -66,12 +93,26 @@ async def test_what_concerns_a_few_jobs_costs_the_same_among_many(ledger: Ledger
     assert {name: blocks for name, blocks in costs.items() if blocks > _MOST_BLOCKS} == {}
 
 
+async def test_what_is_ready_is_found_among_many_tenants(ledger: Ledger) -> None:
+    """Each that has something costs the same few blocks, and the others nothing."""
+    async with ledger.admin() as admin:
+        await admin.execute(str(_MANY_TENANTS))
+        await admin.execute("ANALYZE tenants")
+        await admin.execute(str(_FLUSH))
+    with_jobs = (await run_alone(ledger.platform.system_engine, _TENANTS)).scalar_one()
+
+    blocks = await _blocks(ledger, lambda: ledger.ready(_FEW))
+    async with ledger.admin() as admin:
+        of_tenants = await admin.fetchval(str(_TENANT_BLOCKS))
+
+    assert (with_jobs > 100, blocks < 60 * with_jobs, of_tenants < 10 * with_jobs) == (True, True, True)
+
+
 async def _blocks(ledger: Ledger, work: Callable[[], Awaitable[object]]) -> int:
     """Return how many blocks of the jobs PostgreSQL looks at for *work*."""
     async with ledger.admin() as admin:
         await _flush(ledger)
         await admin.execute(str(_FORGET))
-        await admin.execute(str(_FORGET_INDEXES))
         await work()
         await _flush(ledger)
         return int(await admin.fetchval(str(_BLOCKS)))
