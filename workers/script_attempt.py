@@ -9,7 +9,7 @@ from uuid import UUID
 
 from rustok.jobs import Leased
 from rustok.modules.alloy import Attempted, Host, ScriptLimits, cron_event
-from rustok.sandbox.contract import Fault, Outcome
+from rustok.sandbox.contract import Fault, Outcome, Usage
 from rustok.scripting import ScriptRun
 from workers.script_code import VersionKey
 
@@ -52,7 +52,7 @@ class RunAttempt(ScriptRun):
             depth=self.job.args.get("depth", 1),
             correlation_id=self.job.correlation_id,
             started_at=self.started_at,
-            usage=asdict(outcome.usage),
+            usage={name: getattr(outcome.usage, name) for name in Usage.__slots__},
             logs=masked(_logs(outcome)),
             effects=masked(outcome.effects),
             result=masked(outcome.result),

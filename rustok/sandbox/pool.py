@@ -34,8 +34,9 @@ class Pool:
         self._current: Zygote | None = None
         self._booting = asyncio.Lock()
         self._idle: deque[Child] = deque()
-        self._wanted, self._arrived = asyncio.Event(), asyncio.Event()
-        self._waiting = 0
+        self._queue: deque[asyncio.Future[Child]] = deque()
+        """Runs that wait for a child: each one that arrives is for the first of them alone."""
+        self._wanted = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -93,17 +94,19 @@ class Pool:
         """
         if not self._is_usual(limits):
             return await self._fork_at_last(limits)
-        self._waiting += 1
+        if child := self.take(limits):
+            return child
+        if self._closed:
+            raise SandboxUnavailable("the cage is closed")
+        place: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
+        self._queue.append(place)
+        self._wanted.set()
         try:
-            while not self._closed:
-                if child := self.take(limits):
-                    return child
-                self._arrived.clear()
-                self._wanted.set()
-                await self._arrived.wait()
-        finally:
-            self._waiting -= 1
-        raise SandboxUnavailable("the cage is closed")
+            return await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and not place.exception():
+                self._offer(place.result())
+            raise
 
     def _is_usual(self, limits: Limits) -> bool:
         usual = self._usual
@@ -139,7 +142,9 @@ class Pool:
     async def close(self) -> None:
         """End all processes, those too that are about to start; whoever waits for a child gets none."""
         self._closed = True
-        self._arrived.set()
+        for place in self._queue:
+            if not place.done():
+                place.set_exception(SandboxUnavailable("the cage is closed"))
         self._wanted.set()
         if self._keeper:
             self._keeper.cancel()
@@ -185,10 +190,19 @@ class Pool:
                 child.discard()
 
     async def _add(self) -> None:
-        child = await self._fork(self._usual, hurry=self._waiting > 0)
+        child = await self._fork(self._usual, hurry=bool(self._queue))
         child.when_gone(self._look)
+        self._offer(child)
+
+    def _offer(self, child: Child) -> None:
+        """Give *child* to who has waited longest, or let it wait itself."""
+        while self._queue:
+            place = self._queue.popleft()
+            if not place.done():
+                place.set_result(child)
+                self._look()
+                return
         self._idle.append(child)
-        self._arrived.set()
 
     async def _fork(self, limits: Limits, *, hurry: bool) -> Child:
         zygote = await self.zygote(self._layers)
