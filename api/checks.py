@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache
 
 import asyncpg
 from redis.asyncio import Redis
@@ -12,7 +11,7 @@ from redis.backoff import NoBackoff
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.health import CHECK_TIMEOUT_S, Check, Facts, NotReady
-from rustok.db.migrate import script_directory
+from rustok.db.migrate import LACKING, lacks_migrations
 from rustok.jobs.heartbeat import Worker, living_workers
 
 _PROTECTED = ("A", "B", "C")
@@ -71,12 +70,10 @@ def _postgresql(url: str) -> Callable[[], Awaitable[None]]:
 
 def _migrations(url: str) -> Callable[[], Awaitable[None]]:
     async def probe() -> None:
-        known, head = await asyncio.to_thread(_revisions)
         async with _connection(url) as connection:
             current = await _current_revision(connection)
-        # A revision from after this build is fine: a new release migrates while the old one still serves.
-        if current is None or (current in known and current != head):
-            raise NotReady("the database lacks migrations: run `rustok db migrate`")
+        if await asyncio.to_thread(lacks_migrations, current):
+            raise NotReady(LACKING)
 
     return probe
 
@@ -89,13 +86,6 @@ async def _current_revision(connection: asyncpg.Connection) -> str | None:
     except asyncpg.InsufficientPrivilegeError:
         raise NotReady("this process may not read alembic_version: run `rustok db migrate`") from None
     return revision
-
-
-@lru_cache(maxsize=1)
-def _revisions() -> tuple[frozenset[str], str | None]:
-    """Return the migrations of this build, and the newest; they are files, read once."""
-    script = script_directory()
-    return frozenset(r.revision for r in script.walk_revisions()), script.get_current_head()
 
 
 def _redis(url: str) -> Callable[[], Awaitable[None]]:

@@ -8,6 +8,7 @@ from typing import Any
 from rustok.bootstrap import Platform, build_consumers, build_platform
 from rustok.catalog import MODULES
 from rustok.db.engine import open_engine
+from rustok.db.migrate import refuse_older_schema
 from rustok.egress import Egress, EgressConfig, parse_networks
 from rustok.events.consumer import Consumer
 from rustok.events.outbox import OutboxTransport
@@ -64,6 +65,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
         ) as app_engine,
         Cage(CageConfig(children=children, unsafe_dev=settings.sandbox == "unsafe-dev"), _counted()) as cage,
     ):
+        await refuse_older_schema(system_engine)
         notifier = OutboxNotifier(system_url, clock)
         platform = build_platform(
             MODULES,

@@ -17,6 +17,7 @@ from rustok.catalog import MODULES
 from rustok.db.engine import create_engine
 from rustok.db.failures import describe, is_transient
 from rustok.db.idempotency import purge_answers
+from rustok.db.migrate import refuse_older_schema
 from rustok.events.hints import CoalescedHints, Sweep
 from rustok.events.retention import shorten_log
 from rustok.events.sequencer import Sequencer, SequencerConfig
@@ -62,6 +63,7 @@ async def run_relay(settings: Settings) -> None:
     broker = StreamBroker(required(settings.redis_url, "redis_url"), queue_caps=caps(queues))
     subscriptions = registry.consumed()
     store = PostgresConsumerStore(engine)
+    await refuse_older_schema(engine)
     await store.prepare(subscriptions)
     jobs, jobs_wake = PostgresJobStore(engine), LocalWake()
     wake = OutboxWake(url, clock, jobs_wake)

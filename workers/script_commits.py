@@ -1,7 +1,7 @@
 """Commits what runs of scripts came to: effects, log and the end of the job, with the runs that end meanwhile.
 
 A commit waits for the disk, whoever shares it. Runs of one tenant that end while a commit is under way share the next
-one, and while more runs wait than can begin, the next one waits for them a little, too: what a run costs is what counts
+one, and while many are under way, the next one waits a little for those that end soon: what a run costs is what counts
 then. If it fails, for any of them, each is committed alone.
 """
 
@@ -38,7 +38,7 @@ class EndedRun(NamedTuple):
 
 
 class ScriptCommits:
-    """*is_crowded* tells whether runs wait for others to end."""
+    """*is_crowded* tells whether many runs are under way."""
 
     def __init__(self, platform: Platform, is_crowded: Callable[[], bool]) -> None:
         self._platform = platform
@@ -52,7 +52,7 @@ class ScriptCommits:
 
         Raises:
             VersionMismatch: what the run has read was changed meanwhile.
-            StaleAuthorization: the tenant's access rules were.
+            StaleAuthorization: the tenant's access rules or scripts were.
             EffectRefused: the script may not do what it wanted.
             LeaseLost: the job is somebody else's by now.
             Unavailable: a server failed.

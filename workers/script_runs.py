@@ -118,7 +118,11 @@ class ScriptRuns:
                 ended = await self._attempt(run, fresh=is_stale)
                 if ended.overtaken is None:
                     return
+        if ended.fault is not None:
+            await self._fail(run, ended, ended.fault)
+            return
         if isinstance(ended.overtaken, StaleAuthorization):
+            SCRIPT_RUNS.labels("overtaken").inc()
             await self._end(hand_back, job, _CHANGING_S)  # no fault of the script's
             return
         message = f"{_RERUNS + 1} runs in a row read what somebody then changed: {ended.overtaken!r}"

@@ -1,24 +1,31 @@
 """Applies the migrations in `migrations/`, one process at a time, each in a transaction of its own."""
 
+import asyncio
 import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+import asyncpg
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, pool, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from rustok.db.engine import async_url
+from rustok.db.transaction import run_alone
 from rustok.kernel.errors import Misconfigured
 
 FILE_NAME = re.compile(r"m(?P<date>\d{8})_(?P<module>[a-z]+)_(?P<number>\d{3})_(?P<description>[a-z0-9_]+)")
 """`mYYYYMMDD_<module>_<nnn>_<description>` (founding document, section 6.1)."""
 
+LACKING = "the database lacks migrations: run `rustok db migrate`"
+_CURRENT = text("SELECT version_num FROM alembic_version")
 _LOCK = 0x7275_7374_6F6B  # "rustok": one key for every process that migrates this database
 
 
@@ -34,6 +41,33 @@ def migrations_dir() -> Path:
     """Return where the migrations are: beside the package in a checkout, under the prefix when installed."""
     checkout = Path(__file__).parents[2] / "migrations"
     return checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "rustok" / "migrations"
+
+
+async def refuse_older_schema(engine: AsyncEngine) -> None:
+    """Raise Misconfigured where the database of *engine* lacks migrations of this build."""
+    try:
+        current = (await run_alone(engine, _CURRENT)).scalar_one_or_none()
+    except DBAPIError as error:
+        if not isinstance(error.orig, asyncpg.UndefinedTableError):
+            raise
+        current = None
+    if await asyncio.to_thread(lacks_migrations, current):
+        raise Misconfigured(LACKING)
+
+
+def lacks_migrations(current: str | None) -> bool:
+    """Tell whether a database at this revision lacks migrations of this build; their files are read once.
+
+    A revision from after this build is fine: a new release migrates while the old one still serves.
+    """
+    known, head = _revisions()
+    return current is None or (current in known and current != head)
+
+
+@lru_cache(maxsize=1)
+def _revisions() -> tuple[frozenset[str], str | None]:
+    script = script_directory()
+    return frozenset(r.revision for r in script.walk_revisions()), script.get_current_head()
 
 
 async def migrate(url: str) -> MigrationStatus:

@@ -104,8 +104,10 @@ class Pool:
         try:
             return await place
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled() and not place.exception():
+            if not place.cancelled() and place.exception() is None:
                 self._offer(place.result())
+            with suppress(ValueError):
+                self._queue.remove(place)
             raise
 
     def _is_usual(self, limits: Limits) -> bool:
@@ -167,13 +169,14 @@ class Pool:
             await self._wanted.wait()
             self._wanted.clear()
             self._drop([child for child in self._idle if not child.alive])
-            await self._bury()
             try:
+                await self._bury()
                 zygote = await self.zygote(self._layers)
                 stale = [child for child in self._idle if child not in zygote.children]
+                waiting = len(self._queue)
                 async with asyncio.TaskGroup() as tasks:
-                    for _ in range(self._warm - len(self._idle) + len(stale)):
-                        tasks.create_task(self._add())
+                    for number in range(self._warm - len(self._idle) + len(stale)):
+                        tasks.create_task(self._add(hurry=number < waiting))
                 self._drop(stale)
                 pause_s = _FIRST_PAUSE_S
             except* SandboxUnavailable:
@@ -189,16 +192,19 @@ class Pool:
                 self._idle.remove(child)
                 child.discard()
 
-    async def _add(self) -> None:
-        child = await self._fork(self._usual, hurry=bool(self._queue))
+    async def _add(self, *, hurry: bool) -> None:
+        child = await self._fork(self._usual, hurry=hurry)
         child.when_gone(self._look)
         self._offer(child)
 
     def _offer(self, child: Child) -> None:
         """Give *child* to who has waited longest, or let it wait itself."""
+        if self._closed:
+            child.discard()
+            return
         while self._queue:
             place = self._queue.popleft()
-            if not place.done():
+            if not place.done():  # else whoever waited has gone just now
                 place.set_result(child)
                 self._look()
                 return

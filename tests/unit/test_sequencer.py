@@ -144,7 +144,7 @@ async def test_a_defect_ends_the_process() -> None:
 
 
 async def test_the_floor_is_raised_once_an_interval() -> None:
-    """Also while every batch is full."""
+    """While nothing happens."""
     relay = Relay([0] * 9, config=SequencerConfig(batch=10, poll_min_s=1, poll_max_s=1, floor_interval_s=3))
 
     await relay.run()

@@ -70,7 +70,7 @@ class Host:
         Raises:
             Refused: the script may not read this, or there is no such thing to ask for.
             Unavailable: a server failed.
-            StaleAuthorization: the tenant's access rules have changed.
+            StaleAuthorization: the tenant's access rules or scripts have changed.
 
         """
         answers: Mapping[str, Callable[..., Awaitable[Any]]] = {

@@ -52,7 +52,6 @@ _SET_STATE = text(
      WHERE tenant_id = :tenant_id AND id = :id
     """
 )
-_SCRIPTS_CHANGED = text("UPDATE tenants SET scripts_version = scripts_version + 1 WHERE id = :tenant_id")
 _DELETE = text("DELETE FROM scripts WHERE tenant_id = :tenant_id AND id = :id")
 _INSERT_VERSION = text(
     """
@@ -90,11 +89,6 @@ _COUNT_FAILURE = text(
     UPDATE scripts SET failures = failures + 1 WHERE tenant_id = :tenant_id AND id = :id RETURNING {_COLUMNS}
     """
 )
-
-
-async def scripts_changed(uow: UnitOfWork) -> None:
-    """State that what workers have read of the tenant's scripts holds no more: each hears of it in a unit of work."""
-    await uow.execute(_SCRIPTS_CHANGED, {"tenant_id": uow.tenant_id})
 
 
 async def insert_script(uow: UnitOfWork, values: Mapping[str, Any]) -> None:

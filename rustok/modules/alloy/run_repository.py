@@ -134,7 +134,10 @@ async def book_runs(transaction: UnitOfWork | Transaction, runs: Mapping[UUID, i
 
 
 async def load_script(engine: AsyncEngine, tenant_id: UUID, script_id: UUID) -> Row[Any] | None:
-    """Return what a run has to know of its script, as the role system; it holds while `scripts_version` does."""
+    """Return what a run has to know of its script, as the role system; it holds while `scripts_version` does.
+
+    Triggers raise that (m20261126_tenants_002): whatever is read here besides must be among their columns.
+    """
     return (await run_alone(engine, _LOAD, {"tenant_id": tenant_id, "id": script_id})).one_or_none()
 
 

@@ -87,7 +87,6 @@ async def update_script(uow: UnitOfWork, data: schemas.UpdateScript) -> Script:
         await repository.update_script(
             uow, {**kept, **values, "id": data.script_id, "version": version, "owner": owner}
         )
-    await repository.scripts_changed(uow)
     if row.status == "active" and "triggers" in values:
         await _schedule(uow, data.script_id, values["triggers"])
     return await find(uow, data.script_id)
@@ -99,7 +98,6 @@ async def delete_script(uow: UnitOfWork, data: schemas.ScriptReference) -> schem
     version = uow.emit(events.ScriptDeleted(), data.script_id)
     await _schedule(uow, data.script_id, [])
     await repository.delete_script(uow, data.script_id)
-    await repository.scripts_changed(uow)
     return schemas.DeletedScript(id=data.script_id, version=version)
 
 
@@ -212,7 +210,6 @@ async def set_state(uow: UnitOfWork, row: Row[Any], version: int, **changes: Any
     """Write the state of a held script: what *row* has, with *changes*."""
     state_now = {name: getattr(row, name) for name in _STATE}
     await repository.set_state(uow, {**state_now, **changes, "id": row.id, "version": version})
-    await repository.scripts_changed(uow)
 
 
 def _check_grants(uow: UnitOfWork, grants: Sequence[str]) -> None:

@@ -122,7 +122,6 @@ async def get_limits(uow: UnitOfWork, _data: schemas.GetLimits) -> ScriptLimits:
 async def set_limits(uow: UnitOfWork, data: SetLimits) -> ScriptLimits:
     """Set what the scripts of the tenant may use, less or more than by default."""
     await state_repository.set_limits(uow, data.model_dump(exclude_unset=True))
-    await repository.scripts_changed(uow)
     return await limits_of(uow)
 
 

@@ -1,5 +1,7 @@
 """A worker keeps what it knows of a script: what has changed since is never done by what was known before."""
 
+import asyncpg
+
 from tests.integration.alloy.workshop import Workshop, hook
 
 
@@ -131,3 +133,35 @@ async def test_a_run_is_not_held_responsible_for_scripts_that_are_changed_all_th
     [attempt] = await workshop.attempts(script)
     assert in_between == ([], 0)
     assert (attempt.outcome, attempt.attempt) == ("succeeded", 1)
+
+
+async def test_a_fault_counts_though_scripts_are_changed_all_the_time(workshop: Workshop) -> None:
+    """Else a tenant who changes one all the time would never be stopped."""
+    script, other = await workshop.script("raise ValueError", on=None), await workshop.script("return 1", on=None)
+
+    async def change_another() -> None:
+        for change in ("pause", "activate"):
+            await workshop.run(f"alloy.scripts.{change}", script_id=str(other.id))
+
+    workshop.before_effects(change_another, times=4)
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+
+    [attempt] = await workshop.attempts(script)
+    assert (attempt.outcome, (await workshop.find(script.id)).failures) == ("exception", 1)
+
+
+async def test_a_change_by_an_older_release_is_noticed(workshop: Workshop) -> None:
+    """It writes the row and knows of no version: triggers raise it."""
+    script = await workshop.script('ctx.emit("done")')
+
+    async def pause() -> None:
+        admin = await asyncpg.connect(workshop.platform.database.admin_url)
+        await admin.execute("UPDATE scripts SET status = 'paused' WHERE id = $1", script.id)
+        await admin.close()
+
+    workshop.before_effects(pause, times=1)
+    await workshop.product()
+    await workshop.settle()
+
+    assert (await workshop.events("alloy.run.emitted"), await workshop.attempts(script)) == ([], [])

@@ -10,7 +10,15 @@ import asyncpg
 import pytest
 
 from rustok.catalog import MODULES
-from rustok.db.migrate import FILE_NAME, migrate, migration_status, migrations_dir, script_directory
+from rustok.db.engine import open_engine
+from rustok.db.migrate import (
+    FILE_NAME,
+    migrate,
+    migration_status,
+    migrations_dir,
+    refuse_older_schema,
+    script_directory,
+)
 from rustok.db.roles import create_database
 from rustok.kernel.errors import Misconfigured
 from rustok.testing import Database, DatabaseServer
@@ -180,3 +188,14 @@ async def test_foreign_keys_are_checked_by_their_own_index_from_the_first_row_on
     await admin.close()
 
     assert slow == []
+
+
+async def test_a_relay_and_a_worker_refuse_a_database_that_lacks_migrations(
+    empty_database: Database, database: Database
+) -> None:
+    """They would take what fails for want of a column for the fault of a job."""
+    async with open_engine(empty_database.admin_url) as empty, open_engine(database.system_url) as migrated:
+        with pytest.raises(Misconfigured):
+            await refuse_older_schema(empty)
+
+        await refuse_older_schema(migrated)
