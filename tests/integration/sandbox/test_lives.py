@@ -30,7 +30,7 @@ def launchers() -> list[psutil.Process]:
 
 
 def kept_descriptors() -> int:
-    """Count those of this process that lead elsewhere than to /proc: the watcher of another cage may be reading there."""
+    """Count those that lead elsewhere than to /proc, where the watcher of another cage may be reading."""
     kept = 0
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - each may be gone by the time that it is looked at
         with suppress(OSError):
