@@ -5,9 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from rustok.bootstrap import Platform, build_consumers, build_platform
 from rustok.catalog import MODULES
 from rustok.db.engine import open_engine
+from rustok.db.failures import describe, is_transient
 from rustok.db.migrate import refuse_older_schema
 from rustok.egress import Egress, EgressConfig, parse_networks
 from rustok.events.consumer import Consumer
@@ -30,6 +34,8 @@ from workers.script_checks import ScriptChecks
 from workers.script_runs import ScriptRuns
 
 _CAGED = frozenset({RUN, CHECK})
+log = structlog.get_logger(__name__)
+
 _SYSTEM = {"synchronous_commit": "off"}
 """What the role system commits, leases above all, is given and taken again if a crash of the server loses it."""
 _CONNECTIONS_A_CHILD = 2
@@ -65,7 +71,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
         ) as app_engine,
         Cage(CageConfig(children=children, unsafe_dev=settings.sandbox == "unsafe-dev"), _counted()) as cage,
     ):
-        await refuse_older_schema(system_engine)
+        await _check_schema(system_engine)
         notifier = OutboxNotifier(system_url, clock)
         platform = build_platform(
             MODULES,
@@ -103,6 +109,16 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
         finally:
             await runner.stop()
             await eager.close()
+
+
+async def _check_schema(engine: AsyncEngine) -> None:
+    """Raise Misconfigured where migrations are missing. A server that is away is waited for by whoever needs it."""
+    try:
+        await refuse_older_schema(engine)
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        log.warning("schema_not_checked", reason=describe(error))
 
 
 def _told(cage: Cage) -> dict[str, Any]:

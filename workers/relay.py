@@ -12,6 +12,7 @@ import structlog
 import uvloop
 from dramatiq import Message
 from prometheus_client import start_http_server
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.catalog import MODULES
 from rustok.db.engine import create_engine
@@ -63,8 +64,7 @@ async def run_relay(settings: Settings) -> None:
     broker = StreamBroker(required(settings.redis_url, "redis_url"), queue_caps=caps(queues))
     subscriptions = registry.consumed()
     store = PostgresConsumerStore(engine)
-    await refuse_older_schema(engine)
-    await store.prepare(subscriptions)
+    await _prepared(engine, partial(store.prepare, subscriptions), clock)
     jobs, jobs_wake = PostgresJobStore(engine), LocalWake()
     wake = OutboxWake(url, clock, jobs_wake)
     sender = _DramatiqSender(broker, queues)
@@ -116,6 +116,21 @@ class _DramatiqSender:
         except BrokerUnavailable as error:
             raise Unavailable(f"Redis does not answer: {error}") from error
         metrics.HINTS_SENT.inc(len(messages))
+
+
+async def _prepared(engine: AsyncEngine, prepare: Callable[[], Awaitable[None]], clock: Clock) -> None:
+    """Prepare the database, as soon as it answers. Raises Misconfigured where migrations are missing."""
+    while True:
+        try:
+            await refuse_older_schema(engine)
+            await prepare()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("relay_waits", reason=describe(error))
+            await clock.sleep(1.0)
+        else:
+            return
 
 
 async def _every(interval_s: float, work: Callable[[], Awaitable[object]], clock: Clock) -> None:
