@@ -2,7 +2,22 @@
 
 import asyncpg
 
+from rustok.modules.alloy.schemas import Script
 from tests.integration.alloy.workshop import Workshop, hook
+
+
+async def run_while_another_is_changed(workshop: Workshop, body: str) -> Script:
+    """Run a script once; as often as that is attempted, another one of the tenant is changed meanwhile."""
+    script, other = await workshop.script(body, on=None), await workshop.script("return 1", on=None)
+
+    async def change_another() -> None:
+        for change in ("pause", "activate"):
+            await workshop.run(f"alloy.scripts.{change}", script_id=str(other.id))
+
+    workshop.before_effects(change_another, times=4)
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+    return script
 
 
 async def test_the_next_run_takes_the_version_that_was_activated(workshop: Workshop) -> None:
@@ -117,15 +132,7 @@ async def test_limits_that_were_set_hold_from_the_next_run_on(workshop: Workshop
 
 async def test_a_run_is_not_held_responsible_for_scripts_that_are_changed_all_the_time(workshop: Workshop) -> None:
     """It waits, and no attempt has failed."""
-    script, other = await workshop.script('ctx.emit("done")', on=None), await workshop.script("return 1", on=None)
-
-    async def change_another() -> None:
-        for change in ("pause", "activate"):
-            await workshop.run(f"alloy.scripts.{change}", script_id=str(other.id))
-
-    workshop.before_effects(change_another, times=4)
-    await workshop.run("alloy.runs.start", script_id=str(script.id))
-    await workshop.work()
+    script = await run_while_another_is_changed(workshop, 'ctx.emit("done")')
     in_between = await workshop.attempts(script), (await workshop.find(script.id)).failures
     await workshop.hurry()
     await workshop.work()
@@ -137,15 +144,7 @@ async def test_a_run_is_not_held_responsible_for_scripts_that_are_changed_all_th
 
 async def test_a_fault_counts_though_scripts_are_changed_all_the_time(workshop: Workshop) -> None:
     """Else a tenant who changes one all the time would never be stopped."""
-    script, other = await workshop.script("raise ValueError", on=None), await workshop.script("return 1", on=None)
-
-    async def change_another() -> None:
-        for change in ("pause", "activate"):
-            await workshop.run(f"alloy.scripts.{change}", script_id=str(other.id))
-
-    workshop.before_effects(change_another, times=4)
-    await workshop.run("alloy.runs.start", script_id=str(script.id))
-    await workshop.work()
+    script = await run_while_another_is_changed(workshop, "raise ValueError")
 
     [attempt] = await workshop.attempts(script)
     assert (attempt.outcome, (await workshop.find(script.id)).failures) == ("exception", 1)
