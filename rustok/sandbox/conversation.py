@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from rustok.sandbox.aside import read_aside
 from rustok.sandbox.contract import Fault, HostCall, HostCallRefused, Job, Limits, Outcome, Usage
 from rustok.sandbox.explain import (
@@ -25,7 +27,6 @@ from rustok.sandbox.frames import (
     TooLong,
     decode,
     frame,
-    json_frame,
 )
 from rustok.sandbox.hearsay import Result, count_of
 from rustok.sandbox.leased import Child, ChildGone
@@ -131,7 +132,7 @@ class Conversation:
             raise Malformed("a call without arguments")
         self._stop_time()
         try:
-            answer = json_frame(Kind.ANSWER, {"value": await self._host_call(name, arguments)})
+            answer = _json_frame(Kind.ANSWER, {"value": await self._host_call(name, arguments)})
         except HostCallRefused as refusal:
             return _refusal(refusal.code, str(refusal))
         finally:
@@ -212,7 +213,12 @@ def _job_frames(job: Job) -> bytes:
         "event": job.event, "now": job.now, "seed": job.seed, "run_id": job.run_id, "tenant_id": job.tenant_id,
         "script": job.script, "limits": _child_limits(limits),
     }  # fmt: skip
-    return frame(Kind.CODE, job.bytecode) + json_frame(Kind.JOB, values)
+    return frame(Kind.CODE, job.bytecode) + _json_frame(Kind.JOB, values)
+
+
+def _json_frame(kind: Kind, value: Any) -> bytes:
+    """Encode what a child is told: values that were JSON before."""
+    return frame(kind, orjson.dumps(value))
 
 
 def _child_limits(limits: Limits) -> dict[str, int]:
@@ -239,7 +245,7 @@ def _output_too_large(limits: Limits, used_bytes: int) -> Fault:
 
 
 def _refusal(code: str, message: str) -> bytes:
-    return json_frame(Kind.ANSWER, {"error": {"code": code, "message": message}})
+    return _json_frame(Kind.ANSWER, {"error": {"code": code, "message": message}})
 
 
 def _fitting(logs: Sequence[Mapping[str, Any]], most_bytes: int) -> tuple[Sequence[Mapping[str, Any]], int]:

@@ -1,6 +1,6 @@
 """Hooks of ours: one does all that a hook may do, the other what every hook does."""
 
-import marshal
+from rustok.sandbox.language.bytecode import pack, pattern_of
 
 _EVERYTHING = """
 import datetime, decimal, hashlib, json, math, random, re, textwrap
@@ -41,7 +41,26 @@ async def handle(event, ctx):
     ctx.kv.set("warm", await ctx.kv.get("warm", 0))
     return {"groups": len(groups), "day": day}
 """
-EVENT = {"data": {"items": ["a", 1, 2.5, None, True]}, "text": "привет"}
+EVENT = {
+    "id": "e",
+    "type": "warm.kind.created",
+    "version": 1,
+    "tenant_id": "t",
+    "aggregate_type": "kind",
+    "aggregate_id": "1",
+    "aggregate_version": 1,
+    "occurred_at": "2026-01-02T03:04:05+00:00",
+    "actor": "user:u",
+    "data": {"items": ["a", 1, 2.5, None, True]},
+    "payload": {
+        "status": "published",
+        "tags": ["city"],
+        "translations": {
+            "en": {"title": "Warm", "description": "A text of the usual kind and of about the usual length. " * 4},
+            "ru": {"title": "привет", "description": "привет"},
+        },
+    },
+}
 NOW = "2026-01-02T03:04:05+00:00"
 JOB = {
     "now": NOW,
@@ -53,26 +72,42 @@ JOB = {
 }
 
 
-_ESSENCE = """
+_WORD = r"\w+"
+_ESSENCE = f"""
+import re
+
+SIGNS = {{"warm": {{"warm", "ready"}}}}
+
 async def handle(event, ctx):
-    found = await ctx.get("warm.kind", "1", fields=["title"])
+    found = await ctx.get("warm.kind", event["aggregate_id"], fields=["title"])
+    payload = event["payload"]
+    words = words_of(payload["translations"])
+    tags = [tag for tag, signs in SIGNS.items() if tag not in payload["tags"] and words & signs]
     total = 0
     for item in event["data"]["items"]:
-        total += len(f"{item!r}")
-    ctx.log("warm", total=total)
-    ctx.update("warm.kind", "1", title=found["title"].lower(), tags=[f"n:{total}"])
-    return {"total": total}
+        total += len(f"{{item!r}}")
+    if tags:
+        ctx.log("warm", total=total)
+        ctx.update("warm.kind", event["aggregate_id"], title=found["title"].lower(), tags=[*payload["tags"], *tags])
+    return {{"total": total}}
+
+def words_of(translations):
+    texts = [text["title"] + " " + text["description"] for text in translations.values()]
+    return {{word for text in texts for word in re.findall({_WORD!r}, text.lower())}}
 """
 
 
 def everything() -> bytes:
     """Return the code of a hook that uses each facade and each part of `ctx`; it fails where the event says so."""
-    return marshal.dumps(compile(_EVERYTHING, "<hook>", "exec"))
+    return pack(compile(_EVERYTHING, "<hook>", "exec"))
 
 
 def essence() -> bytes:
-    """Return the code of a hook that reads, computes a little, and wants something done."""
-    return marshal.dumps(compile(_ESSENCE, "<hook>", "exec"))
+    """Return the code of a hook that reads, computes a little, and wants something done.
+
+    What it touches is a child's own from then on: so it says the words that most hooks say.
+    """
+    return pack(compile(_ESSENCE, "<hook>", "exec"), [pattern_of(_WORD, 0)])
 
 
 def answer(name: str) -> object:

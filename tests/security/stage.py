@@ -1,6 +1,5 @@
 """Runs hooks in a cage as a worker would: checked by the policy, or past it; and looks whether anything was gained."""
 
-import marshal
 import platform
 import socket
 import warnings
@@ -12,6 +11,7 @@ from typing import Any
 
 from rustok.sandbox.cage import Cage
 from rustok.sandbox.contract import Compiled, HostCallRefused, Job, Limits, Outcome
+from rustok.sandbox.language.bytecode import pack
 from tests.security.cases import HARMLESS
 
 PATIENT = Limits(wall_ms=30_000)
@@ -77,7 +77,7 @@ def unchecked(source: str) -> bytes:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return marshal.dumps(compile(source, "<hook>", "exec", dont_inherit=True))
+        return pack(compile(source, "<hook>", "exec", dont_inherit=True))
 
 
 async def checked(cage: Cage, source: str) -> bytes:

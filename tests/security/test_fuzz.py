@@ -107,7 +107,7 @@ def assert_told_or_tame(source: str) -> None:
 
 
 def code_of(bytecode: bytes) -> CodeType:
-    code = marshal.loads(bytecode)  # noqa: S302 - made right here
+    code, _ = marshal.loads(bytecode)  # noqa: S302 - made right here
     assert isinstance(code, CodeType)
     return code
 

@@ -3,11 +3,12 @@
 import __future__
 
 import ast
-import marshal
 import warnings
 from collections.abc import Iterator
 
+from rustok.sandbox.language.bytecode import pack
 from rustok.sandbox.language.diagnostic import Diagnostic
+from rustok.sandbox.language.patterns import patterns_of
 from rustok.sandbox.language.policy import Policy
 
 LONGEST_SOURCE_BYTES = 64 << 10
@@ -19,7 +20,7 @@ _HANDLE = "A hook begins with `async def handle(event, ctx):` at the left margin
 
 
 def compile_source(source: str) -> bytes | tuple[Diagnostic, ...]:
-    """Return the marshalled code of a hook, the same for the same source, or every fault in the order of its lines.
+    """Return the bytecode of a hook, the same for the same source, or every fault in the order of its lines.
 
     It never raises, whatever the source is. What it costs is bounded by the limits on size, nodes and depth,
     except for parsing, which is CPython's own: a process that serves others gives this to a child.
@@ -37,7 +38,7 @@ def compile_source(source: str) -> bytes | tuple[Diagnostic, ...]:
             code = compile(tree, "<hook>", "exec", flags=_ANNOTATIONS_ARE_TEXT, dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             return (_unreadable(error),)
-    return tuple(_handle_faults(tree)) or marshal.dumps(code)
+    return tuple(_handle_faults(tree)) or pack(code, patterns_of(tree))
 
 
 def _size_faults(source: str) -> Iterator[Diagnostic]:

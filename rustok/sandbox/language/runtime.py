@@ -1,13 +1,13 @@
 """One run of a hook inside a child: drives `handle` by hand, records what it wants done, explains what went wrong."""
 
 import builtins
-import marshal
 import random
 import sys
 from collections.abc import Callable, Mapping
 from types import CodeType, CoroutineType, FrameType
 from typing import Any
 
+from rustok.sandbox.language.bytecode import load
 from rustok.sandbox.language.context import Context, Request, State, Stop
 from rustok.sandbox.language.facades import HookDatetime, importer, seeded
 from rustok.sandbox.language.values import Unfit, clean, size
@@ -23,14 +23,6 @@ ZeroDivisionError NotImplemented Ellipsis None True False __build_class__
 """.split()  # noqa: SIM905 - names, not texts
 """Builtins that a hook gets. None of them looks anything up by name."""
 _BUILTINS = {name: getattr(builtins, name) for name in SAFE}
-
-
-def load(bytecode: bytes) -> CodeType:
-    """The code that `compile_source` marshalled. Only ever called in a child."""
-    code = marshal.loads(bytecode)  # noqa: S302 - inside the cage
-    if not isinstance(code, CodeType):
-        raise TypeError("the bytecode holds no code")
-    return code
 
 
 def run(
@@ -125,4 +117,4 @@ def running_line() -> int | None:
     return frame.f_lineno if frame else None
 
 
-__all__ = ["load", "run", "running_line"]
+__all__ = ["run", "running_line"]

@@ -1,6 +1,5 @@
 """Scripts, worked by hand: push, let events pass, do the jobs, look at what came of it."""
 
-import marshal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from textwrap import dedent
@@ -25,6 +24,7 @@ from rustok.modules.alloy.schemas import Attempt, Script
 from rustok.runtime import SystemClock
 from rustok.sandbox.cage import Cage
 from rustok.sandbox.contract import Compiled, Fault, HostCall, Job, Outcome, Report
+from rustok.sandbox.language.bytecode import pack
 from rustok.testing import Database, PlatformUnderTest
 from workers.script_calls import ScriptCalls
 from workers.script_checks import ScriptChecks
@@ -146,7 +146,7 @@ class Workshop:
     async def break_in(self, script: Script, source: str) -> None:
         """Put code in the place of a script's first version that no check would let pass."""
         code = compile(f"{source}\nasync def handle(event, ctx): pass\n", "<hook>", "exec")
-        values = {"bytecode": marshal.dumps(code), "tenant_id": self.tenant_id, "script_id": script.id}
+        values = {"bytecode": pack(code), "tenant_id": self.tenant_id, "script_id": script.id}
         await run_alone(self.platform.system_engine, _BREAK_IN, values)
 
     async def forget_compiled(self) -> None:

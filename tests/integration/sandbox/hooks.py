@@ -1,6 +1,5 @@
 """Hooks written here, some as their authors may, some as no policy would let them."""
 
-import marshal
 import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,6 +7,7 @@ from typing import Any
 
 from rustok.sandbox.cage import Cage
 from rustok.sandbox.contract import Compiled, HostCallRefused, Job, Limits, Outcome
+from rustok.sandbox.language.bytecode import pack
 
 REACH = """
 def reach(ctx):
@@ -30,7 +30,7 @@ async def compiled(cage: Cage, body: str) -> bytes:
 def raw(body: str) -> bytes:
     """Compile statements without the policy."""
     source = f"{REACH}\nasync def handle(event, ctx):\n{textwrap.indent(body, '    ')}\n"
-    return marshal.dumps(compile(source, "<hook>", "exec"))
+    return pack(compile(source, "<hook>", "exec"))
 
 
 PATIENT = Limits(wall_ms=60_000)
