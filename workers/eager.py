@@ -15,6 +15,9 @@ from workers.script_runs import ScriptRuns
 
 log = structlog.get_logger(__name__)
 
+_QUIET_S = 0.02
+"""How long the feeder is not disturbed, and does not disturb, where this worker has taken all the runs there were."""
+
 
 class EagerRuns:
     """*on_leased* is called once it has leased what it could: the rest, and what is no run, is for the feeder."""
@@ -46,10 +49,11 @@ class EagerRuns:
     async def _take(self) -> None:
         is_told = False
 
-        def tell() -> None:
+        def tell(leased: int) -> None:
             nonlocal is_told
             is_told = True
-            self._on_leased()
+            has_left_some = leased == free
+            asyncio.get_running_loop().call_later(0 if has_left_some else _QUIET_S, self._on_leased)
 
         try:
             while free := self._runs.free:

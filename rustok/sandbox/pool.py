@@ -13,6 +13,8 @@ from rustok.sandbox.zygote_client import Mode, Zygote
 Observe = Callable[[str], None]
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _FORK_ATTEMPTS = 3
+_QUIET_S = 0.02
+"""How long the effects of a run that has just ended are given before forking takes a processor from them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,8 @@ class Pool:
         """Return a child for one run that waits for it, if there is one."""
         while self._idle and self._is_usual(limits):
             child = self._idle.popleft()
-            self._look()
+            if not self._idle:
+                self._wanted.set()  # whoever comes next would have to wait
             if child.is_there():
                 return child
             child.discard()
@@ -157,6 +160,9 @@ class Pool:
             await asyncio.gather(*(zygote.close() for zygote in self._zygotes))
             self._zygotes.clear()
 
+    def _look_later(self) -> None:
+        asyncio.get_running_loop().call_later(_QUIET_S, self._look)
+
     def _look(self) -> None:
         """Have the pool filled up once half of it is gone, and not before: forking takes a processor from the runs."""
         if self.idle <= self._warm // 2:
@@ -194,7 +200,7 @@ class Pool:
 
     async def _add(self, *, hurry: bool) -> None:
         child = await self._fork(self._usual, hurry=hurry)
-        child.when_gone(self._look)
+        child.when_gone(self._look_later)
         self._offer(child)
 
     def _offer(self, child: Child) -> None:

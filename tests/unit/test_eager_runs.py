@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+import pytest
+
 from rustok.jobs.runner import JobRunner
 from workers.eager import EagerRuns
 from workers.script_runs import ScriptRuns
 
 
 class Runs:
-    """Has room for one more, until it has not."""
+    """Has room for so many more, until it has not."""
 
     free = 1
 
@@ -22,9 +24,9 @@ class Runner:
         self.ready, self.told = 1, 0
         self.heard, self.at_work, self.may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def work_on_ready(self, _queue: str, _limit: int, on_leased: Callable[[], None]) -> int:
+    async def work_on_ready(self, _queue: str, _limit: int, on_leased: Callable[[int], None]) -> int:
         done, self.ready = self.ready, 0
-        on_leased()
+        on_leased(done)
         self.at_work.set()
         await self.may_end.wait()
         return done
@@ -34,8 +36,10 @@ class Runner:
         self.heard.set()
 
 
-def eager_runs(runner: Runner) -> EagerRuns:
-    return EagerRuns("scripts", cast("ScriptRuns", Runs()), cast("JobRunner", runner), runner.leased)
+def eager_runs(runner: Runner, free: int = 1) -> EagerRuns:
+    runs = Runs()
+    runs.free = free
+    return EagerRuns("scripts", cast("ScriptRuns", runs), cast("JobRunner", runner), runner.leased)
 
 
 async def test_runs_are_taken_up_as_they_are_made() -> None:
@@ -48,13 +52,14 @@ async def test_runs_are_taken_up_as_they_are_made() -> None:
     assert looks
 
 
-async def test_the_feeder_is_told_of_what_is_left_before_the_runs_end() -> None:
+@pytest.mark.parametrize("free", [1, 8])
+async def test_the_feeder_is_told_of_what_is_left_before_the_runs_end(free: int) -> None:
     """A run may take seconds; what is no run, and what others could do, does not wait for it."""
     runner = Runner()
 
-    eager_runs(runner).jobs_made()
+    eager_runs(runner, free).jobs_made()
 
-    await asyncio.wait_for(runner.at_work.wait(), 20)
+    await asyncio.wait_for(runner.heard.wait(), 20)
     assert (runner.told, runner.may_end.is_set()) == (1, False)
 
 

@@ -59,6 +59,29 @@ async def test_a_child_for_somebody_who_has_gone_is_for_the_next(pool: Pool) -> 
     await eventually_async(one_is_ready)
 
 
+async def test_what_runs_have_used_up_is_replaced_once_they_have_ended() -> None:
+    """Forking would take a processor from them; it cannot wait where nobody is left for the next."""
+    pool = Pool("run", Limits(), 2, Generation(seconds=600, forks=5000), lambda _: None)
+    pool.start(())
+
+    async def all_are_ready() -> bool:
+        return pool.idle == 2
+
+    await eventually_async(all_are_ready)
+    zygote = await pool.zygote(())
+    forks = zygote.forks
+    first = await pool.lease(Limits())
+    for_another_hook = await pool.lease(Limits(cpu_ms=100))  # it is forked by the same zygote, in its turn
+    forks_meanwhile = zygote.forks - forks
+
+    first.discard()
+    for_another_hook.discard()
+    await eventually_async(all_are_ready)
+    await pool.close()
+
+    assert forks_meanwhile == 1
+
+
 async def test_who_waits_when_the_pool_closes_is_told(pool: Pool) -> None:
     """He would wait for ever."""
     taken = await pool.lease(Limits())
