@@ -1,6 +1,6 @@
 """Hooks of ours: one does all that a hook may do, the other what every hook does."""
 
-from rustok.sandbox.language.bytecode import pack, pattern_of
+from rustok.sandbox.language.bytecode import pack
 
 _EVERYTHING = """
 import datetime, decimal, hashlib, json, math, random, re, textwrap
@@ -56,7 +56,7 @@ EVENT = {
         "status": "published",
         "tags": ["city"],
         "translations": {
-            "en": {"title": "Warm", "description": "A text of the usual kind and of about the usual length. " * 4},
+            "en": {"title": "Warm", "description": "warm"},
             "ru": {"title": "привет", "description": "привет"},
         },
     },
@@ -72,28 +72,18 @@ JOB = {
 }
 
 
-_WORD = r"\w+"
-_ESSENCE = f"""
-import re
-
-SIGNS = {{"warm": {{"warm", "ready"}}}}
+_ESSENCE = """
+SIGNS = {"warm": {"warm", "ready"}}
 
 async def handle(event, ctx):
     found = await ctx.get("warm.kind", event["aggregate_id"], fields=["title"])
     payload = event["payload"]
-    words = words_of(payload["translations"])
+    words = {text["title"].lower() for text in payload["translations"].values()}
     tags = [tag for tag, signs in SIGNS.items() if tag not in payload["tags"] and words & signs]
-    total = 0
-    for item in event["data"]["items"]:
-        total += len(f"{{item!r}}")
     if tags:
-        ctx.log("warm", total=total)
+        ctx.log("warm", tags=tags)
         ctx.update("warm.kind", event["aggregate_id"], title=found["title"].lower(), tags=[*payload["tags"], *tags])
-    return {{"total": total}}
-
-def words_of(translations):
-    texts = [text["title"] + " " + text["description"] for text in translations.values()]
-    return {{word for text in texts for word in re.findall({_WORD!r}, text.lower())}}
+    return {"tags": tags}
 """
 
 
@@ -107,7 +97,7 @@ def essence() -> bytes:
 
     What it touches is a child's own from then on: so it says the words that most hooks say.
     """
-    return pack(compile(_ESSENCE, "<hook>", "exec"), [pattern_of(_WORD, 0)])
+    return pack(compile(_ESSENCE, "<hook>", "exec"))
 
 
 def answer(name: str) -> object:
