@@ -19,6 +19,17 @@ from workers.queues import CONSUME, WORK, consume_message
 log = structlog.get_logger(__name__)
 
 
+async def drain(consumer: Consumer) -> bool:
+    """Drain *consumer* and count what that was; return whether it should be drained again. Raises as `drain` does."""
+    started_s = time.perf_counter()
+    counts, has_more = await consumer.drain()
+    CONSUME_SECONDS.labels(consumer.name).observe(time.perf_counter() - started_s)
+    CONSUMED_EVENTS.labels(consumer.name).inc(counts.read)
+    if counts.read:
+        log.debug("events_consumed", consumer=consumer.name, count=counts.read, parked=counts.parked)
+    return has_more
+
+
 def declare_consume(broker: dramatiq.Broker, loop: EventLoopThread, consumers: Mapping[str, Consumer]) -> None:
     """Declare the actor of consumers. A message is a hint: losing or repeating one changes nothing."""
 
@@ -26,18 +37,13 @@ def declare_consume(broker: dramatiq.Broker, loop: EventLoopThread, consumers: M
         if consumer not in consumers:
             log.warning("consumer_unknown", consumer=consumer)  # an older or newer release knows it
             return
-        started_s = time.perf_counter()
         try:
-            counts, has_more = loop.run(consumers[consumer].drain())
+            has_more = loop.run(drain(consumers[consumer]))
         except Exception as error:
             if not is_transient(error):
                 raise
             log.warning("consumer_waited", consumer=consumer, reason=str(error))
             return
-        CONSUME_SECONDS.labels(consumer).observe(time.perf_counter() - started_s)
-        CONSUMED_EVENTS.labels(consumer).inc(counts.read)
-        if counts.read:
-            log.debug("events_consumed", consumer=consumer, count=counts.read, parked=counts.parked)
         if has_more:
             with suppress(BrokerUnavailable):  # the relay's sweep comes back to it
                 broker.enqueue(consume_message(consumer))

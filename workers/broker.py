@@ -147,6 +147,11 @@ class StreamBroker(Broker):
             socket_timeout_s, Retry(ExponentialBackoff(cap=0.1, base=0.02), 2, (redis.ConnectionError,))
         )
 
+    @property
+    def outage_s(self) -> float:
+        """How long Redis has not answered whoever fetches or acks; 0 while it does."""
+        return self._outage.lasted_s
+
     def declare_queue(self, queue_name: str) -> None:
         if queue_name in self.queues:
             return

@@ -3,7 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing, contextmanager, suppress
 
 import dramatiq
@@ -20,6 +20,7 @@ from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
 from workers.actors import declare_consume, declare_work
 from workers.broker import StreamBroker
+from workers.bypass import Bypass, BypassConfig
 from workers.event_loop import EventLoopThread
 from workers.parts import WorkerParts, open_parts
 from workers.queues import job_queues, prefetch, stream, threads
@@ -66,6 +67,7 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
         freeze_heap()
         loop.start(parts.notifier.run())
         loop.start(parts.heartbeat.run())
+        loop.start(_bypass(broker, parts, kinds).run())
         worker.start()
         _tell_started(settings, parts)
         while not stop.wait(_LOOK_S):
@@ -80,6 +82,18 @@ def open_queues(broker: dramatiq.Broker, kinds: Iterable[JobKind]) -> None:
     """Take messages about jobs of *kinds* from now on."""
     for queue in job_queues(kinds):
         broker.declare_queue(stream(queue))
+
+
+def _bypass(broker: StreamBroker, parts: WorkerParts, kinds: Sequence[JobKind]) -> Bypass:
+    return Bypass(
+        BypassConfig(),
+        outage_s=lambda: broker.outage_s,
+        consumers=parts.consumers,
+        checkpoints=parts.store,
+        runner=parts.runner,
+        queues=lambda: job_queues(filter(parts.can_do, kinds)),
+        clock=parts.clock,
+    )
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from rustok.jobs.heartbeat import Heartbeat
 from rustok.jobs.runner import JobHandler, JobRunner, RunnerConfig
 from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.module import JobKind
+from rustok.kernel.ports import Clock
 from rustok.kernel.secrets import Secrets
 from rustok.modules.alloy import CALL, CHECK, RUN
 from rustok.runtime import SystemClock
@@ -47,6 +48,8 @@ class WorkerParts:
     consumers: Mapping[str, Consumer]
     runner: JobRunner
     cage: Cage
+    store: PostgresConsumerStore
+    clock: Clock
     notifier: OutboxNotifier
     heartbeat: Heartbeat
 
@@ -103,6 +106,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
                 consumers=build_consumers(platform.registry, store, clock, on_jobs_made=jobs_made),
                 runner=runner,
                 cage=cage,
+                store=store,
+                clock=clock,
                 notifier=notifier,
                 heartbeat=Heartbeat(system_engine, clock, lambda: _told(cage)),
             )

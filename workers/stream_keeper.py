@@ -27,6 +27,12 @@ class Outage:
     def lasts(self) -> bool:
         return "connection" in self._since
 
+    @property
+    def lasted_s(self) -> float:
+        """How long Redis has not been reached; 0 while it is."""
+        since = self._since.get("connection")
+        return 0.0 if since is None else time.monotonic() - since
+
     def began(self, source: str, error: redis.RedisError) -> None:
         """A lost connection concerns everybody; a refused command only its *source*."""
         lost = isinstance(error, redis.ConnectionError | redis.TimeoutError)

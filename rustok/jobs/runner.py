@@ -69,7 +69,7 @@ class JobRunner:
         """Do what is ready among *ids* and return how many jobs that were. What is cut short is handed back."""
         return await self._lease_and_work(partial(self._store.grant, ids))
 
-    async def work_on_ready(self, queue: str, limit: int, on_leased: Callable[[int], None]) -> int:
+    async def work_on_ready(self, queue: str, limit: int, on_leased: Callable[[int], None] = lambda _: None) -> int:
         """Do up to *limit* jobs that are ready, in fair turns by tenant; *on_leased* is told how many, first of all."""
 
         async def lease(lease_s: float) -> Sequence[Leased]:

@@ -51,6 +51,9 @@ WORKERS_SANDBOX = Gauge(
 SEQUENCED_EVENTS = Counter("rustok_sequenced_events", "Events that this relay has put into the log", registry=RELAY)
 HINTS_SENT = Counter("rustok_hints_sent", "Wake-up messages that this relay has sent to workers", registry=RELAY)
 CONSUMED_EVENTS = Counter("rustok_consumed_events", "Events that this worker has read", ["consumer"], registry=WORKER)
+REDIS_BYPASSED = Gauge(
+    "rustok_redis_bypassed", "1 while this worker looks into PostgreSQL itself, without Redis", registry=WORKER
+)
 JOBS_TOTAL = Counter("rustok_jobs", "Attempts at jobs that ended in this worker", ["kind", "outcome"], registry=WORKER)
 JOB_RUN_SECONDS = Histogram(
     "rustok_job_run_seconds", "Time of an attempt", ["kind"], buckets=_LATENCY_BUCKETS_S, registry=WORKER

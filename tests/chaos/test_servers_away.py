@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import signal
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
@@ -101,7 +103,7 @@ async def test_writes_resume_when_postgresql_is_back(servers: Servers, rustok: P
 async def test_writes_do_not_notice_that_redis_is_away(
     servers: Servers, rustok: PlatformUnderTest, api_url: str
 ) -> None:
-    """Redis moves hints only: without it every write is answered 201, and the index follows when it is back."""
+    """Redis moves hints only: without it every write is answered 201, and the index has followed in the end."""
     tenant = await rustok.create_tenant()
     with Writer(api_url, await a_key(rustok, tenant)) as writer:
         await asyncio.to_thread(writer.wait_for, 201, 10)
@@ -114,12 +116,52 @@ async def test_writes_do_not_notice_that_redis_is_away(
     assert await index_checksums(rustok.system_engine) == await source_checksums(rustok.system_engine)
 
 
+@contextmanager
+def stopped(redis: RedisServer) -> Iterator[None]:
+    """Connections are refused."""
+    redis.stop_immediately()
+    yield
+    redis.start()
+
+
+@contextmanager
+def hung(redis: RedisServer) -> Iterator[None]:
+    """Connections stay open and nobody answers."""
+    os.kill(redis.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(redis.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("away", [stopped, hung])
+async def test_the_index_follows_while_redis_stays_away(
+    servers: Servers,
+    rustok: PlatformUnderTest,
+    api_url: str,
+    away: Callable[[RedisServer], AbstractContextManager[None]],
+) -> None:
+    """Workers find their work in PostgreSQL after a few seconds, and take messages again once there are some."""
+    tenant = await rustok.create_tenant()
+    with away(servers.redis):
+        with Writer(api_url, await a_key(rustok, tenant)) as writer:
+            await asyncio.to_thread(writer.wait_for, 201, 50)
+        await eventually_async(partial(settled, rustok))
+        assert await index_checksums(rustok.system_engine) == await source_checksums(rustok.system_engine)
+
+    with Writer(api_url, writer.token, first=10_000) as writer:
+        await asyncio.to_thread(writer.wait_for, 201, 50)
+    await eventually_async(partial(settled, rustok))
+    assert await index_checksums(rustok.system_engine) == await source_checksums(rustok.system_engine)
+
+
 @dataclass
 class Writer:
     """Creates products one after the other in a thread, each until it is answered 201."""
 
     url: str
     token: str
+    first: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     without_retry_after: int = 0
 
@@ -141,7 +183,7 @@ class Writer:
             assert self._changed.wait_for(lambda: self.statuses[status] >= enough, 30), self.statuses
 
     def _run(self) -> None:
-        number = 0
+        number = self.first
         with httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}) as client:
             while not self._stop.is_set():
                 answer = client.post(

@@ -1,5 +1,6 @@
 """A worker listens to the queues whose jobs it can do, and to further ones as soon as it can do theirs."""
 
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ class Cage:
 
 def parts(cage: Cage) -> WorkerParts:
     """Return a worker of which nothing but its cage is asked."""
-    others = dict.fromkeys(("platform", "consumers", "runner", "notifier", "heartbeat"), cast("Any", SimpleNamespace()))
+    others = {field.name: cast("Any", SimpleNamespace()) for field in fields(WorkerParts) if field.name != "cage"}
     return WorkerParts(cage=cast("Any", cage), **others)
 
 
