@@ -20,6 +20,7 @@ _GRANT = """
      WHERE id = ANY (ARRAY(
            SELECT id FROM jobs
             WHERE id = ANY ({ids}) AND state = 'ready' AND due_at <= now()
+              AND (NOT EXISTS (SELECT FROM job_pauses) OR kind <> ALL (paused_kinds(queue, tenant_id)))
             ORDER BY id FOR UPDATE SKIP LOCKED))
     RETURNING id, tenant_id, kind, args, attempts, max_attempts, is_cancelled, actor, correlation_id,
               causation_id, traceparent, created_at, lease_token

@@ -97,8 +97,8 @@ async def fill(admin: asyncpg.Connection, table: str, tenant_id: UUID) -> None:
     columns = await admin.fetch(
         """
         SELECT attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute
-         WHERE attrelid = CAST($1 AS text)::regclass AND attnum > 0 AND NOT attisdropped AND attnotnull
-           AND attidentity = '' AND attgenerated = ''
+         WHERE attrelid = CAST($1 AS text)::regclass AND attnum > 0 AND NOT attisdropped
+           AND (attnotnull OR attname = 'tenant_id') AND attidentity = '' AND attgenerated = ''
         """,
         table,
     )

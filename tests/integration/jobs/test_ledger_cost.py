@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from rustok.db.transaction import run_alone
 from rustok.jobs import Leased
+from rustok.jobs.pauses import Scope, pause, resume
 from tests.integration.jobs.ledger import Ledger
 
 _MANY = text(
@@ -91,6 +92,22 @@ async def test_what_concerns_a_few_jobs_costs_the_same_among_many(ledger: Ledger
     }
 
     assert {name: blocks for name, blocks in costs.items() if blocks > _MOST_BLOCKS} == {}
+
+
+async def test_what_is_paused_costs_those_who_look_for_work_nothing(ledger: Ledger) -> None:
+    """However much of it waits: a tenant that floods is paused, and the others are served as if it were not there."""
+    engine, flood = ledger.platform.system_engine, Scope(tenant_id=ledger.tenant_id)
+    await run_alone(engine, _MANY, {"tenant_id": ledger.tenant_id})
+    theirs = await ledger.add(tenant_id=ledger.other_tenant_id)
+    await pause(engine, flood, paused_by="operator:o")
+
+    # The lower of two: other sessions may tell late what they have looked at before.
+    blocks = min([await _blocks(ledger, lambda: ledger.ready(_FEW)) for _ in range(2)])
+    ready = await ledger.ready(_FEW)
+    await resume(engine, flood)
+
+    assert ready == theirs
+    assert blocks <= _MOST_BLOCKS
 
 
 async def test_what_is_ready_is_found_among_many_tenants(ledger: Ledger) -> None:

@@ -1,0 +1,31 @@
+"""What the commands about jobs have in common: which jobs are meant."""
+
+from typing import Annotated
+
+import typer
+
+from rustok.cli.session import Session
+from rustok.jobs.pauses import Scope
+
+Queue = Annotated[str | None, typer.Option("--queue", "-q", help="Only of this queue.")]
+Kind = Annotated[str | None, typer.Option("--kind", "-k", help="Only of this kind, such as alloy.run.")]
+Tenant = Annotated[str | None, typer.Option("--tenant", "-t", help="Only of this tenant, by slug or id.")]
+
+
+async def scope_of(session: Session, queue: str | None, kind: str | None, tenant: str | None) -> Scope:
+    """Return the jobs that are meant.
+
+    Raises:
+        BadParameter: no module has such a queue or kind.
+        TenantNotFound: there is no such tenant.
+
+    """
+    kinds = session.platform.registry.jobs
+    _check("queue", queue, {kind.queue for kind in kinds.values()})
+    _check("kind", kind, set(kinds))
+    return Scope(queue=queue, kind=kind, tenant_id=None if tenant is None else await session.tenant_id(tenant))
+
+
+def _check(what: str, name: str | None, known: set[str]) -> None:
+    if name is not None and name not in known:
+        raise typer.BadParameter(f"There is no {what} {name!r}: there are {', '.join(sorted(known))}.")

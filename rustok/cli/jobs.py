@@ -1,0 +1,109 @@
+"""`rustok jobs`: one by one, what waits, runs or was given up."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from rustok.cli.job_options import Kind, Queue, Tenant, scope_of
+from rustok.cli.output import err, out, print_rows, to_json
+from rustok.cli.session import Session, open_session
+from rustok.cli.tenant import Json
+from rustok.db.failures import translated_failures
+from rustok.dispatch import Call
+from rustok.jobs import redrive
+from rustok.jobs.desk import STATES, State, find_job, list_jobs
+from rustok.jobs.operations import OperationNotFound
+from rustok.kernel.errors import Conflict
+
+app = typer.Typer(no_args_is_help=True)
+Id = Annotated[UUID, typer.Argument(help="The id of a job, which is that of its operation.")]
+_COLUMNS = ("id", "tenant_id", "kind", "state", "attempts", "max_attempts", "due_at", "error")
+
+
+class NotDead(Conflict):
+    """The job has not been given up, or has ended."""
+
+    code = "job_not_dead"
+
+
+@app.command("list")
+def list_(
+    state: Annotated[str | None, typer.Option("--state", "-s", help=f"One of {', '.join(STATES)}.")] = None,
+    queue: Queue = None,
+    kind: Kind = None,
+    tenant: Tenant = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List jobs that have not ended, those that have been due for the longest first."""
+    chosen = next((known for known in STATES if known == state), None)
+    if state is not None and chosen is None:
+        raise typer.BadParameter(f"There is no state {state!r}: there are {', '.join(STATES)}.")
+    asyncio.run(_list(chosen, queue, kind, tenant, limit, as_json=as_json))
+
+
+@app.command()
+def show(job_id: Id) -> None:
+    """Print all that is known of a job, as JSON; also of one that has ended, until it is forgotten."""
+    asyncio.run(_show(job_id))
+
+
+@app.command()
+def cancel(job_id: Id) -> None:
+    """End a job that waits or was given up, and stop one that runs."""
+    asyncio.run(_cancel(job_id))
+
+
+@app.command()
+def retry(job_id: Id) -> None:
+    """Let a job that was given up be tried again, with all its attempts before it."""
+    asyncio.run(_retry(job_id))
+
+
+async def _list(
+    state: State | None, queue: str | None, kind: str | None, tenant: str | None, limit: int, *, as_json: bool
+) -> None:
+    async with open_session() as session:
+        scope = await scope_of(session, queue, kind, tenant)
+        with translated_failures():
+            jobs = await list_jobs(session.system_engine, state=state, limit=limit, **asdict(scope))
+    print_rows([asdict(job) for job in jobs], _COLUMNS, as_json=as_json)
+
+
+async def _show(job_id: UUID) -> None:
+    async with open_session() as session:
+        out.print(to_json(await _find(session, job_id), indent=2), markup=False, highlight=False)
+
+
+async def _cancel(job_id: UUID) -> None:
+    async with open_session() as session:
+        context = session.operator(UUID((await _find(session, job_id))["tenant_id"]))
+        command = session.platform.registry.commands["jobs.operations.cancel"]
+        call = Call(command, {"operation_id": str(job_id)})
+        operation = (await session.platform.dispatcher.run(call, context)).result.model_dump()
+    err.print(_STOPS if operation["status"] == "running" else f"the job is {operation['status']}")
+
+
+_STOPS = "the job runs: its worker is told within two seconds"
+
+
+async def _retry(job_id: UUID) -> None:
+    async with open_session() as session:
+        job = await _find(session, job_id)
+        kind = session.platform.registry.jobs.get(job["kind"])
+        async with session.platform.units.begin(session.operator(UUID(job["tenant_id"]))) as uow:
+            if kind is None or not await redrive(uow, kind, {}, job_id):
+                raise NotDead(f"The job was not given up, it is {job['state']}: there is nothing to try again.")
+    err.print("the job is due now")
+
+
+async def _find(session: Session, job_id: UUID) -> dict[str, str]:
+    with translated_failures():
+        found = await find_job(session.system_engine, job_id)
+    if found is None:
+        raise OperationNotFound(f"There is no job {job_id}, or it ended too long ago.")
+    return dict(found)

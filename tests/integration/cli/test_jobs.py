@@ -1,0 +1,170 @@
+"""Operators see what waits, keep it waiting, and end or repeat single jobs."""
+
+import json
+from uuid import UUID, uuid4
+
+import pytest
+
+from rustok.db.transaction import begin
+from rustok.jobs import Leased, NewJob, enqueue, fail
+from rustok.jobs.store import PostgresJobStore
+from rustok.modules.alloy import CALL, RUN
+from rustok.testing import PlatformUnderTest
+from tests.integration.cli.conftest import Cli
+
+
+async def add(rustok: PlatformUnderTest, tenant: UUID, *jobs: NewJob) -> list[UUID]:
+    """Make jobs, or one that sends a request, and return their ids."""
+    jobs = jobs or (NewJob(kind=CALL, args={"url": "https://example.com"}),)
+    async with rustok.platform.units.begin(rustok.context(tenant)) as uow:
+        await enqueue(uow, jobs)
+    return [job.id for job in jobs]
+
+
+async def lease(rustok: PlatformUnderTest, job_id: UUID) -> Leased:
+    [job] = await PostgresJobStore(rustok.system_engine).grant([job_id], 60.0)
+    return job
+
+
+async def give_up(rustok: PlatformUnderTest, job_id: UUID) -> None:
+    job = await lease(rustok, job_id)
+    async with begin(rustok.system_engine, "BEGIN") as (transaction, _):
+        await fail(transaction, job, {"code": "boom", "message": "it broke"}, None)
+
+
+async def test_queues_are_listed_with_what_is_paused(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """Also those in which nothing is."""
+    tenant = await rustok.create_tenant("acme")
+    await add(rustok, tenant)
+    await cli("queue", "pause", "--kind", "alloy.run", "--tenant", "acme", "--reason", "a flood")
+
+    finished = await cli("queue", "list", "--json")
+    table = await cli("queue", "list")
+
+    queues = {row["queue"]: row for row in json.loads(finished.out)}
+    assert {name: row["ready"] for name, row in queues.items()} == {"calls": 1, "default": 0, "scripts": 0}
+    assert [(p["kind"], p["tenant_id"], p["reason"]) for p in queues["scripts"]["paused"]] == [
+        ("alloy.run", str(tenant), "a flood")
+    ]
+    assert f"kind alloy.run, tenant {tenant} (a flood)" in table.out
+
+
+async def test_what_is_paused_waits_until_it_is_resumed(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """And whoever pauses it is told how much that is."""
+    tenant = await rustok.create_tenant("acme")
+    jobs = PostgresJobStore(rustok.system_engine)
+    [job_id] = await add(rustok, tenant)
+
+    paused = await cli("queue", "pause", CALL.queue)
+    while_paused = await jobs.ready(CALL.queue, [], 10)
+    resumed = await cli("queue", "resume", CALL.queue)
+
+    assert (paused.code, paused.err.strip()) == (0, f"queue {CALL.queue} is paused: 1 jobs wait")
+    assert (while_paused, await jobs.ready(CALL.queue, [], 10)) == ([], [job_id])
+    assert (resumed.code, resumed.err.strip()) == (0, f"queue {CALL.queue} goes on")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("queue", "pause"), "Name a queue"),
+        (("queue", "pause", "nothing"), "There is no queue 'nothing': there are calls, default, scripts"),
+        (("queue", "pause", "--kind", "alloy.rum"), "There is no kind 'alloy.rum'"),
+        (("queue", "resume", "scripts"), "There is no pause of queue scripts"),
+        (("jobs", "list", "--state", "lost"), "There is no state 'lost'"),
+        (("jobs", "list", "--queue", "nothing"), "There is no queue 'nothing'"),
+    ],
+)
+async def test_what_there_is_not_is_named(
+    rustok: PlatformUnderTest,  # noqa: ARG001 - there is a database
+    cli: Cli,
+    arguments: tuple[str, ...],
+    complaint: str,
+) -> None:
+    """A typing error must not pause nothing in silence."""
+    finished = await cli(*arguments)
+
+    assert finished.code == 2
+    assert complaint in " ".join(finished.err.replace("│", " ").split())
+
+
+async def test_an_unknown_tenant_is_named(rustok: PlatformUnderTest, cli: Cli) -> None:  # noqa: ARG001
+    """By the code that HTTP has for it."""
+    finished = await cli("queue", "pause", "--tenant", "nobody")
+
+    assert finished.code == 1
+    assert "tenant_not_found" in finished.err
+
+
+async def test_jobs_are_listed_by_state(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """Those that have been due for the longest first."""
+    tenant = await rustok.create_tenant("acme")
+    waiting, running, dead = [(await add(rustok, tenant))[0] for _ in range(3)]
+    await lease(rustok, running)
+    await give_up(rustok, dead)
+    await add(rustok, tenant, NewJob(kind=RUN, args={}))
+
+    listed = await cli("jobs", "list", "--kind", "alloy.call", "--tenant", "acme", "--json")
+    only_dead = await cli("jobs", "list", "--state", "dead", "--json")
+
+    states = {row["id"]: row["state"] for row in json.loads(listed.out)}
+    assert states == {str(waiting): "waiting", str(running): "running", str(dead): "dead"}
+    assert [(row["id"], row["error"]) for row in json.loads(only_dead.out)] == [(str(dead), "boom")]
+
+
+async def test_a_job_is_shown_and_its_lease_is_not(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """Whoever has the token could end the job."""
+    tenant = await rustok.create_tenant("acme")
+    [job_id] = await add(rustok, tenant)
+    await lease(rustok, job_id)
+
+    shown = json.loads((await cli("jobs", "show", str(job_id))).out)
+
+    assert (shown["state"], shown["kind"], shown["args"]) == ("running", "alloy.call", {"url": "https://example.com"})
+    assert "lease_token" not in shown
+
+
+async def test_a_job_is_cancelled(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """One that waits has ended; of one that runs its worker is told."""
+    tenant = await rustok.create_tenant("acme")
+    waiting, running = [(await add(rustok, tenant))[0] for _ in range(2)]
+    await lease(rustok, running)
+
+    ended, told = [await cli("jobs", "cancel", str(job_id)) for job_id in (waiting, running)]
+
+    assert ended.err.strip() == "the job is cancelled"
+    assert told.err.strip() == "the job runs: its worker is told within two seconds"
+    assert json.loads((await cli("jobs", "show", str(waiting))).out)["state"] == "cancelled"
+
+
+async def test_a_job_that_was_given_up_is_tried_again(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """With all its attempts; one that was not given up is left alone."""
+    tenant = await rustok.create_tenant("acme")
+    [job_id] = await add(rustok, tenant)
+    await give_up(rustok, job_id)
+
+    retried = await cli("jobs", "retry", str(job_id))
+    again = await cli("jobs", "retry", str(job_id))
+
+    shown = json.loads((await cli("jobs", "show", str(job_id))).out)
+    assert (retried.code, shown["state"], shown["attempts"]) == (0, "waiting", 0)
+    assert again.code == 1
+    assert "job_not_dead" in again.err
+
+
+@pytest.mark.parametrize("verb", ["show", "cancel", "retry"])
+async def test_a_job_that_there_is_not_is_named(rustok: PlatformUnderTest, cli: Cli, verb: str) -> None:  # noqa: ARG001
+    """Or was forgotten."""
+    finished = await cli("jobs", verb, str(uuid4()))
+
+    assert finished.code == 1
+    assert "operation_not_found" in finished.err
+
+
+async def test_workers_are_listed(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """None, here."""
+    await rustok.create_tenant("acme")
+
+    finished = await cli("workers", "list", "--json")
+
+    assert (finished.code, json.loads(finished.out)) == (0, [])
