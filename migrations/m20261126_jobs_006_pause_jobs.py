@@ -26,6 +26,7 @@ def upgrade() -> None:
         )
         """
     )
+    op.execute("ALTER TABLE job_pauses REPLICA IDENTITY FULL")  # it has no primary key: any column may be missing
     for statement in protect("job_pauses", "SELECT"):
         op.execute(statement)
     op.execute(
@@ -39,6 +40,8 @@ def upgrade() -> None:
         $$
         """
     )
+    op.execute("REVOKE ALL ON FUNCTION paused_kinds(text, uuid) FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION paused_kinds(text, uuid) TO rustok_system")
     op.execute("COMMENT ON FUNCTION paused_kinds IS 'NULL: all kinds are'")
     # As before; tenants that are paused cost nothing, however many jobs of theirs wait.
     op.execute(
@@ -46,7 +49,7 @@ def upgrade() -> None:
         CREATE OR REPLACE FUNCTION ready_jobs(wanted_queue text, except_ids uuid[], most integer) RETURNS SETOF uuid
             LANGUAGE plpgsql STABLE ROWS 100 SET enable_sort = off AS $$
         DECLARE
-            is_any_paused boolean := EXISTS (SELECT FROM job_pauses);
+            is_any_paused boolean := EXISTS (SELECT FROM job_pauses WHERE queue IS NULL OR queue = wanted_queue);
         BEGIN
             RETURN QUERY
             WITH RECURSIVE tenant AS (

@@ -149,7 +149,7 @@ class StreamBroker(Broker):
 
     @property
     def outage_s(self) -> float:
-        """How long Redis has not answered whoever fetches or acks; 0 while it does."""
+        """How long Redis has not served whoever fetches or acks; 0 while it does."""
         return self._outage.lasted_s
 
     def declare_queue(self, queue_name: str) -> None:

@@ -26,6 +26,8 @@ class BypassConfig:
     poll_s: float = 0.5
     jobs_at_a_time: int = 16
     """Of each queue: what one worker holds, the others could be doing."""
+    looks_a_queue: int = 4
+    """How many times so many, where the first ones take long."""
 
 
 class Checkpoints(Protocol):
@@ -75,17 +77,15 @@ class Bypass:
         self._switch(is_on=self._outage_s() >= self._config.after_s)
         if not self._is_on:
             return
-        try:
-            behind = await self._checkpoints.behind(self._clock.now())
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("bypass_waited", reason=describe(error))
-            return
-        for name in self._consumers.keys() & set(behind):
-            self._start(f"consumer {name}", partial(drain, self._consumers[name]))
+        self._start("consumers", self._start_consumers)
         for queue in self._queues():
-            self._start(f"queue {queue}", partial(self._work_on, queue))
+            looks = (f"queue {queue} {number}" for number in range(self._config.looks_a_queue))
+            if look := next((look for look in looks if look not in self._under_way), None):
+                self._start(look, partial(self._work_on, queue))
+
+    async def _start_consumers(self) -> None:
+        for name in self._consumers.keys() & set(await self._checkpoints.behind(self._clock.now())):
+            self._start(f"consumer {name}", partial(drain, self._consumers[name]))
 
     def _switch(self, *, is_on: bool) -> None:
         if is_on != self._is_on:

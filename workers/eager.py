@@ -20,7 +20,7 @@ _QUIET_S = 0.02
 
 
 class EagerRuns:
-    """*on_leased* is called once it has leased what it could: the rest, and what is no run, is for the feeder."""
+    """*on_leased* is called after it has leased what it could, at once if some is left: that is for the feeder."""
 
     def __init__(self, queue: str, runs: ScriptRuns, runner: JobRunner, on_leased: Callable[[], None]) -> None:
         self._queue = queue

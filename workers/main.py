@@ -67,7 +67,7 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
         freeze_heap()
         loop.start(parts.notifier.run())
         loop.start(parts.heartbeat.run())
-        loop.start(_bypass(broker, parts, kinds).run())
+        loop.start(_bypass(broker, parts, kinds, stop).run())
         worker.start()
         _tell_started(settings, parts)
         while not stop.wait(_LOOK_S):
@@ -84,10 +84,10 @@ def open_queues(broker: dramatiq.Broker, kinds: Iterable[JobKind]) -> None:
         broker.declare_queue(stream(queue))
 
 
-def _bypass(broker: StreamBroker, parts: WorkerParts, kinds: Sequence[JobKind]) -> Bypass:
+def _bypass(broker: StreamBroker, parts: WorkerParts, kinds: Sequence[JobKind], stop: threading.Event) -> Bypass:
     return Bypass(
         BypassConfig(),
-        outage_s=lambda: broker.outage_s,
+        outage_s=lambda: 0.0 if stop.is_set() else broker.outage_s,  # who stops begins nothing
         consumers=parts.consumers,
         checkpoints=parts.store,
         runner=parts.runner,

@@ -29,9 +29,9 @@ class Outage:
 
     @property
     def lasted_s(self) -> float:
-        """How long Redis has not been reached; 0 while it is."""
-        since = self._since.get("connection")
-        return 0.0 if since is None else time.monotonic() - since
+        """How long Redis has not answered, or has refused, somebody; 0 while it serves all."""
+        with self._lock:
+            return time.monotonic() - min(self._since.values()) if self._since else 0.0
 
     def began(self, source: str, error: redis.RedisError) -> None:
         """A lost connection concerns everybody; a refused command only its *source*."""

@@ -12,18 +12,27 @@ Kind = Annotated[str | None, typer.Option("--kind", "-k", help="Only of this kin
 Tenant = Annotated[str | None, typer.Option("--tenant", "-t", help="Only of this tenant, by slug or id.")]
 
 
-async def scope_of(session: Session, queue: str | None, kind: str | None, tenant: str | None) -> Scope:
-    """Return the jobs that are meant.
+async def scope_of(
+    session: Session, queue: str | None, kind: str | None, tenant: str | None, *, may_be_unknown: bool = False
+) -> Scope:
+    """Return the jobs that are meant; *may_be_unknown*: also those of a queue or kind that another release has.
 
     Raises:
-        BadParameter: no module has such a queue or kind.
+        BadParameter: no module has such a queue or kind, or such a kind in that queue.
         TenantNotFound: there is no such tenant.
 
     """
+    if not may_be_unknown:
+        _check_names(session, queue, kind)
+    return Scope(queue=queue, kind=kind, tenant_id=None if tenant is None else await session.tenant_id(tenant))
+
+
+def _check_names(session: Session, queue: str | None, kind: str | None) -> None:
     kinds = session.platform.registry.jobs
     _check("queue", queue, {kind.queue for kind in kinds.values()})
     _check("kind", kind, set(kinds))
-    return Scope(queue=queue, kind=kind, tenant_id=None if tenant is None else await session.tenant_id(tenant))
+    if queue is not None and kind is not None and kinds[kind].queue != queue:
+        raise typer.BadParameter(f"Jobs of kind {kind} go through the queue {kinds[kind].queue}.")
 
 
 def _check(what: str, name: str | None, known: set[str]) -> None:

@@ -1,14 +1,15 @@
 """`rustok jobs`: one by one, what waits, runs or was given up."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
 from rustok.cli.job_options import Kind, Queue, Tenant, scope_of
-from rustok.cli.output import err, out, print_rows, to_json
+from rustok.cli.output import err, print_rows, to_json
 from rustok.cli.session import Session, open_session
 from rustok.cli.tenant import Json
 from rustok.db.failures import translated_failures
@@ -76,7 +77,7 @@ async def _list(
 
 async def _show(job_id: UUID) -> None:
     async with open_session() as session:
-        out.print(to_json(await _find(session, job_id), indent=2), markup=False, highlight=False)
+        print(to_json(await _find(session, job_id), indent=2))  # noqa: T201 - data, unstyled
 
 
 async def _cancel(job_id: UUID) -> None:
@@ -95,15 +96,17 @@ async def _retry(job_id: UUID) -> None:
     async with open_session() as session:
         job = await _find(session, job_id)
         kind = session.platform.registry.jobs.get(job["kind"])
+        if kind is None:
+            raise NotDead(f"This release knows no jobs of kind {job['kind']}: use the one that does.")
         async with session.platform.units.begin(session.operator(UUID(job["tenant_id"]))) as uow:
-            if kind is None or not await redrive(uow, kind, {}, job_id):
+            if not await redrive(uow, kind, {}, job_id):
                 raise NotDead(f"The job was not given up, it is {job['state']}: there is nothing to try again.")
     err.print("the job is due now")
 
 
-async def _find(session: Session, job_id: UUID) -> dict[str, str]:
+async def _find(session: Session, job_id: UUID) -> Mapping[str, Any]:
     with translated_failures():
         found = await find_job(session.system_engine, job_id)
     if found is None:
         raise OperationNotFound(f"There is no job {job_id}, or it ended too long ago.")
-    return dict(found)
+    return found

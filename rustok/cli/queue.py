@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -45,13 +46,21 @@ async def _list(*, as_json: bool) -> None:
         with translated_failures():
             found = {figures.queue: figures for figures in await read_queue_figures(session.system_engine)}
             pauses = await list_pauses(session.system_engine)
-        known = {kind.queue for kind in session.platform.registry.jobs.values()}
-    figures = [found.get(queue) or QueueFigures(queue, 0, 0, 0, 0.0) for queue in sorted(known | found.keys())]
-    print_rows([_row(queue, pauses, as_json=as_json) for queue in figures], _COLUMNS, as_json=as_json)
+        queue_of = {kind.name: kind.queue for kind in session.platform.registry.jobs.values()}
+    queues = {*queue_of.values(), *found, *(pause.queue for pause in pauses if pause.queue)}
+    rows = []
+    for queue in sorted(queues):
+        paused = [pause for pause in pauses if _concerns(pause, queue, queue_of)]
+        rows.append(_row(found.get(queue) or QueueFigures(queue, 0, 0, 0, 0.0), paused, as_json=as_json))
+    print_rows(rows, _COLUMNS, as_json=as_json)
 
 
-def _row(figures: QueueFigures, pauses: list[Pause], *, as_json: bool) -> dict[str, object]:
-    paused = [pause for pause in pauses if pause.queue in (None, figures.queue)]
+def _concerns(pause: Pause, queue: str, queue_of: Mapping[str, str]) -> bool:
+    """Tell whether *pause* keeps jobs of *queue* waiting; one of a kind that this release lacks may."""
+    return pause.queue in (None, queue) and (pause.kind is None or queue_of.get(pause.kind, queue) == queue)
+
+
+def _row(figures: QueueFigures, paused: list[Pause], *, as_json: bool) -> dict[str, object]:
     told = [asdict(pause) for pause in paused] if as_json else "; ".join(map(_told, paused))
     return {**asdict(figures), "oldest_age_s": round(figures.oldest_age_s, 1), "paused": told}
 
@@ -73,7 +82,7 @@ async def _pause(queue: str | None, kind: str | None, tenant: str | None, reason
 
 async def _resume(queue: str | None, kind: str | None, tenant: str | None) -> None:
     async with open_session() as session:
-        scope = await _scope(session, queue, kind, tenant)
+        scope = await _scope(session, queue, kind, tenant, may_be_unknown=True)
         with translated_failures():
             was_paused = await resume(session.system_engine, scope)
     named = printable(_named(scope))
@@ -82,10 +91,12 @@ async def _resume(queue: str | None, kind: str | None, tenant: str | None) -> No
     err.print(f"{named} goes on", markup=False)
 
 
-async def _scope(session: Session, queue: str | None, kind: str | None, tenant: str | None) -> Scope:
+async def _scope(
+    session: Session, queue: str | None, kind: str | None, tenant: str | None, *, may_be_unknown: bool = False
+) -> Scope:
     if (queue, kind, tenant) == (None, None, None):
         raise typer.BadParameter("Name a queue, a --kind or a --tenant. To stop everything, stop the workers.")
-    return await scope_of(session, queue, kind, tenant)
+    return await scope_of(session, queue, kind, tenant, may_be_unknown=may_be_unknown)
 
 
 def _named(scope: Scope) -> str:

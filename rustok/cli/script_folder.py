@@ -9,7 +9,7 @@ from typing import Any
 from rustok.cli.supervisor import roots_directory
 from rustok.dispatch import validate
 from rustok.kernel.errors import InvalidInput
-from rustok.kernel.strict_json import parse_object
+from rustok.kernel.strict_json import MalformedJson, parse, parse_object
 from rustok.modules.alloy.schemas import CreateScript
 
 HOOKS = Path("scripts")
@@ -118,10 +118,13 @@ def _list(file: Path) -> list[dict[str, Any]]:
 
 
 def _value(file: Path) -> Any:
+    raw = _bytes(file)
     try:
-        return json.loads(_bytes(file))
-    except ValueError as error:
-        raise InvalidInput(f"{file} is not JSON: {error}.") from error
+        return parse(raw)
+    except InvalidInput as error:
+        raise InvalidInput(f"{file} holds what no hook is given: {error}", error.violations) from error
+    except MalformedJson as error:
+        raise InvalidInput(f"{file} is not JSON: {error}") from error
 
 
 def _bytes(file: Path) -> bytes:

@@ -49,7 +49,7 @@ class Pause:
 
 
 async def pause(engine: AsyncEngine, scope: Scope, *, paused_by: str, reason: str | None = None) -> None:
-    """Let no job of *scope* begin from now on. What is under way goes on; what waits stays as it is.
+    """Let no job of *scope* be leased from now on. What a worker has leased goes on; what waits stays as it is.
 
     Pausing twice is pausing once; a reason takes the place of the one before.
     """

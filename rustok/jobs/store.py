@@ -12,15 +12,20 @@ from rustok.db.transaction import run_alone
 from rustok.jobs.ledger import Leased
 
 _READY = text("SELECT id FROM ready_jobs(:queue, CAST(:except_ids AS uuid[]), :limit) AS id")
-_STILL_READY = text("SELECT id FROM jobs WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'ready' AND due_at <= now()")
+_NOT_PAUSED = "(NOT EXISTS (SELECT FROM job_pauses) OR kind <> ALL (paused_kinds(queue, tenant_id)))"
+_STILL_READY = text(
+    f"""
+    SELECT id FROM jobs
+     WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'ready' AND due_at <= now() AND {_NOT_PAUSED}
+    """
+)
 # No joins here, and in the rescue: PostgreSQL, which believes that the ledger is empty, would read all of it for each.
-_GRANT = """
+_GRANT = f"""
     UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :token,
                     lease_expires_at = now() + make_interval(secs => :lease_s)
      WHERE id = ANY (ARRAY(
            SELECT id FROM jobs
-            WHERE id = ANY ({ids}) AND state = 'ready' AND due_at <= now()
-              AND (NOT EXISTS (SELECT FROM job_pauses) OR kind <> ALL (paused_kinds(queue, tenant_id)))
+            WHERE id = ANY ({{ids}}) AND state = 'ready' AND due_at <= now() AND {_NOT_PAUSED}
             ORDER BY id FOR UPDATE SKIP LOCKED))
     RETURNING id, tenant_id, kind, args, attempts, max_attempts, is_cancelled, actor, correlation_id,
               causation_id, traceparent, created_at, lease_token
@@ -84,16 +89,16 @@ class PostgresJobStore:
         self.engine = engine
 
     async def ready(self, queue: str, except_ids: Collection[UUID], limit: int) -> Sequence[UUID]:
-        """Return jobs that are due, in turns by tenant, each tenant's most urgent first; not those *except_ids*."""
+        """Return jobs that are due, not paused, not *except_ids*, in turns by tenant, each one's most urgent first."""
         values = {"queue": queue, "except_ids": list(except_ids), "limit": limit}
         return [row.id for row in await run_alone(self.engine, _READY, values)]
 
     async def still_ready(self, ids: Collection[UUID]) -> set[UUID]:
-        """Return those of *ids* that are still due: nobody has leased them, or put them off, since."""
+        """Return those of *ids* that are still due: nobody has leased, put off or paused them since."""
         return {row.id for row in await run_alone(self.engine, _STILL_READY, {"ids": list(ids)})}
 
     async def grant(self, ids: Sequence[UUID], lease_s: float) -> Sequence[Leased]:
-        """Lease what is ready among *ids*. This, and nothing else, counts an attempt."""
+        """Lease what is ready among *ids*, and not paused. This, and nothing else, counts an attempt."""
         return await self._grant(_GRANT_THESE, {"ids": list(ids), "lease_s": lease_s})
 
     async def grant_ready(self, queue: str, limit: int, lease_s: float) -> Sequence[Leased]:

@@ -33,6 +33,8 @@ class RecordingBroker(StubBroker):
 class ScriptedConsumer:
     """Answers a drain as told, or fails."""
 
+    name = "index"
+
     def __init__(self, outcome: Drained | Exception) -> None:
         self._outcome = outcome
         self.drains = 0

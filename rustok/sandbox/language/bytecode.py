@@ -21,13 +21,12 @@ class Pattern(NamedTuple):
         return len(self.arguments[2])
 
 
-def pattern_of(text: str, flags: int) -> Pattern:
-    """Do what `re._compiler.compile` does before it calls `_sre.compile`.
+def pattern_of(text: str, flags: int, parsed: Any) -> Pattern:
+    """Do what `re._compiler.compile` does with a *parsed* text before it calls `_sre.compile`.
 
     Raises:
         re.error, ValueError, OverflowError, RecursionError: it is no pattern, or too much of one.
     """
-    parsed = re._parser.parse(text, flags)  # type: ignore[attr-defined]  # noqa: SLF001
     words = re._compiler._code(parsed, flags)  # type: ignore[attr-defined]  # noqa: SLF001
     state = parsed.state
     names: list[str | None] = [None] * state.groups

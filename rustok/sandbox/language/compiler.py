@@ -36,9 +36,10 @@ def compile_source(source: str) -> bytes | tuple[Diagnostic, ...]:
             if faults := _language_faults(tree, source):
                 return faults
             code = compile(tree, "<hook>", "exec", flags=_ANNOTATIONS_ARE_TEXT, dont_inherit=True)
+            patterns = patterns_of(tree)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             return (_unreadable(error),)
-    return tuple(_handle_faults(tree)) or pack(code, patterns_of(tree))
+    return tuple(_handle_faults(tree)) or pack(code, patterns)
 
 
 def _size_faults(source: str) -> Iterator[Diagnostic]:

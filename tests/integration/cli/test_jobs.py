@@ -7,6 +7,7 @@ import pytest
 
 from rustok.db.transaction import begin
 from rustok.jobs import Leased, NewJob, enqueue, fail
+from rustok.jobs.pauses import Scope, pause
 from rustok.jobs.store import PostgresJobStore
 from rustok.modules.alloy import CALL, RUN
 from rustok.testing import PlatformUnderTest
@@ -46,7 +47,21 @@ async def test_queues_are_listed_with_what_is_paused(rustok: PlatformUnderTest, 
     assert [(p["kind"], p["tenant_id"], p["reason"]) for p in queues["scripts"]["paused"]] == [
         ("alloy.run", str(tenant), "a flood")
     ]
+    assert {name: len(row["paused"]) for name, row in queues.items()} == {"calls": 0, "default": 0, "scripts": 1}
     assert f"kind alloy.run, tenant {tenant} (a flood)" in table.out
+
+
+async def test_a_pause_outlives_the_release_that_knew_its_queue(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """It is still seen, and can be taken back."""
+    await rustok.create_tenant("acme")
+    await pause(rustok.system_engine, Scope(queue="of_another_release"), paused_by="operator:o")
+
+    listed = await cli("queue", "list", "--json")
+    resumed = await cli("queue", "resume", "of_another_release")
+
+    [row] = [row for row in json.loads(listed.out) if row["queue"] == "of_another_release"]
+    assert len(row["paused"]) == 1
+    assert resumed.code == 0
 
 
 async def test_what_is_paused_waits_until_it_is_resumed(rustok: PlatformUnderTest, cli: Cli) -> None:
@@ -70,7 +85,9 @@ async def test_what_is_paused_waits_until_it_is_resumed(rustok: PlatformUnderTes
         (("queue", "pause"), "Name a queue"),
         (("queue", "pause", "nothing"), "There is no queue 'nothing': there are calls, default, scripts"),
         (("queue", "pause", "--kind", "alloy.rum"), "There is no kind 'alloy.rum'"),
+        (("queue", "pause", "calls", "--kind", "alloy.run"), "Jobs of kind alloy.run go through the queue scripts"),
         (("queue", "resume", "scripts"), "There is no pause of queue scripts"),
+        (("queue", "resume", "--kind", "of.another.release"), "There is no pause of kind of.another.release"),
         (("jobs", "list", "--state", "lost"), "There is no state 'lost'"),
         (("jobs", "list", "--queue", "nothing"), "There is no queue 'nothing'"),
     ],
@@ -115,12 +132,13 @@ async def test_jobs_are_listed_by_state(rustok: PlatformUnderTest, cli: Cli) -> 
 async def test_a_job_is_shown_and_its_lease_is_not(rustok: PlatformUnderTest, cli: Cli) -> None:
     """Whoever has the token could end the job."""
     tenant = await rustok.create_tenant("acme")
-    [job_id] = await add(rustok, tenant)
+    args = {"url": "https://example.com", "json": {"sku": "a:key:b"}}
+    [job_id] = await add(rustok, tenant, NewJob(kind=CALL, args=args))
     await lease(rustok, job_id)
 
     shown = json.loads((await cli("jobs", "show", str(job_id))).out)
 
-    assert (shown["state"], shown["kind"], shown["args"]) == ("running", "alloy.call", {"url": "https://example.com"})
+    assert (shown["state"], shown["kind"], shown["args"]) == ("running", "alloy.call", args)
     assert "lease_token" not in shown
 
 

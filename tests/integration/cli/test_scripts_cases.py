@@ -70,6 +70,19 @@ async def test_a_case_shows_log_limits_result_and_effects(offline: Cli, tmp_path
     assert (row["verdict"], row["differences"], row["usage"]["host_calls"]) == ("passed", [], 1)
 
 
+async def test_a_case_holds_what_a_hook_could_be_given(offline: Cli, tmp_path: Path) -> None:
+    """Nothing that is no JSON, or is none to PostgreSQL, gets to a hook."""
+    folder = a_folder(tmp_path, "example", "pass")
+    case = a_case(folder, "example", answers=[ASKED])
+    complaints = []
+    for event in ('{"n": NaN}', '{"n": 100000000000000000000}'):
+        (case / "event.json").write_text(event)
+        finished = await offline("scripts", "test", str(folder))
+        complaints.append((finished.code, "event.json" in finished.err, "Traceback" in finished.err))
+
+    assert complaints == [(1, True, False)] * 2
+
+
 async def test_what_differs_from_a_case_is_a_diff(offline: Cli, tmp_path: Path) -> None:
     """Other effects, another question or an error fail a case; the exit code is 1."""
     folder = a_folder(tmp_path, "tagger", BODY)

@@ -33,6 +33,8 @@ SCOPES: list[tuple[Any, set[str]]] = [
     (lambda _: Scope(kind=WEIGH.name), {"ours Count", "theirs Count"}),
     (lambda ledger: Scope(tenant_id=ledger.tenant_id), {"theirs Count", "theirs Weigh"}),
     (lambda ledger: Scope(kind=COUNT.name, tenant_id=ledger.tenant_id), {"ours Weigh", "theirs Count", "theirs Weigh"}),
+    (lambda ledger: Scope(queue="sums", kind=WEIGH.name, tenant_id=ledger.tenant_id), {"ours Count", "theirs Count",
+                                                                                       "theirs Weigh"}),
     (lambda ledger: Scope(queue="another", tenant_id=ledger.tenant_id), {"ours Count", "ours Weigh", "theirs Count",
                                                                          "theirs Weigh"}),
 ]  # fmt: skip
@@ -42,14 +44,15 @@ SCOPES: list[tuple[Any, set[str]]] = [
 async def test_nobody_begins_what_is_paused(
     ledger: Ledger, jobs: dict[str, UUID], scope_of: Any, left: set[str]
 ) -> None:
-    """Neither whoever looks for work, nor whoever was hinted at it before."""
+    """Neither whoever looks for work, nor whoever was hinted at it before; and no hint of it is waited for."""
     await pause(ledger.platform.system_engine, scope_of(ledger), paused_by="operator:o")
 
     names = {job_id: name for name, job_id in jobs.items()}
     ready = {names[job_id] for job_id in await ledger.ready()}
+    still_ready = {names[job_id] for job_id in await ledger.store.still_ready(list(jobs.values()))}
     granted = {names[job.id] for job in await ledger.grant(list(jobs.values()))}
 
-    assert (ready, granted) == (left, left)
+    assert (ready, still_ready, granted) == (left, left, left)
 
 
 async def test_what_was_paused_goes_on_where_it_was(ledger: Ledger, jobs: dict[str, UUID]) -> None:

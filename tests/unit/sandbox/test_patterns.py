@@ -11,7 +11,7 @@ from rustok.sandbox.language.compiler import compile_source
 TEXTS = [
     r"\w+",
     r"(?P<year>\d{4})-(?P<month>\d\d)|(x)?",
-    r"(?i:straße)|[à-ÿ\u0100-\uffff]+",
+    r"(?i:straße)|[à-ÿ\u0100-\u04ff]+",
     r"(?x) a  b  # spaces do not count",
     r"(?<=€)\d+(?:[.,]\d\d)?(?!\d)",
     r"^(?>a+)b*+$",
@@ -65,6 +65,38 @@ def test_flags_count_wherever_they_stand() -> None:
     assert set(known()) == {("a", re.IGNORECASE | re.MULTILINE), ("b", re.IGNORECASE), ("c", re.DOTALL)}
 
 
+def test_flags_of_a_call_inside_of_a_call_are_its_own() -> None:
+    bytecode = bytecode_of("re.sub('a', lambda m: re.sub('b', 'c', m[0], flags=re.I), 'text')")
+    re.purge()
+    load(bytecode)
+
+    assert set(known()) == {("a", 0), ("b", re.IGNORECASE)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"[\u0100-\uffff]",
+        r"(?:x|(?=[^a\u0100-\uffff]))+",
+        "".join(f"[{chr(n)}-{chr(n + 90)}]" for n in range(256, 306)),
+    ],
+)
+def test_a_pattern_with_wide_ranges_is_left_to_the_run(text: str) -> None:
+    """Where case does not count, Python looks at each character of a range: a second for a hundred such ranges."""
+    bytecode = bytecode_of(f"re.match({text!r}, 'text', re.I)")
+    re.purge()
+    load(bytecode)
+
+    assert known() == {}
+
+
+def test_what_python_says_of_a_pattern_is_for_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a warning that pytest would raise, nor the tree that a flag asks for."""
+    bytecode_of("re.match('[[a]', 'text')", "re.compile('a', re.DEBUG)")
+
+    assert capsys.readouterr() == ("", "")
+
+
 def test_what_is_no_pattern_of_the_source_is_left_to_the_run() -> None:
     bytecode = bytecode_of(
         "re.findall(event['pattern'], 'text')", "'a,b'.split(',')", "re.escape('e')", "re.match('(', 'wrong')"
@@ -83,8 +115,25 @@ def test_a_source_full_of_patterns_has_the_first_of_them_compiled() -> None:
     assert len(known()) == 64
 
 
-def test_a_pattern_of_unusual_length_is_left_to_the_run() -> None:
-    bytecode = bytecode_of(f"re.match({'x' * 20_000!r}, 'text')")
+def test_patterns_that_are_wrong_count_too() -> None:
+    """Looking at them costs the same."""
+    bytecode = bytecode_of(*(f"re.match('({number}', 'text')" for number in range(64)), "re.match('late', 'text')")
+    re.purge()
+    load(bytecode)
+
+    assert known() == {}
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        pytest.param(["x" * 20_000], id="one"),
+        pytest.param(["x" * 3_000], id="of many words"),
+        pytest.param(["((" * 4_000, "y" * 500], id="together"),
+    ],
+)
+def test_patterns_of_unusual_length_are_left_to_the_run(texts: list[str]) -> None:
+    bytecode = bytecode_of(*(f"re.match({text!r}, 'text')" for text in texts))
     re.purge()
     load(bytecode)
 
