@@ -134,7 +134,7 @@ def hung(redis: RedisServer) -> Iterator[None]:
         os.kill(redis.pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("away", [stopped, hung])
+@pytest.mark.parametrize("away", [stopped, pytest.param(hung, marks=pytest.mark.deep)])
 async def test_the_index_follows_while_redis_stays_away(
     servers: Servers,
     rustok: PlatformUnderTest,
