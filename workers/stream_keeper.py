@@ -141,6 +141,6 @@ class Keeper:
             # A keeper that dies takes every later ack and every heartbeat with it, in silence.
             logger.exception("broker_keeper_failed stream=%s", lane.stream)
             return False
-        if told:  # else nobody asked Redis anything
+        if told or dismiss:  # else nobody asked Redis anything
             self._outage.ended(f"keeper:{lane.stream}")
         return True
