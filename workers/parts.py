@@ -34,9 +34,9 @@ from workers.script_calls import ScriptCalls
 from workers.script_checks import ScriptChecks
 from workers.script_runs import ScriptRuns
 
-_CAGED = frozenset({RUN, CHECK})
 log = structlog.get_logger(__name__)
 
+_CAGED = frozenset({RUN, CHECK})
 _SYSTEM = {"synchronous_commit": "off"}
 """What the role system commits, leases above all, is given and taken again if a crash of the server loses it."""
 _CONNECTIONS_A_CHILD = 2

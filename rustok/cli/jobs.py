@@ -22,6 +22,7 @@ from rustok.kernel.errors import Conflict
 app = typer.Typer(no_args_is_help=True)
 Id = Annotated[UUID, typer.Argument(help="The id of a job, which is that of its operation.")]
 _COLUMNS = ("id", "tenant_id", "kind", "state", "attempts", "max_attempts", "due_at", "error")
+_STOPS = "the job runs: its worker is told within two seconds"
 
 
 class NotDead(Conflict):
@@ -71,7 +72,7 @@ async def _list(
     async with open_session() as session:
         scope = await scope_of(session, queue, kind, tenant)
         with translated_failures():
-            jobs = await list_jobs(session.system_engine, state=state, limit=limit, **asdict(scope))
+            jobs = await list_jobs(session.system_engine, scope, state=state, limit=limit)
     print_rows([asdict(job) for job in jobs], _COLUMNS, as_json=as_json)
 
 
@@ -87,9 +88,6 @@ async def _cancel(job_id: UUID) -> None:
         call = Call(command, {"operation_id": str(job_id)})
         operation = (await session.platform.dispatcher.run(call, context)).result.model_dump()
     err.print(_STOPS if operation["status"] == "running" else f"the job is {operation['status']}")
-
-
-_STOPS = "the job runs: its worker is told within two seconds"
 
 
 async def _retry(job_id: UUID) -> None:

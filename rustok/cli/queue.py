@@ -76,7 +76,7 @@ async def _pause(queue: str | None, kind: str | None, tenant: str | None, reason
         operator = f"operator:{os.environ.get('USER', 'unknown')}"
         with translated_failures():
             await pause(session.system_engine, scope, paused_by=operator, reason=reason)
-            waiting = await count_waiting(session.system_engine, **asdict(scope))
+            waiting = await count_waiting(session.system_engine, scope)
     err.print(f"{printable(_named(scope))} is paused: {waiting} jobs wait", markup=False)
 
 

@@ -1,15 +1,16 @@
 """What operators ask of the ledger, over all tenants, as the role system."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal, TypedDict, Unpack, get_args
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.transaction import run_alone
+from rustok.jobs.pauses import Scope
 
 State = Literal["waiting", "scheduled", "running", "dead"]
 """Of a job that has not ended: due, due later, leased, given up."""
@@ -43,14 +44,6 @@ _FIND = text(
 )
 
 
-class Chosen(TypedDict, total=False):
-    """Which jobs are meant: those that fit every given field."""
-
-    queue: str | None
-    kind: str | None
-    tenant_id: UUID | None
-
-
 @dataclass(frozen=True, slots=True)
 class JobRow:
     """A job that has not ended; `error` is the code of why its last attempt failed."""
@@ -68,24 +61,18 @@ class JobRow:
     error: str | None
 
 
-async def list_jobs(
-    engine: AsyncEngine, *, state: State | None = None, limit: int = 100, **chosen: Unpack[Chosen]
-) -> list[JobRow]:
-    """Return jobs that have not ended, those that have been due for the longest first."""
-    values = {**_parameters(chosen), "state": state, "limit": limit}
+async def list_jobs(engine: AsyncEngine, scope: Scope, *, state: State | None, limit: int) -> list[JobRow]:
+    """Return jobs that have not ended, in *state* or in any, those that have been due for the longest first."""
+    values = {**asdict(scope), "state": state, "limit": limit}
     return [JobRow(*row) for row in await run_alone(engine, _LIST, values)]
 
 
-async def count_waiting(engine: AsyncEngine, **chosen: Unpack[Chosen]) -> int:
+async def count_waiting(engine: AsyncEngine, scope: Scope) -> int:
     """Return how many jobs are due, now or later."""
-    return int((await run_alone(engine, _COUNT_WAITING, _parameters(chosen))).scalar_one())
+    return int((await run_alone(engine, _COUNT_WAITING, asdict(scope))).scalar_one())
 
 
 async def find_job(engine: AsyncEngine, job_id: UUID) -> Mapping[str, Any] | None:
     """Return all that is known of a job, also of one that has ended; None: there is none, or it was forgotten."""
     row = (await run_alone(engine, _FIND, {"id": job_id})).first()
     return None if row is None else row.job
-
-
-def _parameters(chosen: Chosen) -> dict[str, Any]:
-    return {"queue": None, "kind": None, "tenant_id": None, **chosen}

@@ -1,8 +1,7 @@
 """What operators keep workers from beginning: a queue, a kind, a tenant, or what is all of these."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -29,7 +28,7 @@ _LIST = text("SELECT queue, kind, tenant_id, reason, paused_by, paused_at FROM j
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """The jobs that fit every given field; one at least is given."""
+    """The jobs that fit every given field; all of them, where none is given."""
 
     queue: str | None = None
     kind: str | None = None
@@ -49,22 +48,18 @@ class Pause:
 
 
 async def pause(engine: AsyncEngine, scope: Scope, *, paused_by: str, reason: str | None = None) -> None:
-    """Let no job of *scope* be leased from now on. What a worker has leased goes on; what waits stays as it is.
+    """Let no job of *scope*, of one field at least, be leased. What a worker has leased goes on; what waits stays.
 
     Pausing twice is pausing once; a reason takes the place of the one before.
     """
-    await run_alone(engine, _PAUSE, {**_fields(scope), "reason": reason, "paused_by": paused_by})
+    await run_alone(engine, _PAUSE, {**asdict(scope), "reason": reason, "paused_by": paused_by})
 
 
 async def resume(engine: AsyncEngine, scope: Scope) -> bool:
     """Take the pause of exactly this *scope* back; tell whether there was one. Others go on to hold."""
-    return (await run_alone(engine, _RESUME, _fields(scope))).rowcount > 0
+    return (await run_alone(engine, _RESUME, asdict(scope))).rowcount > 0
 
 
 async def list_pauses(engine: AsyncEngine) -> list[Pause]:
     """Return what is paused, the oldest pause first."""
     return [Pause(*row) for row in await run_alone(engine, _LIST)]
-
-
-def _fields(scope: Scope) -> dict[str, Any]:
-    return {"queue": scope.queue, "kind": scope.kind, "tenant_id": scope.tenant_id}
