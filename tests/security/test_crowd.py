@@ -5,7 +5,7 @@ import itertools
 import os
 import random
 import select
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -87,12 +87,20 @@ def kill(cage: Cage, victim: str) -> None:
     tree = next(trees(cage))
     killed = {"launcher": [tree.launcher], "zygote": [tree.zygote], "children": tree.children}[victim]
     dying = tree.children if victim == "children" else [*killed, tree.zygote, *tree.children]
-    watches = [os.pidfd_open(process.pid) for process in dying]
+    watches = list(watched(dying))
     for process in killed:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     for watch in watches:
         assert select.select([watch], [], [], WAIT_S)[0], f"what depends on the {victim} lives on"
         os.close(watch)
+
+
+def watched(processes: Iterable[psutil.Process]) -> Iterator[int]:
+    """Yield what becomes readable as each of them ends: a hook's process may have ended by itself meanwhile."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            yield os.pidfd_open(process.pid)
 
 
 @pytest.mark.parametrize("runs", [200, pytest.param(1000, marks=pytest.mark.deep)])
