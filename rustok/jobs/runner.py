@@ -12,9 +12,8 @@ from uuid import UUID
 import structlog
 
 from rustok.db.failures import describe, is_transient
-from rustok.db.transaction import begin
-from rustok.jobs.ledger import Leased, LeaseLost, fail, finish, hand_back
-from rustok.jobs.store import PostgresJobStore
+from rustok.jobs.leases import JobLeases
+from rustok.jobs.ledger import Leased, LeaseLost
 from rustok.kernel.ports import Clock
 from rustok.telemetry.metrics import JOB_RUN_SECONDS, JOBS_TOTAL
 
@@ -40,9 +39,13 @@ class RunnerConfig:
     """How long a job waits that could not be done because a server was away."""
 
 
-def retry_delay_s(attempt: int) -> float:
+Uniform = Callable[[float, float], float]
+"""Returns a random number between two."""
+
+
+def retry_delay_s(attempt: int, uniform: Uniform = random.uniform) -> float:
     """Return a random time up to 1 s, 4 s, 16 s ... an hour: jobs that failed together do not come back together."""
-    return random.uniform(0, min(3600.0, 4.0 ** (attempt - 1)))  # noqa: S311 - no secret
+    return uniform(0, min(3600.0, 4.0 ** (attempt - 1)))
 
 
 class JobRunner:
@@ -51,14 +54,16 @@ class JobRunner:
     def __init__(
         self,
         config: RunnerConfig,
-        store: PostgresJobStore,
+        store: JobLeases,
         handlers: Mapping[str, JobHandler],
         clock: Clock,
+        uniform: Uniform = random.uniform,
     ) -> None:
         self._config = config
         self._store = store
         self._handlers = handlers
         self._clock = clock
+        self._uniform = uniform
         self._jobs: set[asyncio.Task[None]] = set()
         self._working = 0
         self._idle = asyncio.Event()
@@ -162,7 +167,7 @@ class JobRunner:
         except asyncio.CancelledError:
             if stopped.get(job.id):
                 with suppress(LeaseLost):
-                    await _whole(self._end(finish, job, None, "cancelled"))
+                    await _whole(self._end(self._store.finish, job, "cancelled"))
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's
             outcome = "raised"
@@ -175,11 +180,11 @@ class JobRunner:
         """Have *job* done, where that is wanted and possible, and return what it came to."""
         handler = self._handlers.get(job.kind)
         if job.is_cancelled:
-            await self._end(finish, job, None, "cancelled")
+            await self._end(self._store.finish, job, "cancelled")
             return "cancelled"
         if handler is None:
             log.warning("job_kind_unknown", kind=job.kind)  # an older or newer release knows it
-            await self._end(hand_back, job, 60.0)
+            await self._end(self._store.hand_back, job, 60.0)
             return "unknown"
         await handler(job)
         return "ended"
@@ -188,17 +193,16 @@ class JobRunner:
         with suppress(LeaseLost):
             if is_transient(error):
                 log.warning("job_waits", job_id=str(job.id), kind=job.kind, reason=describe(error))
-                await self._end(hand_back, job, self._config.unavailable_delay_s)
+                await self._end(self._store.hand_back, job, self._config.unavailable_delay_s)
                 return
             log.error("job_failed", job_id=str(job.id), kind=job.kind, attempt=job.attempt, exc_info=error)
-            delay_s = None if job.is_last_attempt else retry_delay_s(job.attempt)
-            await self._end(fail, job, {"code": "internal_error", "message": describe(error)}, delay_s)
+            delay_s = None if job.is_last_attempt else retry_delay_s(job.attempt, self._uniform)
+            await self._end(self._store.fail, job, {"code": "internal_error", "message": describe(error)}, delay_s)
 
     async def _end(self, how: Callable[..., Awaitable[None]], job: Leased, *arguments: Any) -> None:
-        """End *job* in a transaction of its own. If that fails too, its lease runs out."""
+        """End *job*. If that fails too, its lease runs out."""
         try:
-            async with begin(self._store.engine, "BEGIN") as (transaction, _):
-                await how(transaction, job, *arguments)
+            await how(job, *arguments)
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001 - the rescuer takes over

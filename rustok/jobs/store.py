@@ -8,8 +8,8 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.engine import to_json
-from rustok.db.transaction import run_alone
-from rustok.jobs.ledger import Leased
+from rustok.db.transaction import begin, run_alone
+from rustok.jobs.ledger import Leased, fail, finish, hand_back
 
 _READY = text("SELECT id FROM ready_jobs(:queue, CAST(:except_ids AS uuid[]), :limit) AS id")
 _NOT_PAUSED = "(NOT EXISTS (SELECT FROM job_pauses) OR kind <> ALL (paused_kinds(queue, tenant_id)))"
@@ -117,6 +117,21 @@ class PostgresJobStore:
     async def release(self, ids: Collection[UUID], token: UUID) -> None:
         """Give back those of *ids* that are still held, as if they had never been leased."""
         await run_alone(self.engine, _RELEASE, {"ids": list(ids), "token": token})
+
+    async def finish(self, job: Leased, outcome: str) -> None:
+        """End *job* for good, without effects. Raises LeaseLost."""
+        async with begin(self.engine, "BEGIN") as (transaction, _):
+            await finish(transaction, job, None, outcome)
+
+    async def fail(self, job: Leased, error: Mapping[str, Any], retry_in_s: float | None) -> None:
+        """End this attempt: *job* is due again in *retry_in_s*, or (None) a dead letter. Raises LeaseLost."""
+        async with begin(self.engine, "BEGIN") as (transaction, _):
+            await fail(transaction, job, error, retry_in_s)
+
+    async def hand_back(self, job: Leased, delay_s: float) -> None:
+        """Give *job* back, due in *delay_s*, as if it had never been leased. Raises LeaseLost."""
+        async with begin(self.engine, "BEGIN") as (transaction, _):
+            await hand_back(transaction, job, delay_s)
 
     async def report(self, job: Leased, done: int, total: int | None) -> None:
         """Note how far a job is."""
