@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+from uuid import UUID
 
 import structlog
 from starlette.requests import Request
@@ -24,6 +25,10 @@ class Caller:
         self._authenticator = authenticator
         self._request = request
         self._context = context
+
+    @property
+    def tenant_id(self) -> UUID:
+        return self._context.tenant_id
 
     async def run(self, work: Callable[[Context], Awaitable[T]]) -> T:
         """Return what *work* returns, run with rights that are still in force.

@@ -37,6 +37,7 @@ _STATUSES: Mapping[type[errors.RustokError], int] = {
     faults.UnsupportedMediaType: 415,
     errors.InvalidInput: 422,
     errors.VersionRequired: 428,
+    faults.TooManyWrites: 429,
     errors.Unavailable: 503,
     errors.RustokError: 500,
 }
@@ -91,7 +92,7 @@ def problem(error: errors.RustokError, record: RequestRecord, headers: Mapping[s
     return Response(
         orjson.dumps(members),
         members["status"],
-        {**_headers(type(error)), **(headers or {})},
+        {**_headers(error), **(headers or {})},
         media_type=MEDIA_TYPE,
     )
 
@@ -121,8 +122,10 @@ def internal_error(record: RequestRecord) -> Response:
     return problem(_INTERNAL, record)
 
 
-def _headers(kind: type[errors.RustokError]) -> Mapping[str, str]:
-    return next((_HEADERS[base] for base in kind.__mro__ if base in _HEADERS), {})
+def _headers(error: errors.RustokError) -> Mapping[str, str]:
+    if isinstance(error, (faults.TooManyWrites, faults.Overloaded)):
+        return {"Retry-After": str(error.retry_after_s)}
+    return next((_HEADERS[base] for base in type(error).__mro__ if base in _HEADERS), {})
 
 
 def _listed(error: errors.RustokError) -> list[dict[str, str]]:

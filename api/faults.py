@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rustok.kernel.errors import Forbidden, NotFound, RustokError, Violation
+from rustok.kernel.errors import Forbidden, NotFound, RustokError, Unavailable, Violation
 
 
 class BadRequest(RustokError):
@@ -66,3 +66,24 @@ class TenantMismatch(Forbidden):
     """The credential belongs to another tenant than the request names."""
 
     code = "tenant_mismatch"
+
+
+class TooManyWrites(RustokError):
+    """Events are delivered late, and the tenant sends more writes than its share: nothing was done."""
+
+    code = "too_many_writes"
+    retryable = True
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(Unavailable):
+    """Events are delivered so late that only critical commands are taken: nothing was done."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message, is_rolled_back=True)
+        self.retry_after_s = retry_after_s

@@ -63,6 +63,7 @@ PROBLEM: dict[str, Any] = {
 _PROBLEM_HEADERS = {
     401: {"WWW-Authenticate": "WwwAuthenticate"},
     409: {"Retry-After": "RetryAfter"},
+    429: {"Retry-After": "RetryAfter"},
     503: {"Retry-After": "RetryAfter"},
 }
 

@@ -29,6 +29,7 @@ _COMMAND: tuple[ErrorClass, ...] = (
     faults.UnsupportedMediaType,
     errors.VersionMismatch,
 )
+_ADMISSION: tuple[ErrorClass, ...] = (faults.TooManyWrites, faults.Overloaded)
 _POST: tuple[ErrorClass, ...] = (RequestInProgress, IdempotencyKeyReused)
 
 
@@ -42,6 +43,7 @@ def errors_of(operation: Command | Query) -> tuple[ErrorClass, ...]:
             (
                 *_ANY,
                 *_COMMAND,
+                *(() if operation.is_critical else _ADMISSION),
                 *(_POST if is_post else ()),
                 *((errors.VersionRequired,) if operation.checks_version else ()),
                 *operation.errors,

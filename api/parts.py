@@ -9,11 +9,13 @@ from typing import Any
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.admission import Admission, AdmissionConfig
 from api.background import running
 from api.startup import check_database
 from rustok.bootstrap import Platform, build_consumers, build_platform
 from rustok.db.engine import create_engine
 from rustok.events.in_process import InProcessConfig, InProcessConsumers
+from rustok.events.lateness import undelivered_age_s
 from rustok.events.memory import MemoryTransport
 from rustok.events.memory_store import MemoryConsumerStore
 from rustok.events.outbox import OutboxTransport
@@ -40,6 +42,7 @@ class Parts:
     database_url: str
     engines: dict[str, AsyncEngine]
     log_engine: AsyncEngine | None
+    admission: Admission
     background: Sequence[Callable[[], Awaitable[None]]] = ()
     afterwards: Sequence[Callable[[], Awaitable[None]]] = ()
 
@@ -83,27 +86,39 @@ def assemble(
         application_name="rustok_api",
     )
     build = partial(build_platform, modules, engine=engine, secrets=secrets, clock=clock)
+    ages = AdmissionConfig(settings.admission_soft_age_s, settings.admission_hard_age_s)
+    loops: list[Callable[[], Awaitable[None]]] = []
     if transport is not None:
-        return Parts(build(transport=transport), url, {_APP: engine}, engine)
-    if settings.event_transport == "memory":
-        return _in_process(settings, build, url, engine, clock)
-    notifier = OutboxNotifier(url, clock)
-    platform = build(transport=OutboxTransport(engine, notifier.committed), on_jobs_made=notifier.jobs_made)
-    return Parts(platform, url, {_APP: engine}, engine, (notifier.run,))
+        platform = build(transport=transport)
+    elif settings.event_transport == "memory":
+        return _in_process(settings, build, engine, Admission(ages, _on_time, clock), clock)
+    else:
+        notifier = OutboxNotifier(url, clock)
+        platform = build(transport=OutboxTransport(engine, notifier.committed), on_jobs_made=notifier.jobs_made)
+        loops.append(notifier.run)
+    admission = Admission(ages, partial(undelivered_age_s, engine, platform.registry.consumed()), clock)
+    return Parts(platform, url, {_APP: engine}, engine, admission, (*loops, admission.run))
+
+
+async def _on_time() -> float:
+    """Return how late events are whose writer delivers them itself."""
+    return 0.0
 
 
 def _in_process(
-    settings: Settings, build: Callable[..., Platform], url: str, engine: AsyncEngine, clock: Clock
+    settings: Settings, build: Callable[..., Platform], engine: AsyncEngine, admission: Admission, clock: Clock
 ) -> Parts:
     """Return the parts of L0: this process commits the events and runs their consumers."""
     wake = LocalWake()
     transport = MemoryTransport(wake.wake)
+    url = required(settings.database_url, "database_url")
     system_url = required(settings.system_database_url, "system_database_url")
     system_engine = _engine(_SYSTEM, system_url, pool_size=2, application_name="rustok_api_consumers")
     platform = build(transport=transport)
     consumers = build_consumers(platform.registry, MemoryConsumerStore(system_engine, transport), clock)
     loop = InProcessConsumers(InProcessConfig(), consumers, wake)
-    return Parts(platform, url, {_APP: engine, _SYSTEM: system_engine}, None, (loop.run,), (loop.finish,))
+    engines = {_APP: engine, _SYSTEM: system_engine}
+    return Parts(platform, url, engines, None, admission, (loop.run,), (loop.finish,))
 
 
 def _engine(setting: str, url: str, **options: Any) -> AsyncEngine:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from api.admission import Admission
 from api.body import BodyLimits, read_fields
 from api.caller import identify
 from api.headers import entity_tag, expected_version, idempotency_key, is_unchanged
@@ -27,13 +28,13 @@ ACCEPTED = 202
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def api_routes(platform: Platform, limits: BodyLimits) -> list[Route]:
+def api_routes(platform: Platform, admission: Admission, limits: BodyLimits) -> list[Route]:
     """Return a route for each path; it answers the methods of all operations with that path."""
     methods: dict[str, dict[str, Endpoint]] = defaultdict(dict)
     for command in platform.registry.commands.values():
         if command.route is not None:
             method, path = method_and_path(platform.registry, command)
-            methods[path][method] = _command_endpoint(platform, command, limits)
+            methods[path][method] = _command_endpoint(platform, command, admission, limits)
     for query in platform.registry.queries.values():
         method, path = method_and_path(platform.registry, query)
         methods[path][method] = _query_endpoint(platform, query)
@@ -53,7 +54,7 @@ def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
     return endpoint
 
 
-def _command_endpoint(platform: Platform, command: Command, limits: BodyLimits) -> Endpoint:
+def _command_endpoint(platform: Platform, command: Command, admission: Admission, limits: BodyLimits) -> Endpoint:
     in_path = placeholders(command.route or "")
     has_body = not command.input.model_fields.keys() <= set(in_path)
     method, path = method_and_path(platform.registry, command)
@@ -61,6 +62,7 @@ def _command_endpoint(platform: Platform, command: Command, limits: BodyLimits) 
 
     async def endpoint(request: Request) -> Response:
         caller = await identify(platform.authenticator, request)
+        admission.admit(command, caller.tenant_id)
         key = idempotency_key(request)
         seen = expected_version(request)
         fields = await read_fields(request, limits, optional=not has_body)

@@ -38,6 +38,11 @@ class Settings(BaseSettings):
     event_transport: Literal["memory", "outbox"] = "outbox"
     """Where events travel: `memory` (one process, nothing survives it) or `outbox` (PostgreSQL)."""
 
+    admission_soft_age_s: float = Field(default=10.0, gt=0)
+    """Seconds: while an undelivered event is older, the API answers a rising share of the writes 429; inf: never."""
+    admission_hard_age_s: float = Field(default=60.0, gt=0)
+    """Seconds: while an undelivered event is older, the API answers all but critical writes 503; inf: never."""
+
     event_log_kept_days: int = Field(default=0, ge=0, le=36_500)
     """Days after which the relay may drop events that every consumer has read; 0: never."""
 

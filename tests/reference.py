@@ -61,19 +61,21 @@ def _commands(registry: Registry) -> str:
 
         A command writes, a query reads. Fields and answers of each are in `GET /api/openapi.json` of a running API.
         Without a route: the command line only. *If-Match*: the request states the version it has seen.
+        *Critical*: taken however late events are delivered, when other writes are answered 429 or 503.
         """)
     for module in _with_any(registry, "commands", "queries"):
         operations: list[Command | Query] = [*module.commands, *module.queries]
         text += f"\n## {module.name}\n\n{module.summary}\n\n"
         rows = [_operation_row(registry, operation) for operation in operations]
-        text += table(("name", "route", "permission", "If-Match", "what it does"), rows)
+        text += table(("name", "route", "permission", "If-Match", "critical", "what it does"), rows)
     return text
 
 
 def _operation_row(registry: Registry, operation: Command | Query) -> tuple[str, ...]:
     route = f"`{' '.join(method_and_path(registry, operation))}`" if operation.route else "-"
     wants_version = "yes" if isinstance(operation, Command) and operation.checks_version else ""
-    return f"`{operation.name}`", route, f"`{operation.permission}`", wants_version, operation.summary
+    is_critical = "yes" if isinstance(operation, Command) and operation.is_critical else ""
+    return f"`{operation.name}`", route, f"`{operation.permission}`", wants_version, is_critical, operation.summary
 
 
 def _events(registry: Registry) -> str:

@@ -20,6 +20,7 @@ from rustok.db.failures import describe, is_transient
 from rustok.db.idempotency import purge_answers
 from rustok.db.migrate import refuse_older_schema
 from rustok.events.hints import CoalescedHints, Sweep
+from rustok.events.lateness import count_caught_up
 from rustok.events.retention import shorten_log
 from rustok.events.sequencer import Sequencer, SequencerConfig
 from rustok.events.store import PostgresConsumerStore, PostgresSequencerStore
@@ -85,6 +86,7 @@ async def run_relay(settings: Settings) -> None:
             )
             for service in services:
                 tasks.create_task(service.run())
+            tasks.create_task(_every(1.0, partial(count_caught_up, engine), clock))
             tasks.create_task(_every(60.0, partial(purge_answers, engine), clock))
             tasks.create_task(_every(3600.0, partial(jobs.purge, settings.finished_jobs_kept_days), clock))
             tasks.create_task(_every(3600.0, partial(purge, engine, settings.finished_jobs_kept_days), clock))

@@ -16,7 +16,7 @@ def create_engine(
     *,
     pool_size: int = 5,
     pool_timeout_s: float = 5.0,
-    statement_timeout_s: float | None = None,
+    statement_timeout_s: float = 25.0,
     idle_in_transaction_timeout_s: float = 5.0,
     reply_timeout_s: float = 30.0,
     settings: Mapping[str, str] | None = None,
@@ -28,7 +28,7 @@ def create_engine(
     become silent costs one failed transaction, which the caller answers with `unavailable`.
 
     Args:
-        statement_timeout_s: PostgreSQL cancels a statement after this long.
+        statement_timeout_s: PostgreSQL cancels a statement after this long, also of a process that has stopped.
         idle_in_transaction_timeout_s: PostgreSQL ends a session that leaves a transaction alone for this long.
         reply_timeout_s: this process gives up a server that has not answered for this long: one that froze, or
             whose network is gone, says nothing.
@@ -41,15 +41,15 @@ def create_engine(
         "timezone": "UTC",
         # Lock, then read: the reading statement must see what was committed while it waited for the lock.
         "default_transaction_isolation": "read committed",
-        # A process that stopped or lost its network in mid-transaction must not keep its locks.
+        # A process that stopped or lost its network, in the middle of a statement or between two, must not keep its
+        # locks.
+        "statement_timeout": str(int(statement_timeout_s * 1000)),
         "idle_in_transaction_session_timeout": str(int(idle_in_transaction_timeout_s * 1000)),
         "tcp_keepalives_idle": "5",
         "tcp_keepalives_interval": "2",
         "tcp_keepalives_count": "3",
     }
     server_settings |= settings or {}
-    if statement_timeout_s is not None:
-        server_settings["statement_timeout"] = str(int(statement_timeout_s * 1000))
     engine = create_async_engine(
         async_url(url),
         pool_size=pool_size,

@@ -34,6 +34,7 @@ JOBS = Module(
             result=operations.Operation,
             handler=operations.cancel_operation,
             route="DELETE /{operation_id}",
+            is_critical=True,
             errors=(operations.OperationNotFound,),
         ),
     ),

@@ -57,6 +57,8 @@ class Command:
     `status` 202: the result has an `operation_id`, where the outcome will be found.
     `coalesces`: concurrent calls of a tenant may share a transaction. It is for commands that only insert, by
     `UnitOfWork.insert`: one that waited for a row would keep the others waiting.
+    `is_critical`: taken however late events are delivered. It is for commands that end an overload, and for those
+    that make no event.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Command:
     location: str | None = None
     checks_version: bool = False
     coalesces: bool = False
+    is_critical: bool = False
     errors: tuple[type[RustokError], ...] = ()
 
 

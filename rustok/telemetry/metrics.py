@@ -24,6 +24,14 @@ HTTP_REQUEST_SECONDS = Histogram(
     buckets=_LATENCY_BUCKETS_S,
     registry=API,
 )
+UNDELIVERED_AGE_SECONDS = Gauge(
+    "rustok_undelivered_age_seconds",
+    "Age of the oldest undelivered event, as the latest writes of this process were judged by it",
+    registry=API,
+)
+WRITES_REFUSED = Counter(
+    "rustok_writes_refused", "Commands that were refused because events are delivered late", ["code"], registry=API
+)
 OUTBOX_PENDING = Gauge("rustok_outbox_pending", "Committed events without a place in the log", registry=LOG)
 OUTBOX_OLDEST_AGE_SECONDS = Gauge("rustok_outbox_oldest_age_seconds", "Age of the oldest of them", registry=LOG)
 LOG_POSITION = Gauge("rustok_log_position", "Highest position of the event log", registry=LOG)

@@ -101,6 +101,7 @@ ALLOY = Module(
             input=schemas.ScriptReference,
             handler=service.pause_script,
             route="POST /scripts/{script_id}/pause",
+            is_critical=True,
             errors=(errors.ScriptNotFound,),
         ),
         _change(

@@ -1,5 +1,6 @@
 """The HTTP face on a database of its own, and requests with everything that a good one has."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,13 +26,15 @@ def a_product(**fields: Any) -> dict[str, Any]:
 
 
 def settings_for(database: Database, **fields: Any) -> Settings:
+    """Return settings of an API whose events nobody delivers, and whose writes nobody refuses for it."""
     return Settings(
         environment="test",
+        admission_soft_age_s=math.inf,
+        admission_hard_age_s=math.inf,
         database_url=SecretStr(database.app_url),
         system_database_url=SecretStr(database.system_url),
         secret=SecretStr(SECRET),
-        **fields,
-    )
+    ).model_copy(update=fields)
 
 
 @asynccontextmanager

@@ -111,7 +111,7 @@ def test_a_command_tells_its_body_its_headers_and_its_errors() -> None:
     assert set(body["properties"]) == {"title", "handle", "description", "meta_title", "meta_description"}
     assert {p["name"]: p["required"] for p in operation["parameters"] if p.get("in") == "header"} == {"If-Match": True}
     assert operation["responses"].keys() == {
-        "200", "400", "401", "403", "404", "408", "409", "412", "413", "415", "422", "428", "500", "503",
+        "200", "400", "401", "403", "404", "408", "409", "412", "413", "415", "422", "428", "429", "500", "503",
     }  # fmt: skip
     assert codes_of(operation, "409") == {"duplicate_handle"}
 
