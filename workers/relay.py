@@ -26,6 +26,7 @@ from rustok.events.sequencer import Sequencer, SequencerConfig
 from rustok.events.store import PostgresConsumerStore, PostgresSequencerStore
 from rustok.events.wakeup import OutboxWake
 from rustok.jobs.feeder import Feeder, FeederConfig
+from rustok.jobs.history import keep_history
 from rustok.jobs.rescuer import Rescuer
 from rustok.jobs.schedules import Scheduler
 from rustok.jobs.store import PostgresJobStore
@@ -88,7 +89,7 @@ async def run_relay(settings: Settings) -> None:
                 tasks.create_task(service.run())
             tasks.create_task(_every(1.0, partial(count_caught_up, engine), clock))
             tasks.create_task(_every(60.0, partial(purge_answers, engine), clock))
-            tasks.create_task(_every(3600.0, partial(jobs.purge, settings.finished_jobs_kept_days), clock))
+            tasks.create_task(_every(3600.0, partial(keep_history, engine, settings.finished_jobs_kept_days), clock))
             tasks.create_task(_every(3600.0, partial(purge, engine, settings.finished_jobs_kept_days), clock))
             tasks.create_task(_every(3600.0, partial(shorten_log, engine, settings.event_log_kept_days), clock))
     finally:

@@ -18,6 +18,7 @@ from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.ids import uuid7
 from rustok.kernel.module import JobKind
 
+# The look into history is a subquery: a join is planned once for all partitions, and reads them from end to end.
 _ENQUEUE = text(
     """
     INSERT INTO jobs (tenant_id, id, queue, kind, args, priority, state, max_attempts, due_at, dedup_key,
@@ -27,7 +28,7 @@ _ENQUEUE = text(
       FROM json_to_recordset(CAST(:jobs AS json)) AS job (
            tenant_id uuid, id uuid, queue text, kind text, args jsonb, priority smallint, max_attempts integer,
            due_at timestamptz, dedup_key text, actor text, correlation_id uuid, causation_id uuid, traceparent text)
-     WHERE NOT EXISTS (SELECT FROM finished_jobs AS f WHERE f.id = job.id AND f.tenant_id = job.tenant_id)
+     WHERE (SELECT f.id FROM finished_jobs AS f WHERE f.id = job.id AND f.tenant_id = job.tenant_id) IS NULL
         ON CONFLICT DO NOTHING
     """
 )
@@ -86,6 +87,7 @@ class NewJob:
 
     `priority`: higher goes first, within a tenant. `dedup_key`: while a job of the tenant and kind with this key
     waits or runs, another one is not made. A job whose `id` was used before, even by one that has ended, is not made.
+    The id begins with a time, as those of `uuid7` and `derived_id` do: history is kept by it.
     """
 
     kind: JobKind

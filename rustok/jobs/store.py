@@ -74,13 +74,6 @@ _RESCUE = text(
     SELECT id, kind, state FROM returned UNION ALL SELECT id, kind, outcome FROM ended
     """
 )
-_PURGE = text(
-    """
-    DELETE FROM finished_jobs WHERE (id, tenant_id) IN (
-        SELECT id, tenant_id FROM finished_jobs WHERE finished_at < now() - make_interval(days => :days)
-         ORDER BY finished_at LIMIT :limit)
-    """
-)
 _WORKER_LOST = to_json({"code": "worker_lost", "message": "The worker stopped in the middle of the job."})
 
 
@@ -144,12 +137,3 @@ class PostgresJobStore:
         Returns their id, kind and new state.
         """
         return (await run_alone(self.engine, _RESCUE, {"error": _WORKER_LOST})).all()
-
-    async def purge(self, days: int, batch: int = 5_000) -> int:
-        """Forget jobs that ended longer ago than this, in batches, each on its own; return how many."""
-        deleted = 0
-        while True:
-            count = (await run_alone(self.engine, _PURGE, {"days": days, "limit": batch})).rowcount
-            deleted += count
-            if count < batch:
-                return deleted

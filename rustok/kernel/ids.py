@@ -1,9 +1,9 @@
-"""UUID version 7 (RFC 9562): ids that sort by the time they were made."""
+"""Ids that sort by the time they were made: UUID version 7, and version 8 where one follows from another (RFC 9562)."""
 
 import secrets
 import threading
 import time
-from uuid import UUID
+from uuid import UUID, uuid5
 
 _NANOSECONDS_A_MILLISECOND = 1_000_000
 _lock = threading.Lock()
@@ -23,3 +23,12 @@ def uuid7() -> UUID:
         _last = stamp = max(stamp, _last + 1)
     random = secrets.randbits(62)
     return UUID(int=(stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | random)
+
+
+def derived_id(parent: UUID, name: str) -> UUID:
+    """Return the id of *name* below *parent*: always the same, and of the time of *parent*, an id of this module.
+
+    The first 64 bits are those of *parent*, but for the version; 62 bits are a hash of both (RFC 9562 section 5.8).
+    """
+    time_bits = parent.int >> 64 & ~0xF000 | 0x8000
+    return UUID(int=time_bits << 64 | 0b10 << 62 | uuid5(parent, name).int & (1 << 62) - 1)

@@ -3,9 +3,9 @@
 import threading
 import time
 from itertools import pairwise
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from rustok.kernel.ids import uuid7
+from rustok.kernel.ids import derived_id, uuid7
 
 
 def test_an_id_has_the_version_and_the_variant_of_the_rfc() -> None:
@@ -61,3 +61,23 @@ def test_the_next_id_is_greater_than_those_of_other_threads() -> None:
     thread.join()
 
     assert uuid7() > made[-1]
+
+
+def test_a_derived_id_is_of_the_time_of_its_parent() -> None:
+    """RFC 9562 section 5.8: all but version, variant and the last 62 bits are free. History is kept by these times."""
+    parent = uuid7()
+
+    made = derived_id(parent, "greeter")
+
+    bits, parent_bits = f"{made.int:0128b}", f"{parent.int:0128b}"
+    assert (bits[:48], bits[52:64]) == (parent_bits[:48], parent_bits[52:64])
+    assert (bits[48:52], bits[64:66]) == ("1000", "10")
+
+
+def test_a_derived_id_is_the_same_each_time_and_another_for_another() -> None:
+    """Of the same parent and name; whoever reads an event again finds what was made of it."""
+    parent, other = uuid7(), uuid4()
+
+    made = {derived_id(parent, "greeter"), derived_id(parent, "counter"), derived_id(other, "greeter")}
+
+    assert (derived_id(parent, "greeter") in made, len(made)) == (True, 3)

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from rustok.kernel.context import Context
 from rustok.kernel.event import Envelope
+from rustok.kernel.ids import derived_id
 
 API, CRON, MANUAL = "alloy.api", "alloy.cron", "alloy.manual"
 """What starts a run without an event of the log."""
@@ -15,7 +16,7 @@ def run_id_of(event_id: UUID, script_id: UUID) -> UUID:
     """Return the id of a script's run on an event: always the same, so that a consumer which reads the log again runs
     nothing twice that `finished_jobs` still knows.
     """
-    return uuid5(event_id, str(script_id))
+    return derived_id(event_id, str(script_id))
 
 
 def of_event(event: Envelope) -> dict[str, Any]:
