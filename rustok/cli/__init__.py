@@ -21,7 +21,7 @@ NOUNS = {
     "import": "Import data through the write path",
     "events": "Follow the event log",
     "dlq": "List and redrive dead letters",
-    "queue": "See what waits; pause and resume it",
+    "queue": "See what waits; pause, resume and limit it",
     "jobs": "List, show, cancel and retry jobs",
     "workers": "See which workers live",
     "index": "See how far the projections are",

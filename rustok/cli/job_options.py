@@ -1,5 +1,6 @@
 """What the commands about jobs have in common: which jobs are meant."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ from rustok.cli.session import Session
 from rustok.jobs.pauses import Scope
 
 Queue = Annotated[str | None, typer.Option("--queue", "-q", help="Only of this queue.")]
+QueueName = Annotated[str | None, typer.Argument(help="A queue; without it, all of them.", show_default=False)]
 Kind = Annotated[str | None, typer.Option("--kind", "-k", help="Only of this kind, such as alloy.run.")]
 Tenant = Annotated[str | None, typer.Option("--tenant", "-t", help="Only of this tenant, by slug or id.")]
 
@@ -25,6 +27,26 @@ async def scope_of(
     if not may_be_unknown:
         _check_names(session, queue, kind)
     return Scope(queue=queue, kind=kind, tenant_id=None if tenant is None else await session.tenant_id(tenant))
+
+
+async def one_scope_of(
+    session: Session, queue: str | None, kind: str | None, tenant: str | None, *, may_be_unknown: bool = False
+) -> Scope:
+    """Return what `scope_of` does. Raises BadParameter, too, where nothing is named."""
+    if (queue, kind, tenant) == (None, None, None):
+        raise typer.BadParameter("Name a queue, a --kind or a --tenant. How much runs in all is how many workers do.")
+    return await scope_of(session, queue, kind, tenant, may_be_unknown=may_be_unknown)
+
+
+def named(scope: Scope) -> str:
+    """Return the fields of *scope* that are given, for people."""
+    given = (("queue", scope.queue), ("kind", scope.kind), ("tenant", scope.tenant_id))
+    return ", ".join(f"{name} {value}" for name, value in given if value is not None)
+
+
+def operator() -> str:
+    """Return who calls, as it is kept with what was done."""
+    return f"operator:{os.environ.get('USER', 'unknown')}"
 
 
 def _check_names(session: Session, queue: str | None, kind: str | None) -> None:

@@ -1,16 +1,16 @@
 """`rustok queue`: what waits, and what is kept waiting."""
 
 import asyncio
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from rustok.cli.job_options import Kind, Tenant, scope_of
+from rustok.cli import queue_limits
+from rustok.cli.job_options import Kind, QueueName, Tenant, named, one_scope_of, operator
 from rustok.cli.output import err, print_rows, printable
-from rustok.cli.session import Session, open_session
+from rustok.cli.session import open_session
 from rustok.cli.tenant import Json
 from rustok.db.failures import translated_failures
 from rustok.jobs.desk import count_waiting
@@ -18,7 +18,7 @@ from rustok.jobs.figures import QueueFigures, read_queue_figures
 from rustok.jobs.pauses import Pause, Scope, list_pauses, pause, resume
 
 app = typer.Typer(no_args_is_help=True)
-Queue = Annotated[str | None, typer.Argument(help="A queue; without it, all of them.", show_default=False)]
+app.add_typer(queue_limits.app, name="limits", help="Bound how many jobs run, or begin, and give tenants weights")
 Reason = Annotated[str | None, typer.Option(help="Why, for whoever finds it paused.")]
 _COLUMNS = ("queue", "ready", "leased", "dead", "oldest_age_s", "paused")
 
@@ -30,13 +30,13 @@ def list_(*, as_json: Json = False) -> None:
 
 
 @app.command("pause")
-def pause_(queue: Queue = None, kind: Kind = None, tenant: Tenant = None, reason: Reason = None) -> None:
+def pause_(queue: QueueName = None, kind: Kind = None, tenant: Tenant = None, reason: Reason = None) -> None:
     """Let no job of a queue, a kind or a tenant begin, or of what is all of these. What is under way goes on."""
     asyncio.run(_pause(queue, kind, tenant, reason))
 
 
 @app.command("resume")
-def resume_(queue: Queue = None, kind: Kind = None, tenant: Tenant = None) -> None:
+def resume_(queue: QueueName = None, kind: Kind = None, tenant: Tenant = None) -> None:
     """Take back the pause of exactly this queue, kind and tenant."""
     asyncio.run(_resume(queue, kind, tenant))
 
@@ -66,39 +66,25 @@ def _row(figures: QueueFigures, paused: list[Pause], *, as_json: bool) -> dict[s
 
 
 def _told(pause: Pause) -> str:
-    what = _named(Scope(kind=pause.kind, tenant_id=pause.tenant_id)) or "all of it"
+    what = named(Scope(kind=pause.kind, tenant_id=pause.tenant_id)) or "all of it"
     return f"{what} ({pause.reason})" if pause.reason else what
 
 
 async def _pause(queue: str | None, kind: str | None, tenant: str | None, reason: str | None) -> None:
     async with open_session() as session:
-        scope = await _scope(session, queue, kind, tenant)
-        operator = f"operator:{os.environ.get('USER', 'unknown')}"
+        scope = await one_scope_of(session, queue, kind, tenant)
         with translated_failures():
-            await pause(session.system_engine, scope, paused_by=operator, reason=reason)
+            await pause(session.system_engine, scope, paused_by=operator(), reason=reason)
             waiting = await count_waiting(session.system_engine, scope)
-    err.print(f"{printable(_named(scope))} is paused: {waiting} jobs wait", markup=False)
+    err.print(f"{printable(named(scope))} is paused: {waiting} jobs wait", markup=False)
 
 
 async def _resume(queue: str | None, kind: str | None, tenant: str | None) -> None:
     async with open_session() as session:
-        scope = await _scope(session, queue, kind, tenant, may_be_unknown=True)
+        scope = await one_scope_of(session, queue, kind, tenant, may_be_unknown=True)
         with translated_failures():
             was_paused = await resume(session.system_engine, scope)
-    named = printable(_named(scope))
+    told = printable(named(scope))
     if not was_paused:
-        raise typer.BadParameter(f"There is no pause of {named}: `rustok queue list` shows what is paused.")
-    err.print(f"{named} goes on", markup=False)
-
-
-async def _scope(
-    session: Session, queue: str | None, kind: str | None, tenant: str | None, *, may_be_unknown: bool = False
-) -> Scope:
-    if (queue, kind, tenant) == (None, None, None):
-        raise typer.BadParameter("Name a queue, a --kind or a --tenant. To stop everything, stop the workers.")
-    return await scope_of(session, queue, kind, tenant, may_be_unknown=may_be_unknown)
-
-
-def _named(scope: Scope) -> str:
-    given = (("queue", scope.queue), ("kind", scope.kind), ("tenant", scope.tenant_id))
-    return ", ".join(f"{name} {value}" for name, value in given if value is not None)
+        raise typer.BadParameter(f"There is no pause of {told}: `rustok queue list` shows what is paused.")
+    err.print(f"{told} goes on", markup=False)

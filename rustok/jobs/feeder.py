@@ -1,17 +1,20 @@
 """Tells workers which jobs are ready. It only hints: what a worker does with an id, PostgreSQL decides.
 
 It writes nothing. What it has hinted at is kept in memory, a window a queue, until a worker has leased it or the
-hint is so old that it must have been lost.
+hint is so old that it must have been lost. While several tenants have work, each has a part of the window at most, so
+that a hint never waits behind many of another tenant, and `Shares` says who may have the next one.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import structlog
 
 from rustok.db.failures import is_transient
+from rustok.jobs.shares import Shares, SharesConfig, Standing
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.ports import Clock, Wake
 
@@ -26,6 +29,8 @@ class FeederConfig:
     ids_a_message: int = 100
     messages: int = 8
     """What is ready is spread over this many messages before one of them grows."""
+    parts: int = 8
+    """While several tenants have work, each has one of so many parts of the window at most."""
     hint_lost_s: float = 5.0
     """A hint that nobody has taken up for this long is sent again."""
     busy_poll_s: float = 0.005
@@ -33,11 +38,29 @@ class FeederConfig:
 
 
 class ReadyJobs(Protocol):
-    async def ready(self, queue: str, except_ids: Collection[UUID], limit: int) -> Sequence[UUID]:
-        """Return jobs that are due and not among *except_ids*, the most urgent first, in turns by tenant."""
+    async def ready(
+        self, queue: str, except_ids: Collection[UUID], limit: int, limit_a_tenant: int
+    ) -> Sequence[tuple[UUID, UUID]]:
+        """Return jobs that may begin and are not *except_ids*, with their tenants, in turns, the most urgent first."""
 
     async def still_ready(self, ids: Collection[UUID]) -> set[UUID]:
-        """Return those of *ids* that are still due: nobody has leased them, or put them off, since."""
+        """Return those of *ids* that may still begin: nobody has leased them, or put them off, since."""
+
+    async def standings(self, queue: str) -> Mapping[UUID, Standing]:
+        """Return how many jobs each tenant has leased, and its weight; without those that have none, of weight 1."""
+
+
+class _Hint(NamedTuple):
+    tenant_id: UUID
+    sent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    name: str
+    window: int
+    shares: Shares
+    hinted: dict[UUID, _Hint] = field(default_factory=dict)
 
 
 class Feeder:
@@ -54,12 +77,11 @@ class Feeder:
         wake: Wake,
     ) -> None:
         self._config = config
-        self._windows = windows
         self._store = store
         self._send = send
         self._clock = clock
         self._wake = wake
-        self._hinted: dict[str, dict[UUID, float]] = {queue: {} for queue in windows}
+        self._queues = [_Queue(name, window, Shares(SharesConfig())) for name, window in windows.items()]
 
     async def run(self) -> None:
         """Feed until cancelled. A failing server is waited for."""
@@ -74,34 +96,50 @@ class Feeder:
                 log.warning("feeder_waited", reason=str(error))
                 await self._clock.sleep(1.0)
                 continue
-            is_waiting = any(self._hinted.values())
-            pause_s = self._config.busy_poll_s if sent else 2 * pause_s if is_waiting else self._config.idle_poll_s
-            pause_s = min(pause_s, self._config.idle_poll_s)
+            pause_s = self._config.busy_poll_s if sent else min(2 * pause_s, self._config.idle_poll_s)
 
     async def run_once(self) -> int:
         """Send a hint for what is ready and has none; return how many."""
-        return sum([await self._feed(queue, hinted) for queue, hinted in self._hinted.items()])
+        return sum([await self._feed(queue) for queue in self._queues])
 
-    async def _feed(self, queue: str, hinted: dict[UUID, float]) -> int:
-        await self._forget_taken(hinted)
-        room = self._windows[queue] - len(hinted)
+    async def _feed(self, queue: _Queue) -> int:
+        await self._forget_taken(queue)
+        room = queue.window - len(queue.hinted)
         # Few at a time would ask for the same ones again and again.
-        ids = await self._store.ready(queue, hinted.keys(), room) if 2 * room >= self._windows[queue] else []
-        if not ids:
+        jobs = await self._choose(queue, room) if 2 * room >= queue.window else []
+        if not jobs:
             return 0
+        ids = [job_id for job_id, _ in jobs]
         size = min(self._config.ids_a_message, -(-len(ids) // self._config.messages))
         try:
-            await self._send(queue, [ids[start : start + size] for start in range(0, len(ids), size)])
+            await self._send(queue.name, [ids[start : start + size] for start in range(0, len(ids), size)])
         except Unavailable as error:
-            log.warning("job_hints_lost", queue=queue, count=len(ids), reason=str(error))
-        hinted |= dict.fromkeys(ids, self._clock.monotonic_s())
+            log.warning("job_hints_lost", queue=queue.name, count=len(ids), reason=str(error))
+        now_s = self._clock.monotonic_s()
+        queue.hinted.update({job_id: _Hint(tenant_id, now_s) for job_id, tenant_id in jobs})
         return len(ids)
 
-    async def _forget_taken(self, hinted: dict[UUID, float]) -> None:
+    async def _choose(self, queue: _Queue, room: int) -> Sequence[tuple[UUID, UUID]]:
+        """Return what is to be hinted at, with its tenants."""
+        shares = queue.shares
+        most_a_tenant = -(-queue.window // self._config.parts) if shares.are_several else queue.window
+        ready = await self._store.ready(queue.name, queue.hinted.keys(), room, most_a_tenant)
+        if not ready:
+            return []
+        hinted = Counter(hint.tenant_id for hint in queue.hinted.values())
+        shares.claim(self._clock.monotonic_s(), {tenant_id for _, tenant_id in ready} | hinted.keys())
+        if not shares.are_several:
+            return ready
+        shares.charge(self._clock.monotonic_s(), await self._store.standings(queue.name))
+        return shares.choose(ready, hinted, most_a_tenant)
+
+    async def _forget_taken(self, queue: _Queue) -> None:
         """Forget the hints that were taken up, and those that are old enough to be sent again."""
-        if not hinted:
+        if not queue.hinted:
             return
-        ready = await self._store.still_ready(hinted)
+        ready = await self._store.still_ready(queue.hinted)
         lost_before = self._clock.monotonic_s() - self._config.hint_lost_s
-        for job_id in [job_id for job_id, sent in hinted.items() if job_id not in ready or sent < lost_before]:
-            del hinted[job_id]
+        taken = [job_id for job_id in queue.hinted if job_id not in ready]
+        queue.shares.begun(Counter(queue.hinted.pop(job_id).tenant_id for job_id in taken))
+        lost = [job_id for job_id, hint in queue.hinted.items() if hint.sent_s < lost_before]
+        queue.shares.lost({queue.hinted.pop(job_id).tenant_id for job_id in lost})

@@ -8,25 +8,37 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.engine import to_json
+<<<<<<< HEAD
 from rustok.db.transaction import begin, run_alone
 from rustok.jobs.ledger import Leased, fail, finish, hand_back
+=======
+from rustok.db.transaction import run_alone
+from rustok.jobs.ledger import Leased
+from rustok.jobs.shares import Standing
+>>>>>>> fair
 
-_READY = text("SELECT id FROM ready_jobs(:queue, CAST(:except_ids AS uuid[]), :limit) AS id")
-_NOT_PAUSED = "(NOT EXISTS (SELECT FROM job_pauses) OR kind <> ALL (paused_kinds(queue, tenant_id)))"
-_STILL_READY = text(
-    f"""
-    SELECT id FROM jobs
-     WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'ready' AND due_at <= now() AND {_NOT_PAUSED}
+_READY = text(
+    """
+    SELECT id, tenant_id FROM jobs_in_turns(:queue, CAST(:except_ids AS uuid[]), :limit, :limit_a_tenant)
     """
 )
+_STANDINGS = text("SELECT tenant_id, leased, weight FROM tenant_standings(:queue)")
+_MAY_BEGIN = """
+    state = 'ready' AND due_at <= now()
+    AND NOT EXISTS (SELECT FROM held_jobs() AS held
+                     WHERE (held.queue IS NULL OR held.queue = jobs.queue)
+                       AND (held.kind IS NULL OR held.kind = jobs.kind)
+                       AND (held.tenant_id IS NULL OR held.tenant_id = jobs.tenant_id))
+"""
+_STILL_READY = text(f"SELECT id FROM jobs WHERE id = ANY (CAST(:ids AS uuid[])) AND {_MAY_BEGIN}")
 # No joins here, and in the rescue: PostgreSQL, which believes that the ledger is empty, would read all of it for each.
 _GRANT = f"""
     UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :token,
                     lease_expires_at = now() + make_interval(secs => :lease_s)
-     WHERE id = ANY (ARRAY(
-           SELECT id FROM jobs
-            WHERE id = ANY ({{ids}}) AND state = 'ready' AND due_at <= now() AND {_NOT_PAUSED}
-            ORDER BY id FOR UPDATE SKIP LOCKED))
+     WHERE id = ANY (CAST((
+           SELECT CASE WHEN EXISTS (SELECT FROM job_limits) THEN take_within_limits(ids) ELSE ids END
+             FROM (SELECT ARRAY(SELECT id FROM jobs WHERE id = ANY ({{ids}}) AND {_MAY_BEGIN}
+                                 ORDER BY id FOR UPDATE SKIP LOCKED) AS ids) AS found) AS uuid[]))
     RETURNING id, tenant_id, kind, args, attempts, max_attempts, is_cancelled, actor, correlation_id,
               causation_id, traceparent, created_at, lease_token
 """
@@ -81,17 +93,30 @@ class PostgresJobStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
 
-    async def ready(self, queue: str, except_ids: Collection[UUID], limit: int) -> Sequence[UUID]:
-        """Return jobs that are due, not paused, not *except_ids*, in turns by tenant, each one's most urgent first."""
-        values = {"queue": queue, "except_ids": list(except_ids), "limit": limit}
-        return [row.id for row in await run_alone(self.engine, _READY, values)]
+    async def ready(
+        self, queue: str, except_ids: Collection[UUID], limit: int, limit_a_tenant: int
+    ) -> Sequence[tuple[UUID, UUID]]:
+        """Return jobs that may begin now and are not *except_ids*, each with its tenant, in turns by tenant.
+
+        Of each tenant the most urgent come first. What a limit has no room for is not among them.
+        """
+        values = {"queue": queue, "except_ids": list(except_ids), "limit": limit, "limit_a_tenant": limit_a_tenant}
+        return [(row.id, row.tenant_id) for row in await run_alone(self.engine, _READY, values)]
 
     async def still_ready(self, ids: Collection[UUID]) -> set[UUID]:
-        """Return those of *ids* that are still due: nobody has leased, put off or paused them since."""
+        """Return those of *ids* that may still begin: nobody has leased, put off, paused or limited them since."""
         return {row.id for row in await run_alone(self.engine, _STILL_READY, {"ids": list(ids)})}
 
+    async def standings(self, queue: str) -> Mapping[UUID, Standing]:
+        """Return how many jobs each tenant has leased now, by whomever, and its weight, 1 unless somebody set another.
+
+        Tenants that have none, and no weight, are absent.
+        """
+        rows = await run_alone(self.engine, _STANDINGS, {"queue": queue})
+        return {row.tenant_id: Standing(row.leased, row.weight) for row in rows}
+
     async def grant(self, ids: Sequence[UUID], lease_s: float) -> Sequence[Leased]:
-        """Lease what is ready among *ids*, and not paused. This, and nothing else, counts an attempt."""
+        """Lease what is ready among *ids*, not paused, and within its limits. Only this counts an attempt."""
         return await self._grant(_GRANT_THESE, {"ids": list(ids), "lease_s": lease_s})
 
     async def grant_ready(self, queue: str, limit: int, lease_s: float) -> Sequence[Leased]:

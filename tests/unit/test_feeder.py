@@ -1,12 +1,14 @@
 """The feeder hints at what is ready, once, and again when a hint must have been lost."""
 
-from collections.abc import Collection, Sequence
-from itertools import chain
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain, islice, zip_longest
 from uuid import UUID
 
 import pytest
 
 from rustok.jobs.feeder import Feeder, FeederConfig
+from rustok.jobs.shares import Standing
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.ids import uuid7
 from rustok.runtime import LocalWake
@@ -16,18 +18,50 @@ from rustok.testing import FixedClock
 class ReadyJobs:
     """Jobs of one queue that are ready until somebody leases them."""
 
-    def __init__(self, count: int) -> None:
-        self.ids = [uuid7() for _ in range(count)]
+    def __init__(self) -> None:
+        self.waiting: dict[UUID, dict[UUID, None]] = {}
+        """By tenant, in the order in which they are due."""
+        self.tenant_of: dict[UUID, UUID] = {}
+        self.leased: Counter[UUID] = Counter()
+        self.weights: dict[UUID, float] = {}
 
-    async def ready(self, queue: str, except_ids: Collection[UUID], limit: int) -> Sequence[UUID]:
+    @property
+    def ids(self) -> list[UUID]:
+        return [*chain(*self.waiting.values())]
+
+    def add(self, tenant_id: UUID, count: int) -> list[UUID]:
+        """Let a tenant have so many more jobs."""
+        ids = [uuid7() for _ in range(count)]
+        self.waiting.setdefault(tenant_id, {}).update(dict.fromkeys(ids))
+        self.tenant_of.update(dict.fromkeys(ids, tenant_id))
+        return ids
+
+    def is_waiting(self, job_id: UUID) -> bool:
+        return job_id in self.waiting[self.tenant_of[job_id]]
+
+    def lease(self, job_id: UUID) -> UUID:
+        """Lease a job and return whose it is."""
+        tenant_id = self.tenant_of[job_id]
+        del self.waiting[tenant_id][job_id]
+        self.leased[tenant_id] += 1
+        return tenant_id
+
+    async def ready(
+        self, queue: str, except_ids: Collection[UUID], limit: int, limit_a_tenant: int
+    ) -> Sequence[tuple[UUID, UUID]]:
         assert queue == "sums"
-        return [job_id for job_id in self.ids if job_id not in except_ids][:limit]
+        others = [(job_id for job_id in ids if job_id not in except_ids) for ids in self.waiting.values()]
+        turns = zip_longest(*[islice(ids, limit_a_tenant) for ids in others])
+        return [(job_id, self.tenant_of[job_id]) for job_id in islice(chain(*turns), limit) if job_id is not None]
 
     async def still_ready(self, ids: Collection[UUID]) -> set[UUID]:
-        return set(ids) & set(self.ids)
+        return {job_id for job_id in ids if self.is_waiting(job_id)}
 
-    def lease(self, count: int) -> None:
-        del self.ids[:count]
+    async def standings(self, queue: str) -> Mapping[UUID, Standing]:
+        assert queue == "sums"
+        return {
+            tenant_id: Standing(self.leased[tenant_id], self.weights.get(tenant_id, 1.0)) for tenant_id in self.waiting
+        }
 
 
 class Sent:
@@ -46,8 +80,11 @@ class Sent:
 class Fed:
     """A feeder between `jobs` and `sent`."""
 
-    def __init__(self, count: int) -> None:
-        self.jobs, self.sent, self.clock = ReadyJobs(count), Sent(), FixedClock()
+    def __init__(self, *counts: int) -> None:
+        self.tenants = [uuid7() for _ in counts]
+        self.jobs, self.sent, self.clock = ReadyJobs(), Sent(), FixedClock()
+        for tenant_id, count in zip(self.tenants, counts, strict=True):
+            self.jobs.add(tenant_id, count)
         self.feeder = Feeder(
             FeederConfig(ids_a_message=10, messages=4),
             {"sums": 40},
@@ -84,7 +121,8 @@ async def test_the_window_moves_on_as_jobs_are_leased() -> None:
 
     sent = []
     for _ in range(3):
-        fed.jobs.lease(15)
+        for job_id in fed.jobs.ids[:15]:
+            fed.jobs.lease(job_id)
         sent.append(await fed.feeder.run_once())
 
     assert sent == [0, 30, 0]
@@ -113,3 +151,99 @@ async def test_hints_that_cannot_be_sent_come_back_later() -> None:
     await fed.feeder.run_once()
 
     assert (at_once, fed.sent.messages) == (0, [fed.jobs.ids])
+
+
+class Crowd(Fed):
+    """A feeder beside workers that do so many jobs at a time, in the order of the hints; each tenant's take as long."""
+
+    def __init__(self, counts: Sequence[int], seconds_a_job: Sequence[float], *, slots: int = 8) -> None:
+        super().__init__(*counts)
+        self.seconds_a_job = dict(zip(self.tenants, seconds_a_job, strict=True))
+        self.slots = slots
+        self.hints: dict[UUID, None] = {}
+        self.running: list[tuple[float, UUID]] = []
+        self.unable: set[UUID] = set()
+        """Whose jobs the workers cannot do."""
+
+    async def work(self, seconds: float) -> list[float]:
+        """Let time pass in steps of 10 ms; return how many worker-seconds each tenant's jobs have taken in it."""
+        used_s = dict.fromkeys(self.tenants, 0.0)
+        for _ in range(round(seconds / 0.01)):
+            await self.feeder.run_once()
+            self._end()
+            self._begin()
+            for _, tenant_id in self.running:
+                used_s[tenant_id] += 0.01
+            self.clock.advance(0.01)
+        return list(used_s.values())
+
+    def _end(self) -> None:
+        now_s = self.clock.monotonic_s() + 0.001
+        self.jobs.leased.subtract(tenant_id for ends_s, tenant_id in self.running if ends_s <= now_s)
+        self.running = [job for job in self.running if job[0] > now_s]
+
+    def _begin(self) -> None:
+        self.hints.update(dict.fromkeys(chain(*self.sent.messages)))
+        self.sent.messages.clear()
+        able = (job_id for job_id in self.hints if self.jobs.tenant_of[job_id] not in self.unable)
+        for job_id in [*islice(able, self.slots - len(self.running))]:
+            del self.hints[job_id]
+            tenant_id = self.jobs.lease(job_id)
+            self.running.append((self.clock.monotonic_s() + self.seconds_a_job[tenant_id], tenant_id))
+
+
+async def test_slow_jobs_and_quick_ones_get_the_same_time() -> None:
+    """By turns the slow ones would get fifty times as much; the workers are busy all the same."""
+    crowd = Crowd([200, 9000], [0.5, 0.01])
+
+    await crowd.work(4)
+    slow, quick = await crowd.work(10)
+
+    assert slow == pytest.approx(quick, rel=0.2)
+    assert slow + quick > 0.9 * 8 * 10
+
+
+async def test_time_is_shared_by_weight() -> None:
+    """Three to one, for jobs of any length."""
+    crowd = Crowd([300, 2000], [0.5, 0.05])
+    crowd.jobs.weights[crowd.tenants[0]] = 3.0
+
+    await crowd.work(4)
+    heavy, light = await crowd.work(10)
+
+    assert heavy / light == pytest.approx(3, rel=0.2)
+
+
+async def test_what_comes_beside_a_flood_waits_behind_a_part_of_the_window() -> None:
+    """Whoever is alone may fill it."""
+    crowd = Crowd([500, 1], [0.1, 0.1])
+    await crowd.work(1)
+
+    [late] = crowd.jobs.add(crowd.tenants[1], 1)
+    await crowd.feeder.run_once()
+
+    ahead = [*crowd.hints, *chain(*crowd.sent.messages)]
+    assert late in ahead
+    assert ahead.index(late) <= 40 / FeederConfig().parts
+
+
+async def test_time_that_was_not_used_is_not_saved_up() -> None:
+    """Whoever comes after a long while shares from then on."""
+    crowd = Crowd([2000, 1], [0.1, 0.1])
+    await crowd.work(10)
+
+    crowd.jobs.add(crowd.tenants[1], 1000)
+    first, second = await crowd.work(5)
+
+    assert second == pytest.approx(first, rel=0.2)
+
+
+async def test_who_cannot_use_its_turns_holds_up_nobody_for_long() -> None:
+    """No worker that is there can do its jobs."""
+    crowd = Crowd([2000, 30], [0.1, 0.1])
+    crowd.unable.add(crowd.tenants[1])
+
+    await crowd.work(6)
+    able, unable = await crowd.work(5)
+
+    assert (able > 0.9 * 8 * 5, unable) == (True, 0)

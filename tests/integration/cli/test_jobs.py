@@ -71,12 +71,39 @@ async def test_what_is_paused_waits_until_it_is_resumed(rustok: PlatformUnderTes
     [job_id] = await add(rustok, tenant)
 
     paused = await cli("queue", "pause", CALL.queue)
-    while_paused = await jobs.ready(CALL.queue, [], 10)
+    while_paused = await jobs.ready(CALL.queue, [], 10, 10)
     resumed = await cli("queue", "resume", CALL.queue)
 
     assert (paused.code, paused.err.strip()) == (0, f"queue {CALL.queue} is paused: 1 jobs wait")
-    assert (while_paused, await jobs.ready(CALL.queue, [], 10)) == ([], [job_id])
+    assert (while_paused, await jobs.ready(CALL.queue, [], 10, 10)) == ([], [(job_id, tenant)])
     assert (resumed.code, resumed.err.strip()) == (0, f"queue {CALL.queue} goes on")
+
+
+async def test_limits_are_set_told_and_cleared(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """With how they stand; what is not named stays as it was."""
+    tenant = await rustok.create_tenant("acme")
+    ids = [(await add(rustok, tenant))[0] for _ in range(3)]
+    scope = ("--kind", CALL.name, "--tenant", "acme")
+
+    limited = await cli("queue", "limits", "set", *scope, "--running", "2")
+    await cli("queue", "limits", "set", *scope, "--rate", "600/min")
+    await cli("queue", "limits", "set", "--tenant", "acme", "--weight", "3")
+    [leased] = await PostgresJobStore(rustok.system_engine).grant(ids[:1], 60.0)
+    listed = await cli("queue", "limits", "list", "--json")
+    table = await cli("queue", "limits", "list")
+    cleared = await cli("queue", "limits", "clear", *scope)
+    left = await cli("queue", "limits", "list", "--json")
+
+    told = f"kind {CALL.name}, tenant {tenant}"
+    assert (limited.code, limited.err.strip()) == (0, f"{told} is limited")
+    [limit, weight] = json.loads(listed.out)
+    names = ("kind", "tenant_id", "max_running", "rate", "burst", "room", "running", "waiting")
+    assert [limit[name] for name in names] == [CALL.name, str(tenant), 2, "600/min", 10, 1, 1, 2]
+    assert (weight["tenant_id"], weight["weight"], weight["room"]) == (str(tenant), 3, None)
+    assert "600/min" in table.out
+    assert (cleared.code, cleared.err.strip()) == (0, f"{told} is not limited any more")
+    assert [limit["weight"] for limit in json.loads(left.out)] == [3]
+    assert leased.id == ids[0]
 
 
 @pytest.mark.parametrize(
@@ -88,6 +115,12 @@ async def test_what_is_paused_waits_until_it_is_resumed(rustok: PlatformUnderTes
         (("queue", "pause", "calls", "--kind", "alloy.run"), "Jobs of kind alloy.run go through the queue scripts"),
         (("queue", "resume", "scripts"), "There is no pause of queue scripts"),
         (("queue", "resume", "--kind", "of.another.release"), "There is no pause of kind of.another.release"),
+        (("queue", "limits", "set", "--running", "1"), "Name a queue"),
+        (("queue", "limits", "set", "scripts"), "Say what to set: --running, --rate or --weight"),
+        (("queue", "limits", "set", "scripts", "--rate", "2/day"), "'2/day' does not read NUMBER/s"),
+        (("queue", "limits", "set", "scripts", "--running", "1", "--burst", "2"), "A --burst belongs to a --rate"),
+        (("queue", "limits", "set", "scripts", "--weight", "2"), "A --weight is that of a --tenant"),
+        (("queue", "limits", "clear", "scripts"), "There is no limit of queue scripts"),
         (("jobs", "list", "--state", "lost"), "There is no state 'lost'"),
         (("jobs", "list", "--queue", "nothing"), "There is no queue 'nothing'"),
     ],

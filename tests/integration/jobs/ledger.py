@@ -55,7 +55,7 @@ class Ledger:
         return await self.store.grant(ids, 6.0)
 
     async def ready(self, limit: int = 100) -> list[UUID]:
-        return list(await self.store.ready("sums", [], limit))
+        return [job_id for job_id, _ in await self.store.ready("sums", [], limit, limit)]
 
     async def row(self, job_id: UUID) -> Any:
         """Return the row of a job that has not ended; None when it has."""

@@ -1,0 +1,189 @@
+"""No more jobs run, or begin in a while, than a limit says; what it holds back waits as it is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from itertools import chain
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from rustok.db.transaction import run_alone
+from rustok.jobs import Leased, NewJob, hand_back
+from rustok.jobs.limits import Rate, clear_limit, list_limits, set_limit
+from rustok.jobs.pauses import Scope
+from rustok.jobs.shares import Standing
+from rustok.kernel.module import JobKind
+from tests.integration.jobs.ledger import COUNT, Ledger
+
+WEIGH = JobKind(name="tenants.weigh", summary="Weigh", queue="sums", max_attempts=2)
+ELSEWHERE = JobKind(name="tenants.list", summary="List", queue="others")
+SUMS = Scope(queue="sums")
+
+_SECONDS_PASS = text("UPDATE job_limits SET filled_at = filled_at - make_interval(secs => :seconds)")
+
+
+@pytest.fixture
+async def limits(ledger: Ledger) -> AsyncIterator["Limits"]:
+    limits = Limits(ledger)
+    yield limits
+    for limit in await list_limits(limits.engine):
+        await clear_limit(limits.engine, limit.scope)
+
+
+class Limits:
+    """The limits of a ledger, which are set and looked at."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.engine = ledger.platform.system_engine
+
+    async def running(self, scope: Scope, most: int) -> None:
+        await set_limit(self.engine, scope, set_by="operator:o", max_running=most)
+
+    async def rate(self, scope: Scope, rate: Rate) -> None:
+        await set_limit(self.engine, scope, set_by="operator:o", rate=rate)
+
+    async def seconds_pass(self, seconds: float) -> None:
+        """Let the buckets have been looked at so much earlier."""
+        await run_alone(self.engine, _SECONDS_PASS, {"seconds": seconds})
+
+    async def add(self, count: int, kind: JobKind = COUNT, tenant_id: UUID | None = None) -> list[UUID]:
+        return await self.ledger.add(*[NewJob(kind=kind, args={"to": 3}) for _ in range(count)], tenant_id=tenant_id)
+
+    async def begin(self, count: int, ids: Sequence[UUID]) -> Sequence[Leased]:
+        """Lease *ids*, and check how many that came to."""
+        granted = await self.ledger.grant(ids)
+        assert len(granted) == count
+        return granted
+
+
+async def test_no_more_jobs_run_than_the_limit_says(ledger: Ledger, limits: Limits) -> None:
+    """The next one begins when one of them has ended; no attempt is counted for what had to wait."""
+    ids = await limits.add(4)
+    await limits.running(SUMS, 2)
+
+    first, _ = await limits.begin(2, ids)
+    assert (await ledger.ready(), await ledger.store.still_ready(ids)) == ([], set())
+    await ledger.count(first)
+    third = await limits.begin(1, ids)
+
+    assert [job.attempt for job in third] == [1]
+
+
+async def test_workers_that_lease_at_the_same_time_do_not_exceed_it_together(ledger: Ledger, limits: Limits) -> None:
+    """Each counts what the one before it has leased."""
+    ids = await limits.add(40)
+    await limits.running(Scope(kind=COUNT.name), 3)
+
+    shares = [ids[start : start + 5] for start in range(0, 40, 5)]
+    leases = [ledger.grant(share) for share in shares] + [ledger.store.grant_ready("sums", 5, 6.0) for _ in shares]
+    granted = list(chain(*await asyncio.gather(*leases)))
+
+    assert len({job.id for job in granted}) == len(granted) == 3
+
+
+async def test_whoever_looks_for_work_is_shown_what_there_is_room_for(ledger: Ledger, limits: Limits) -> None:
+    """What was hinted at before takes room, too: hints that come to nothing would be sent over and over."""
+    ids = await limits.add(5)
+    await limits.running(SUMS, 2)
+
+    shown = await ledger.ready()
+    beside_one = await ledger.store.ready("sums", shown[:1], 100, 100)
+    beside_both = await ledger.store.ready("sums", shown, 100, 100)
+
+    assert (shown, [job_id for job_id, _ in beside_one], beside_both) == (ids[:2], ids[1:2], [])
+
+
+async def test_a_limit_holds_nothing_but_its_own_scope(ledger: Ledger, limits: Limits) -> None:
+    """A kind of one tenant: its other kind, and the other tenant, go on."""
+    ours, weighed = await limits.add(2), await limits.add(2, WEIGH)
+    theirs = await limits.add(2, tenant_id=ledger.other_tenant_id)
+    await limits.running(Scope(kind=COUNT.name, tenant_id=ledger.tenant_id), 1)
+
+    granted = await limits.begin(5, [*ours, *weighed, *theirs])
+
+    assert {job.id for job in granted} == {ours[0], *weighed, *theirs}
+
+
+async def test_what_one_limit_refuses_takes_no_room_of_another(ledger: Ledger, limits: Limits) -> None:
+    """The tenant that has used up its own leaves the queue's to the others."""
+    ours, theirs = await limits.add(3), await limits.add(3, tenant_id=ledger.other_tenant_id)
+    await limits.running(SUMS, 3)
+    await limits.running(Scope(tenant_id=ledger.tenant_id), 1)
+
+    granted = await limits.begin(3, [*ours, *theirs])
+
+    assert [job.tenant_id for job in granted].count(ledger.other_tenant_id) == 2
+
+
+async def test_jobs_begin_at_the_rate_that_is_set(ledger: Ledger, limits: Limits) -> None:
+    """As many as the burst at once, then as the bucket fills, on PostgreSQL's clock, also for jobs that have ended."""
+    ids = await limits.add(10)
+    await limits.rate(SUMS, Rate(starts=60, per_s=3600, burst=3))
+
+    for job in await limits.begin(3, ids):
+        await ledger.count(job)
+    await limits.begin(0, ids)
+    await limits.seconds_pass(121)
+    await limits.begin(2, ids)
+    await limits.seconds_pass(3600)
+
+    await limits.begin(3, ids)
+
+
+async def test_a_job_that_comes_back_begins_again(ledger: Ledger, limits: Limits) -> None:
+    """The rate is that of attempts: each calls whatever is protected."""
+    [job_id] = await limits.add(1)
+    await limits.rate(SUMS, Rate(starts=1, per_s=3600, burst=1))
+    [job] = await limits.begin(1, [job_id])
+
+    await ledger.end(hand_back, job, 0.0)
+
+    await limits.begin(0, [job_id])
+
+
+async def test_a_limit_that_is_changed_keeps_what_is_not_named(ledger: Ledger, limits: Limits) -> None:
+    """And is told with how it stands."""
+    tenant = Scope(tenant_id=ledger.tenant_id)
+    ids = await limits.add(5)
+    await limits.running(tenant, 3)
+    await limits.rate(tenant, Rate(starts=10, per_s=60, burst=2))
+    await limits.begin(2, ids)
+
+    await set_limit(limits.engine, tenant, set_by="operator:p", weight=3)
+
+    [limit] = await list_limits(limits.engine)
+    assert (limit.scope, limit.max_running, limit.rate, limit.weight) == (tenant, 3, Rate(10, 60, 2), 3)
+    assert (limit.room, limit.running, limit.waiting, limit.set_by) == (0, 2, 3, "operator:p")
+
+
+async def test_a_limit_that_is_cleared_holds_nothing(ledger: Ledger, limits: Limits) -> None:
+    """There is one less to clear."""
+    ids = await limits.add(3)
+    await limits.running(SUMS, 1)
+    await limits.begin(1, ids)
+
+    assert await clear_limit(limits.engine, SUMS)
+    assert not await clear_limit(limits.engine, SUMS)
+
+    assert set(await ledger.ready()) == set(ids[1:])
+    await limits.begin(2, ids)
+
+
+async def test_only_a_tenant_has_a_weight(limits: Limits) -> None:
+    """Shares are of tenants."""
+    with pytest.raises(Exception, match="job_limits_weight_of_tenant"):
+        await set_limit(limits.engine, SUMS, set_by="operator:o", weight=2)
+
+
+async def test_the_feeder_is_told_who_has_how_much_under_way_and_what_weight(ledger: Ledger, limits: Limits) -> None:
+    """Of the queue it asks about; who has nothing under way and no weight is not named."""
+    ours, elsewhere = await limits.add(3), await limits.add(1, ELSEWHERE)
+    await limits.begin(3, [*ours[:2], *elsewhere])
+    other = Scope(tenant_id=ledger.other_tenant_id)
+    await set_limit(limits.engine, other, set_by="operator:o", weight=2.5)
+
+    standings = await ledger.store.standings("sums")
+
+    assert standings == {ledger.tenant_id: Standing(2, 1.0), ledger.other_tenant_id: Standing(0, 2.5)}
