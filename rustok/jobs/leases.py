@@ -22,8 +22,8 @@ class JobLeases(Protocol):
     async def release(self, ids: Collection[UUID], token: UUID) -> None:
         """Give back those of *ids* that are still held, as if they had never been leased."""
 
-    async def finish(self, job: Leased, outcome: str) -> None:
-        """End *job* for good, without effects. Raises LeaseLost."""
+    async def finish(self, ended: Sequence[tuple[Leased, Any]], outcome: str = "done") -> Collection[UUID]:
+        """End those jobs for good that are still held, each with its result and without effects; return their ids."""
 
     async def fail(self, job: Leased, error: Mapping[str, Any], retry_in_s: float | None) -> None:
         """End this attempt: *job* is due again in *retry_in_s*, or (None) a dead letter. Raises LeaseLost."""

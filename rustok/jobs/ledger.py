@@ -4,7 +4,7 @@ Each takes a transaction, so that a job begins with the rows that ask for it and
 Time is PostgreSQL's own.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -52,6 +52,7 @@ _FINISH = text(
     SELECT tenant_id, id, queue, kind, args, :outcome, attempts, progress, result, actor,
            correlation_id, causation_id, created_at, now()
       FROM ended
+    RETURNING id
     """
 )
 _FAIL = text(
@@ -181,10 +182,18 @@ async def finish_all(transaction: Statements, ended: Sequence[tuple[Leased, Any]
         LeaseLost: one of them is somebody else's by now.
 
     """
+    lost = len(ended) - len(await finish_held(transaction, ended, outcome))
+    if lost:
+        raise LeaseLost(f"{lost} of {len(ended)} jobs are not held with their lease any more")
+
+
+async def finish_held(
+    transaction: Statements, ended: Sequence[tuple[Leased, Any]], outcome: str = "done"
+) -> Collection[UUID]:
+    """End those jobs that are still held with their lease, as `finish_all` does; return their ids."""
     rows = [{"id": job.id, "token": job.token, "result": result} for job, result in ended]
     found = await transaction.execute(_FINISH, {"ended": to_json(rows), "outcome": outcome})
-    if found.rowcount < len(rows):
-        raise LeaseLost(f"{len(rows) - found.rowcount} of {len(rows)} jobs are not held with their lease any more")
+    return {row.id for row in found}
 
 
 async def fail(transaction: Statements, job: Leased, error: Mapping[str, Any], retry_in_s: float | None) -> None:

@@ -8,14 +8,9 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.engine import to_json
-<<<<<<< HEAD
 from rustok.db.transaction import begin, run_alone
-from rustok.jobs.ledger import Leased, fail, finish, hand_back
-=======
-from rustok.db.transaction import run_alone
-from rustok.jobs.ledger import Leased
+from rustok.jobs.ledger import Leased, fail, finish_held, hand_back
 from rustok.jobs.shares import Standing
->>>>>>> fair
 
 _READY = text(
     """
@@ -136,10 +131,10 @@ class PostgresJobStore:
         """Give back those of *ids* that are still held, as if they had never been leased."""
         await run_alone(self.engine, _RELEASE, {"ids": list(ids), "token": token})
 
-    async def finish(self, job: Leased, outcome: str) -> None:
-        """End *job* for good, without effects. Raises LeaseLost."""
+    async def finish(self, ended: Sequence[tuple[Leased, Any]], outcome: str = "done") -> Collection[UUID]:
+        """End those jobs for good that are still held, each with its result and without effects; return their ids."""
         async with begin(self.engine, "BEGIN") as (transaction, _):
-            await finish(transaction, job, None, outcome)
+            return await finish_held(transaction, ended, outcome)
 
     async def fail(self, job: Leased, error: Mapping[str, Any], retry_in_s: float | None) -> None:
         """End this attempt: *job* is due again in *retry_in_s*, or (None) a dead letter. Raises LeaseLost."""
