@@ -23,6 +23,7 @@ NOUNS = {
     "dlq": "List and redrive dead letters",
     "queue": "See what waits; pause and resume it",
     "jobs": "List, show, cancel and retry jobs",
+    "schedule": "See what is due again and again; switch it off and on",
     "workers": "See which workers live",
     "index": "See how far the projections are",
     "scripts": "Write hooks, try them, let them run, and see what they do",

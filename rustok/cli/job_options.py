@@ -1,5 +1,6 @@
 """What the commands about jobs have in common: which jobs are meant."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -10,6 +11,11 @@ from rustok.jobs.pauses import Scope
 Queue = Annotated[str | None, typer.Option("--queue", "-q", help="Only of this queue.")]
 Kind = Annotated[str | None, typer.Option("--kind", "-k", help="Only of this kind, such as alloy.run.")]
 Tenant = Annotated[str | None, typer.Option("--tenant", "-t", help="Only of this tenant, by slug or id.")]
+
+
+def operator() -> str:
+    """Return who is at this machine, as the actor of what the command does."""
+    return f"operator:{os.environ.get('USER', 'unknown')}"
 
 
 async def scope_of(

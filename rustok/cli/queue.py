@@ -1,14 +1,13 @@
 """`rustok queue`: what waits, and what is kept waiting."""
 
 import asyncio
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from rustok.cli.job_options import Kind, Tenant, scope_of
+from rustok.cli.job_options import Kind, Tenant, operator, scope_of
 from rustok.cli.output import err, print_rows, printable
 from rustok.cli.session import Session, open_session
 from rustok.cli.tenant import Json
@@ -73,9 +72,8 @@ def _told(pause: Pause) -> str:
 async def _pause(queue: str | None, kind: str | None, tenant: str | None, reason: str | None) -> None:
     async with open_session() as session:
         scope = await _scope(session, queue, kind, tenant)
-        operator = f"operator:{os.environ.get('USER', 'unknown')}"
         with translated_failures():
-            await pause(session.system_engine, scope, paused_by=operator, reason=reason)
+            await pause(session.system_engine, scope, paused_by=operator(), reason=reason)
             waiting = await count_waiting(session.system_engine, scope)
     err.print(f"{printable(_named(scope))} is paused: {waiting} jobs wait", markup=False)
 

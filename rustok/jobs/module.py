@@ -38,5 +38,5 @@ JOBS = Module(
         ),
     ),
     queries=(GET_OPERATION,),
-    tables=("jobs", "finished_jobs", "schedules", "job_pauses"),
+    tables=("jobs", "finished_jobs", "schedules", "disabled_schedules", "job_pauses"),
 )
