@@ -14,6 +14,11 @@ Kind = Annotated[str | None, typer.Option("--kind", "-k", help="Only of this kin
 Tenant = Annotated[str | None, typer.Option("--tenant", "-t", help="Only of this tenant, by slug or id.")]
 
 
+def operator() -> str:
+    """Return who is at this machine, as the actor of what the command does."""
+    return f"operator:{os.environ.get('USER', 'unknown')}"
+
+
 async def scope_of(
     session: Session, queue: str | None, kind: str | None, tenant: str | None, *, may_be_unknown: bool = False
 ) -> Scope:
@@ -42,11 +47,6 @@ def named(scope: Scope) -> str:
     """Return the fields of *scope* that are given, for people."""
     given = (("queue", scope.queue), ("kind", scope.kind), ("tenant", scope.tenant_id))
     return ", ".join(f"{name} {value}" for name, value in given if value is not None)
-
-
-def operator() -> str:
-    """Return who calls, as it is kept with what was done."""
-    return f"operator:{os.environ.get('USER', 'unknown')}"
 
 
 def _check_names(session: Session, queue: str | None, kind: str | None) -> None:

@@ -13,13 +13,14 @@ from rustok.cli.output import err, print_rows, printable
 from rustok.cli.session import open_session
 from rustok.cli.tenant import Json
 from rustok.db.failures import translated_failures
-from rustok.jobs.desk import count_waiting
+from rustok.jobs.desk import count_waiting, purge_waiting
 from rustok.jobs.figures import QueueFigures, read_queue_figures
 from rustok.jobs.pauses import Pause, Scope, list_pauses, pause, resume
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(queue_limits.app, name="limits", help="Bound how many jobs run, or begin, and give tenants weights")
 Reason = Annotated[str | None, typer.Option(help="Why, for whoever finds it paused.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _COLUMNS = ("queue", "ready", "leased", "dead", "oldest_age_s", "paused")
 
 
@@ -39,6 +40,12 @@ def pause_(queue: QueueName = None, kind: Kind = None, tenant: Tenant = None, re
 def resume_(queue: QueueName = None, kind: Kind = None, tenant: Tenant = None) -> None:
     """Take back the pause of exactly this queue, kind and tenant."""
     asyncio.run(_resume(queue, kind, tenant))
+
+
+@app.command()
+def purge(queue: QueueName = None, kind: Kind = None, tenant: Tenant = None, *, yes: Yes = False) -> None:
+    """Cancel what waits of a queue, a kind or a tenant, or of what is all of these. What is under way goes on."""
+    asyncio.run(_purge(queue, kind, tenant, yes=yes))
 
 
 async def _list(*, as_json: bool) -> None:
@@ -88,3 +95,14 @@ async def _resume(queue: str | None, kind: str | None, tenant: str | None) -> No
     if not was_paused:
         raise typer.BadParameter(f"There is no pause of {told}: `rustok queue list` shows what is paused.")
     err.print(f"{told} goes on", markup=False)
+
+
+async def _purge(queue: str | None, kind: str | None, tenant: str | None, *, yes: bool) -> None:
+    async with open_session() as session:
+        scope = await one_scope_of(session, queue, kind, tenant, may_be_unknown=True)
+        with translated_failures():
+            if not yes:
+                waiting = await count_waiting(session.system_engine, scope)
+                typer.confirm(f"Cancel {waiting} waiting jobs of {printable(named(scope))}?", abort=True, err=True)
+            count = await purge_waiting(session.system_engine, scope)
+    err.print(f"{count} jobs are cancelled")

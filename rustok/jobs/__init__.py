@@ -1,5 +1,6 @@
 """Durable work: what modules ask for in their own transaction, and workers do afterwards, once."""
 
+from rustok.jobs.cron import next_due
 from rustok.jobs.ledger import (
     Asker,
     Leased,
@@ -14,7 +15,7 @@ from rustok.jobs.ledger import (
     redrive,
 )
 from rustok.jobs.operations import Accepted, GetOperation, Operation, find_args, get_operation
-from rustok.jobs.schedules import NewSchedule, next_due, set_schedules
+from rustok.jobs.schedules import Missed, NewSchedule, set_schedules
 
 __all__ = [
     "Accepted",
@@ -22,6 +23,7 @@ __all__ = [
     "GetOperation",
     "LeaseLost",
     "Leased",
+    "Missed",
     "NewJob",
     "NewSchedule",
     "Operation",

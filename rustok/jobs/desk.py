@@ -20,21 +20,40 @@ _STATE = """
     CASE state WHEN 'ready' THEN CASE WHEN due_at > now() THEN 'scheduled' ELSE 'waiting' END
                WHEN 'leased' THEN 'running' ELSE 'dead' END
 """
-_CHOSEN = """
+CHOSEN = """
      WHERE (CAST(:queue AS text) IS NULL OR queue = :queue)
        AND (CAST(:kind AS text) IS NULL OR kind = :kind)
        AND (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id)
 """
+"""The jobs of a scope, in a statement with its fields as parameters."""
 _LIST = text(
     f"""
     SELECT * FROM (SELECT id, tenant_id, queue, kind, {_STATE} AS state, attempts, max_attempts, priority, due_at,
                           created_at, error ->> 'code' AS error
-                     FROM jobs {_CHOSEN}) AS j
+                     FROM jobs {CHOSEN}) AS j
      WHERE CAST(:state AS text) IS NULL OR state = :state
      ORDER BY due_at, id LIMIT :limit
     """
 )
-_COUNT_WAITING = text(f"SELECT count(*) FROM jobs {_CHOSEN} AND state = 'ready'")
+_COUNT_WAITING = text(f"SELECT count(*) FROM jobs {CHOSEN} AND state = 'ready'")
+_NOW = text("SELECT now()")
+# By id, so that each batch begins where the one before has ended, and does not read past what that one took away.
+_PURGE = text(
+    f"""
+    WITH chosen AS (
+        SELECT id FROM jobs {CHOSEN} AND state = 'ready' AND created_at <= :until AND id > :after
+         ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+    ), ended AS (
+        DELETE FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM chosen)) RETURNING *
+    )
+    INSERT INTO finished_jobs (tenant_id, id, queue, kind, args, outcome, attempts, progress, actor,
+                               correlation_id, causation_id, created_at, finished_at)
+    SELECT tenant_id, id, queue, kind, args, 'cancelled', attempts, progress, actor, correlation_id, causation_id,
+           created_at, now()
+      FROM ended
+    RETURNING id
+    """
+)
 _FIND = text(
     f"""
     SELECT to_jsonb(j) - 'lease_token' || jsonb_build_object('state', {_STATE}) AS job FROM jobs AS j WHERE id = :id
@@ -70,6 +89,21 @@ async def list_jobs(engine: AsyncEngine, scope: Scope, *, state: State | None, l
 async def count_waiting(engine: AsyncEngine, scope: Scope) -> int:
     """Return how many jobs are due, now or later."""
     return int((await run_alone(engine, _COUNT_WAITING, asdict(scope))).scalar_one())
+
+
+async def purge_waiting(engine: AsyncEngine, scope: Scope, batch: int = 1_000) -> int:
+    """Cancel all jobs of *scope* that wait now and nobody has leased, in batches; return how many.
+
+    Their operations are cancelled ones from then on. What is made meanwhile stays.
+    """
+    until = (await run_alone(engine, _NOW)).scalar_one()
+    after, ended = UUID(int=0), 0
+    while True:
+        values = {**asdict(scope), "until": until, "after": after, "limit": batch}
+        ids = (await run_alone(engine, _PURGE, values)).scalars().all()
+        if not ids:
+            return ended
+        after, ended = max(ids), ended + len(ids)
 
 
 async def find_job(engine: AsyncEngine, job_id: UUID) -> Mapping[str, Any] | None:

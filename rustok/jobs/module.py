@@ -39,5 +39,5 @@ JOBS = Module(
         ),
     ),
     queries=(GET_OPERATION,),
-    tables=("jobs", "finished_jobs", "schedules", "job_pauses", "job_limits"),
+    tables=("jobs", "finished_jobs", "schedules", "disabled_schedules", "job_pauses", "job_limits"),
 )

@@ -2,15 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache
-from importlib import resources
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 import structlog
-from cronsim import CronSim, CronSimError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,41 +14,60 @@ from rustok.db.engine import to_json
 from rustok.db.failures import describe, is_transient
 from rustok.db.transaction import Transaction, begin
 from rustok.db.unit_of_work import UnitOfWork
+from rustok.jobs.cron import moments_between, next_due
 from rustok.jobs.ledger import Asker, NewJob, enqueue_for
-from rustok.kernel.errors import InvalidInput
 from rustok.kernel.ids import uuid7
 from rustok.kernel.module import JobKind
 from rustok.kernel.ports import Clock
 
 log = structlog.get_logger(__name__)
 
-_FORGET = text("DELETE FROM schedules WHERE tenant_id = :tenant_id AND owner = :owner")
-_INSERT = text(
+Missed = Literal["latest", "all", "skip"]
+"""What becomes of moments that passed while no relay looked: one job for the latest of them, a job for each of the last
+100, or a job for the latest only if it passed less than a minute ago."""
+GRACE = timedelta(minutes=1)
+MOST_MADE_UP = 100
+
+_GIVEN = """
+    json_to_recordset(CAST(:schedules AS json)) AS new (
+        id uuid, kind text, args jsonb, cron text, timezone text, missed text, due_at timestamptz)
+"""
+_SAME = "(new.kind, new.args, new.cron, new.timezone, new.missed) = (s.kind, s.args, s.cron, s.timezone, s.missed)"
+_FORGET = text(
+    f"""
+    DELETE FROM schedules AS s
+     WHERE tenant_id = :tenant_id AND owner = :owner AND NOT EXISTS (SELECT FROM {_GIVEN} WHERE {_SAME})
     """
-    INSERT INTO schedules (tenant_id, id, owner, kind, args, cron, timezone, due_at, actor)
-    SELECT :tenant_id, id, :owner, kind, args, cron, timezone, due_at, :actor
-      FROM json_to_recordset(CAST(:schedules AS json)) AS s (
-           id uuid, kind text, args jsonb, cron text, timezone text, due_at timestamptz)
+)
+_INSERT = text(
+    f"""
+    INSERT INTO schedules (tenant_id, id, owner, kind, args, cron, timezone, missed, due_at, actor)
+    SELECT DISTINCT ON (kind, args, cron, timezone, missed)
+           :tenant_id, id, :owner, kind, args, cron, timezone, missed, due_at, :actor
+      FROM {_GIVEN}
+     WHERE NOT EXISTS (SELECT FROM schedules AS s WHERE tenant_id = :tenant_id AND owner = :owner AND {_SAME})
     """
 )
 _DUE = text(
     """
-    SELECT s.tenant_id, s.id, s.kind, s.args, s.cron, s.timezone, s.due_at, s.actor, now() AS now
-      FROM schedules AS s JOIN tenants ON tenants.id = s.tenant_id AND tenants.is_active
+    SELECT s.tenant_id, s.id, s.kind, s.args, s.cron, s.timezone, s.missed, s.due_at, s.last_due_at, s.actor,
+           d.owner IS NOT NULL AS is_off, now() AS now
+      FROM schedules AS s
+      JOIN tenants ON tenants.id = s.tenant_id AND tenants.is_active
+      LEFT JOIN disabled_schedules AS d USING (tenant_id, owner, kind, cron, timezone)
      WHERE s.due_at <= now() AND s.kind = ANY (CAST(:kinds AS text[]))
      ORDER BY s.due_at LIMIT 100 FOR UPDATE OF s SKIP LOCKED
     """
 )
-_NEVER = "infinity"
-_CRON_FIELDS = 5
-
 _ADVANCE = text(
     """
-    UPDATE schedules AS s SET due_at = n.due_at
-      FROM json_to_recordset(CAST(:next AS json)) AS n (tenant_id uuid, id uuid, due_at timestamptz)
+    UPDATE schedules AS s SET due_at = n.due_at, last_due_at = n.last_due_at
+      FROM json_to_recordset(CAST(:next AS json)) AS n (
+           tenant_id uuid, id uuid, due_at timestamptz, last_due_at timestamptz)
      WHERE s.tenant_id = n.tenant_id AND s.id = n.id
     """
 )
+_NEVER = "infinity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,31 +78,14 @@ class NewSchedule:
     kind: JobKind
     args: Mapping[str, Any]
     timezone: str = "UTC"
-
-
-def next_due(cron: str, timezone: str, after: datetime) -> datetime:
-    """Return the first moment after *after* that the expression means.
-
-    Raises:
-        InvalidInput: it is no cron expression, or means no moment at all; there is no such time zone.
-
-    """
-    if timezone not in _zone_names():
-        raise InvalidInput(f"There is no time zone {timezone!r}: write an IANA name, such as Europe/Berlin.")
-    try:
-        return next(_moments(cron, after.astimezone(_zone(timezone)))).astimezone(UTC)
-    except (CronSimError, StopIteration, ValueError) as error:
-        raise InvalidInput(f"{cron!r} is no cron expression: write five fields, such as `0 7 * * 1-5`.") from error
-
-
-def _moments(cron: str, after: datetime) -> CronSim:
-    if len(cron.split()) != _CRON_FIELDS:  # CronSim takes a sixth one, of seconds
-        raise CronSimError("Wrong number of fields")
-    return CronSim(cron, after)
+    missed: Missed = "latest"
 
 
 async def set_schedules(uow: UnitOfWork, owner: str, schedules: Sequence[NewSchedule]) -> None:
-    """Replace all schedules of *owner* by these. Raises InvalidInput as `next_due` does."""
+    """Replace all schedules of *owner* by these. One that the owner has already goes on: what it missed is made up.
+
+    Raises InvalidInput as `next_due` does.
+    """
     rows = [
         {
             "id": uuid7(),
@@ -95,20 +93,29 @@ async def set_schedules(uow: UnitOfWork, owner: str, schedules: Sequence[NewSche
             "args": schedule.args,
             "cron": schedule.cron,
             "timezone": schedule.timezone,
+            "missed": schedule.missed,
             "due_at": next_due(schedule.cron, schedule.timezone, uow.now),
         }
         for schedule in schedules
     ]
-    await uow.execute(_FORGET, {"tenant_id": uow.tenant_id, "owner": owner})
+    values = {"tenant_id": uow.tenant_id, "owner": owner, "schedules": to_json(rows)}
+    await uow.execute(_FORGET, values)
     if rows:
-        values = {"owner": owner, "actor": uow.context.principal.actor, "schedules": to_json(rows)}
-        await uow.execute(_INSERT, {"tenant_id": uow.tenant_id, **values})
+        await uow.execute(_INSERT, {**values, "actor": uow.context.principal.actor})
+
+
+class _Turn(NamedTuple):
+    """A schedule that is due: the moments that become jobs, and when it is due again."""
+
+    row: Any
+    moments: Sequence[datetime]
+    due_at: datetime | str
 
 
 class Scheduler:
-    """Makes the jobs that are due, each once however many relays look: the schedule's row is held meanwhile.
+    """Makes the jobs that are due, each once however many relays look.
 
-    Moments that passed while nobody looked become one job: the latest state of affairs is what a late one sees.
+    The schedule's row is held meanwhile, and the jobs and its next moment are committed together.
     """
 
     def __init__(
@@ -133,41 +140,47 @@ class Scheduler:
     async def run_once(self) -> int:
         """Make what is due now and return how many schedules that were."""
         async with begin(self._engine, "BEGIN") as (transaction, _):
-            due = (await transaction.execute(_DUE, {"kinds": list(self._kinds)})).all()
-            await enqueue_for(transaction, [self._job(row) for row in due])
+            due = [_turn(row) for row in await transaction.execute(_DUE, {"kinds": list(self._kinds)})]
+            await enqueue_for(transaction, [self._job(turn.row, moment) for turn in due for moment in turn.moments])
             await _advance(transaction, due)
         return len(due)
 
-    def _job(self, row: Any) -> tuple[Asker, NewJob]:
+    def _job(self, row: Any, moment: datetime) -> tuple[Asker, NewJob]:
         asker = Asker(tenant_id=row.tenant_id, actor=row.actor, correlation_id=uuid4(), causation_id=None)
-        args = {**row.args, "due_at": row.due_at}
         # With a key, or they would pile up while no worker runs.
-        return asker, NewJob(kind=self._kinds[row.kind], args=args, dedup_key=str(row.id))
+        key = None if row.missed == "all" else str(row.id)
+        return asker, NewJob(kind=self._kinds[row.kind], args={**row.args, "due_at": moment}, dedup_key=key)
 
 
-async def _advance(transaction: Transaction, due: Sequence[Any]) -> None:
-    following = [{"tenant_id": row.tenant_id, "id": row.id, "due_at": _following(row)} for row in due]
-    if following:
-        await transaction.execute(_ADVANCE, {"next": to_json(following)})
-
-
-def _following(row: Any) -> datetime | str:
-    """Return when *row* is due again: never, if this release cannot read it any more."""
+def _turn(row: Any) -> _Turn:
+    """Return what is to be done for *row*: it is never due again, if this release cannot read it any more."""
     try:
-        return next_due(row.cron, row.timezone, row.now)
+        following = next_due(row.cron, row.timezone, row.now)
+        passed = [row.due_at, *moments_between(row.cron, row.timezone, row.due_at, row.now, MOST_MADE_UP)]
+        return _Turn(row, () if row.is_off else _made_up(row.missed, passed, row.now), following)
     except Exception:
         # One tenant's schedule must not stop those of the others. It is due again when somebody writes it anew.
         log.exception("schedule_parked", tenant_id=str(row.tenant_id), schedule_id=str(row.id))
-        return _NEVER
+        return _Turn(row, () if row.is_off else (row.due_at,), _NEVER)
 
 
-@cache
-def _zone_names() -> frozenset[str]:
-    """Return the IANA names of the pinned package: the machine's own files hold others, such as `localtime`."""
-    return frozenset((resources.files("tzdata") / "zones").read_text().split())
+def _made_up(missed: Missed, passed: Sequence[datetime], now: datetime) -> Sequence[datetime]:
+    if missed == "all":
+        return passed[-MOST_MADE_UP:]
+    if missed == "skip" and now - passed[-1] > GRACE:
+        return ()
+    return passed[-1:]
 
 
-@cache
-def _zone(name: str) -> ZoneInfo:
-    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
-        return ZoneInfo.from_file(file, key=name)
+async def _advance(transaction: Transaction, due: Sequence[_Turn]) -> None:
+    rows = [
+        {
+            "tenant_id": turn.row.tenant_id,
+            "id": turn.row.id,
+            "due_at": turn.due_at,
+            "last_due_at": turn.moments[-1] if turn.moments else turn.row.last_due_at,
+        }
+        for turn in due
+    ]
+    if rows:
+        await transaction.execute(_ADVANCE, {"next": to_json(rows)})

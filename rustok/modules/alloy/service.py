@@ -259,7 +259,7 @@ async def _schedule(uow: UnitOfWork, script_id: UUID, triggers: Sequence[Any]) -
     """Have the script started at the moments of its cron triggers, and at no others."""
     args = {"script_id": str(script_id)}
     schedules = [
-        NewSchedule(cron=trigger.expression, timezone=trigger.timezone, kind=RUN, args=args)
+        NewSchedule(cron=trigger.expression, timezone=trigger.timezone, missed=trigger.missed, kind=RUN, args=args)
         for trigger in read_triggers(triggers)
         if isinstance(trigger, CronTrigger)
     ]

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
+from rustok.jobs import Missed
 from rustok.kernel.event import Envelope, matches
 from rustok.kernel.module import Input
 
@@ -29,11 +30,16 @@ class EventTrigger(Input):
 
 
 class CronTrigger(Input):
-    """The moments of a cron expression of five fields, in a time zone with its changes of the clock."""
+    """The moments of a cron expression of five fields, in a time zone with its changes of the clock.
+
+    `missed`: what becomes of moments that passed while no relay looked. `latest`: one run, for the latest; `all`:
+    a run for each of the last 100; `skip`: none, unless the latest passed less than a minute ago.
+    """
 
     kind: Literal["cron"]
     expression: Annotated[str, StringConstraints(min_length=9, max_length=100)]
     timezone: Annotated[str, StringConstraints(min_length=1, max_length=64)] = "UTC"
+    missed: Annotated[Missed, Field(exclude_if=lambda missed: missed == "latest")] = "latest"
 
 
 class ApiTrigger(Input):

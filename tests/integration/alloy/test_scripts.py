@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from rustok.dispatch import Call
+from rustok.jobs.schedule_desk import Choice, list_schedules
 from rustok.kernel.errors import Forbidden, InvalidInput, VersionMismatch
 from rustok.modules.alloy import errors
 from rustok.testing import a_context
@@ -236,6 +237,18 @@ async def test_a_change_of_triggers_holds_at_once(workshop: Workshop) -> None:
     await workshop.work()
 
     assert [a.result for a in await workshop.attempts(script)] == ["alloy.cron"]
+
+
+async def test_the_author_says_what_becomes_of_missed_moments(workshop: Workshop) -> None:
+    """The usual is not stored: a process of an older release reads triggers, and refuses fields unknown to it."""
+    plain = {"kind": "cron", "expression": "0 7 * * *", "timezone": "UTC"}
+    triggers = [{**plain, "missed": "latest"}, {**plain, "expression": "0 8 * * *", "missed": "all"}]
+
+    script = await workshop.script("return event['type']", triggers=triggers)
+
+    schedules = await list_schedules(workshop.platform.system_engine, Choice(owner=f"script:{script.id}"))
+    assert [(row.cron, row.missed) for row in schedules] == [("0 7 * * *", "latest"), ("0 8 * * *", "all")]
+    assert script.triggers == [plain, triggers[1]]
 
 
 async def test_a_change_says_which_version_it_has_seen(workshop: Workshop) -> None:

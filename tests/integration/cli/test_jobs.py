@@ -1,12 +1,18 @@
 """Operators see what waits, keep it waiting, and end or repeat single jobs."""
 
+import asyncio
 import json
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
 from rustok.db.transaction import begin
-from rustok.jobs import Leased, NewJob, enqueue, fail
+from rustok.jobs import Leased, NewJob, enqueue, fail, finish
+from rustok.jobs.desk import find_job
 from rustok.jobs.pauses import Scope, pause
 from rustok.jobs.store import PostgresJobStore
 from rustok.modules.alloy import CALL, RUN
@@ -219,3 +225,77 @@ async def test_workers_are_listed(rustok: PlatformUnderTest, cli: Cli) -> None:
     finished = await cli("workers", "list", "--json")
 
     assert (finished.code, json.loads(finished.out)) == (0, [])
+
+
+async def test_what_waits_is_purged(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """Only of the scope, also what is due later; what is leased goes on, and nothing vanishes."""
+    tenant, other = await rustok.create_tenant("acme"), await rustok.create_tenant("other")
+    later = NewJob(kind=CALL, args={}, due_at=datetime.now(UTC) + timedelta(hours=1))
+    waiting = await add(rustok, tenant, NewJob(kind=CALL, args={}), later)
+    [running] = await add(rustok, tenant)
+    await lease(rustok, running)
+    kept = [*await add(rustok, tenant, NewJob(kind=RUN, args={})), *await add(rustok, other)]
+    scope = ("calls", "--tenant", "acme")
+
+    refused = await cli("queue", "purge", *scope, stdin="n\n")
+    finished = await cli("queue", "purge", *scope, stdin="y\n")
+    again = await cli("queue", "purge", *scope, "--yes")
+
+    assert (refused.code, f"Cancel 2 waiting jobs of queue calls, tenant {tenant}?" in refused.err) == (1, True)
+    assert (finished.code, "2 jobs are cancelled" in finished.err) == (0, True)
+    assert (again.code, again.err.strip()) == (0, "0 jobs are cancelled")
+    states = {job_id: await state_of(rustok, job_id) for job_id in (*waiting, running, *kept)}
+    assert states == {**dict.fromkeys(waiting, "cancelled"), running: "running", **dict.fromkeys(kept, "waiting")}
+
+
+async def test_everything_is_not_purged_for_want_of_a_name(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """A call that names nothing is a wrong one."""
+    [job_id] = await add(rustok, await rustok.create_tenant("acme"))
+
+    finished = await cli("queue", "purge", "--yes")
+
+    assert (finished.code, await state_of(rustok, job_id)) == (2, "waiting")
+
+
+async def test_jobs_are_followed_until_ctrl_c(rustok: PlatformUnderTest, environment: dict[str, str]) -> None:
+    """What runs is told first, then what begins and ends; only of what was asked for."""
+    tenant = await rustok.create_tenant("acme")
+    ids = await add(rustok, tenant, *[NewJob(kind=CALL, args={}) for _ in range(3)])
+    [of_another_kind] = await add(rustok, tenant, NewJob(kind=RUN, args={}))
+    first = await lease(rustok, ids[0])
+    await lease(rustok, of_another_kind)
+    process = await asyncio.create_subprocess_exec(
+        *(str(Path(sys.executable).with_name("rustok")), "jobs", "tail", "--json", "--kind", CALL.name),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+
+    told = [json.loads(await process.stdout.readline())]
+    second = await lease(rustok, ids[1])
+    told.append(json.loads(await process.stdout.readline()))
+    await finish_one(rustok, first)
+    told.append(json.loads(await process.stdout.readline()))
+    async with begin(rustok.system_engine, "BEGIN") as (transaction, _):
+        await fail(transaction, second, {"code": "boom", "message": "it broke"}, None)
+    told.append(json.loads(await process.stdout.readline()))
+    process.send_signal(signal.SIGINT)
+
+    assert [(line["id"], line["state"], line["error"]) for line in told] == [
+        (str(ids[0]), "running", None),
+        (str(ids[1]), "running", None),
+        (str(ids[0]), "done", None),
+        (str(ids[1]), "dead", "boom"),
+    ]
+    assert await process.wait() == 130
+
+
+async def finish_one(rustok: PlatformUnderTest, job: Leased) -> None:
+    async with begin(rustok.system_engine, "BEGIN") as (transaction, _):
+        await finish(transaction, job)
+
+
+async def state_of(rustok: PlatformUnderTest, job_id: UUID) -> str:
+    job = await find_job(rustok.system_engine, job_id)
+    assert job is not None
+    return str(job["state"])

@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 
 from rustok.jobs import Leased, LeaseLost, NewJob, enqueue, fail, finish, hand_back, redrive
+from rustok.jobs.desk import purge_waiting
 from rustok.jobs.operations import OperationNotFound, Progress
+from rustok.jobs.pauses import Scope
 from rustok.jobs.rescuer import Rescuer
 from rustok.jobs.runner import RunnerConfig
 from rustok.kernel.errors import Unavailable
@@ -366,3 +368,16 @@ async def test_jobs_of_a_tenant_that_is_switched_off_wait(ledger: Ledger) -> Non
     await ledger.switch(is_active=True)
 
     assert (off, await ledger.ready()) == ([], [job_id])
+
+
+async def test_what_waits_is_purged_in_batches(ledger: Ledger) -> None:
+    """However many there are: all that waited at the beginning, nothing that somebody holds, each into history."""
+    ids = await ledger.add(*[NewJob(kind=COUNT, args={"to": number}) for number in range(7)])
+    [leased] = await ledger.grant(ids[3:4])
+    [of_another] = await ledger.add(tenant_id=ledger.other_tenant_id)
+
+    purged = await purge_waiting(ledger.platform.system_engine, Scope(tenant_id=ledger.tenant_id), batch=2)
+
+    ended = [(await ledger.operation(job_id)).status for job_id in ids if job_id != leased.id]
+    assert (purged, ended) == (6, ["cancelled"] * 6)
+    assert (await ledger.ready(), (await ledger.operation(leased.id)).status) == ([of_another], "running")

@@ -2,20 +2,32 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from rustok.db.transaction import run_alone
-from rustok.jobs import NewSchedule, set_schedules
-from rustok.jobs.schedules import Scheduler, next_due
+from rustok.jobs import Missed, NewSchedule, next_due, set_schedules
+from rustok.jobs.cron import moments_between
+from rustok.jobs.schedule_desk import Choice, ScheduleRow, disable, enable, list_schedules, make_now
+from rustok.jobs.schedules import Scheduler
 from rustok.kernel.errors import InvalidInput
 from rustok.kernel.module import JobKind
 from rustok.runtime import SystemClock
 from tests.integration.jobs.ledger import COUNT, Ledger
 
 _DUE = text("UPDATE schedules SET due_at = now() - interval '3 days'")
+_DUE_SINCE = text("UPDATE schedules SET due_at = :due_at")
+_DIE_BEFORE_ADVANCING = """
+    CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+        PERFORM pg_terminate_backend(pg_backend_pid());
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER die BEFORE UPDATE ON schedules FOR EACH ROW EXECUTE FUNCTION die();
+"""
 _NEXT = text("SELECT due_at > now() AS is_ahead FROM schedules")
 _SPOIL = text("UPDATE schedules SET cron = :cron, timezone = :timezone WHERE cron = '0 8 * * *'")
 _PARKED = text("SELECT cron FROM schedules WHERE due_at = 'infinity'")
@@ -28,8 +40,21 @@ async def schedule(ledger: Ledger, schedules: Sequence[NewSchedule]) -> None:
         await set_schedules(uow, "tenants.sums", schedules)
 
 
-def a_schedule(cron: str = "0 7 * * *", timezone: str = "UTC", kind: JobKind = COUNT) -> NewSchedule:
-    return NewSchedule(cron=cron, timezone=timezone, kind=kind, args={"to": 3})
+def a_schedule(
+    cron: str = "0 7 * * *", timezone: str = "UTC", kind: JobKind = COUNT, missed: Missed = "latest"
+) -> NewSchedule:
+    return NewSchedule(cron=cron, timezone=timezone, kind=kind, args={"to": 3}, missed=missed)
+
+
+async def due_since(ledger: Ledger, moment: datetime) -> None:
+    """Let nobody have looked since *moment*, when every schedule was due."""
+    await run_alone(ledger.platform.system_engine, _DUE_SINCE, {"due_at": moment})
+
+
+async def moments(ledger: Ledger) -> list[datetime]:
+    """Return the moments for which there are jobs."""
+    jobs = await ledger.grant(await ledger.ready(1000))
+    return sorted(datetime.fromisoformat(job.args["due_at"]) for job in jobs)
 
 
 def schedulers(ledger: Ledger, count: int) -> list[Scheduler]:
@@ -73,6 +98,63 @@ def test_what_means_no_moment_is_refused(cron: str, timezone: str) -> None:
         next_due(cron, timezone, NOON)
 
 
+@pytest.mark.parametrize(
+    ("cron", "timezone", "after", "until", "expected"),
+    [
+        # In the night in which there is no half past two it is due at three; in that which has it twice, once.
+        (
+            "30 2 * * *",
+            "Europe/Berlin",
+            "2026-03-28T12:00",
+            "2026-03-30T12:00",
+            ["2026-03-29T01:00", "2026-03-30T00:30"],
+        ),
+        (
+            "30 2 * * *",
+            "Europe/Berlin",
+            "2026-10-24T12:00",
+            "2026-10-26T12:00",
+            ["2026-10-25T00:30", "2026-10-26T01:30"],
+        ),
+        # What is due each hour is due each hour that passes.
+        (
+            "0 * * * *",
+            "Europe/Berlin",
+            "2026-10-25T00:00",
+            "2026-10-25T02:00",
+            ["2026-10-25T01:00", "2026-10-25T02:00"],
+        ),
+        (
+            "0 * * * *",
+            "Europe/Berlin",
+            "2026-03-29T00:00",
+            "2026-03-29T02:00",
+            ["2026-03-29T01:00", "2026-03-29T02:00"],
+        ),
+        ("0 7 * * *", "UTC", "2026-03-28T07:00", "2026-03-29T06:59", []),
+    ],
+)
+def test_missed_moments_are_those_that_would_have_been_due(
+    cron: str, timezone: str, after: str, until: str, expected: list[str]
+) -> None:
+    """Also over a change of the clock. The first bound is not among them, the last is."""
+    start, end, *due = (datetime.fromisoformat(moment).replace(tzinfo=UTC) for moment in (after, until, *expected))
+
+    assert moments_between(cron, timezone, start, end, 100) == due
+
+
+@pytest.mark.parametrize("timezone", ["UTC", "Europe/Berlin", "America/New_York", "Africa/Cairo"])
+@pytest.mark.parametrize("cron", ["30 2 * * *", "0 */3 * 3,10 *", "45 1-3 * * 0", "59 23 L * *", "*/20 1,2 * 3,10 *"])
+def test_looking_back_finds_what_looking_ahead_had_found(cron: str, timezone: str) -> None:
+    """For a whole year, with both changes of the clock."""
+    start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    ahead = [next_due(cron, timezone, start)]
+    while (following := next_due(cron, timezone, ahead[-1])) <= end:
+        ahead.append(following)
+
+    assert moments_between(cron, timezone, start, end, 10_000) == ahead
+
+
 async def test_a_due_schedule_makes_one_job_whoever_looks(ledger: Ledger) -> None:
     """Also when it was missed for days: then the next one is ahead again."""
     await schedule(ledger, [a_schedule()])
@@ -112,7 +194,8 @@ async def test_a_schedule_that_cannot_be_read_any_more_stops_no_other(ledger: Le
 
 async def test_schedules_of_another_release_hold_up_no_other(ledger: Ledger) -> None:
     """However many are due: this relay does not look at them."""
-    await schedule(ledger, [*[a_schedule(kind=OF_TOMORROW)] * 100, a_schedule()])
+    of_tomorrow = [a_schedule(f"{minute} {hour} * * *", kind=OF_TOMORROW) for minute in range(50) for hour in (1, 2)]
+    await schedule(ledger, [*of_tomorrow, a_schedule()])
     await run_alone(ledger.platform.system_engine, _DUE)
 
     assert [await scheduler.run_once() for scheduler in schedulers(ledger, 1)] == [1]
@@ -133,3 +216,110 @@ async def test_moments_do_not_pile_up_while_no_worker_runs(ledger: Ledger) -> No
     await run_alone(ledger.platform.system_engine, _DUE)
     await scheduler.run_once()
     assert (len(waiting), len(await ledger.ready())) == (2, 2)
+
+
+@pytest.mark.parametrize(("missed", "places"), [("latest", [0]), ("all", [5, 4, 3, 2, 1, 0]), ("skip", [])])
+async def test_the_owner_says_what_becomes_of_missed_moments(ledger: Ledger, missed: Missed, places: list[int]) -> None:
+    """Of hours that passed without a relay: one job for the latest, one for each, or none."""
+    latest = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=30)
+    await schedule(ledger, [a_schedule(f"{latest.minute} * * * *", missed=missed)])
+    await due_since(ledger, latest - timedelta(hours=5))
+
+    await asyncio.gather(*[scheduler.run_once() for scheduler in schedulers(ledger, 4)])
+
+    following = (await run_alone(ledger.platform.system_engine, _NEXT)).one()
+    assert await moments(ledger) == [latest - timedelta(hours=place) for place in places]
+    assert following.is_ahead
+
+
+async def test_a_moment_that_has_just_passed_is_not_skipped(ledger: Ledger) -> None:
+    """Relays look once a second, and are away for a few when they are replaced."""
+    await schedule(ledger, [a_schedule("* * * * *", missed="skip")])
+    await due_since(ledger, datetime.now(UTC) - timedelta(hours=5))
+
+    for scheduler in schedulers(ledger, 2):
+        await scheduler.run_once()
+
+    assert len(await moments(ledger)) == 1
+
+
+async def test_no_more_than_the_last_hundred_moments_are_made_up(ledger: Ledger) -> None:
+    """Five hours of minutes are three hundred."""
+    await schedule(ledger, [a_schedule("* * * * *", missed="all")])
+    await due_since(ledger, datetime.now(UTC) - timedelta(hours=5))
+
+    for scheduler in schedulers(ledger, 1):
+        await scheduler.run_once()
+
+    made = await moments(ledger)
+    assert (len(made), made[-1] - made[0]) == (100, timedelta(minutes=99))
+
+
+@pytest.mark.parametrize("missed", ["latest", "all"])
+async def test_a_relay_that_dies_in_between_leaves_all_to_the_next(ledger: Ledger, missed: Missed) -> None:
+    """With jobs made and not committed: they are made once, for the same moments."""
+    latest = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=30)
+    await schedule(ledger, [a_schedule(f"{latest.minute} * * * *", missed=missed)])
+    await due_since(ledger, latest - timedelta(hours=1))
+    async with ledger.admin() as admin:
+        await admin.execute(_DIE_BEFORE_ADVANCING)
+        for scheduler in schedulers(ledger, 1):
+            with pytest.raises(DBAPIError):
+                await scheduler.run_once()
+        lost = await moments(ledger)
+        await admin.execute("DROP TRIGGER die ON schedules; DROP FUNCTION die")
+
+    await asyncio.gather(*[scheduler.run_once() for scheduler in schedulers(ledger, 4)])
+
+    expected = {"latest": [latest], "all": [latest - timedelta(hours=1), latest]}
+    assert (lost, await moments(ledger)) == ([], expected[missed])
+
+
+async def test_a_schedule_that_is_written_again_goes_on(ledger: Ledger) -> None:
+    """A moment that came just before is not lost; what is written differently is another schedule."""
+    await schedule(ledger, [a_schedule(), a_schedule("0 8 * * *")])
+    before = {row.cron: row.id for row in await listed(ledger)}
+    await run_alone(ledger.platform.system_engine, _DUE)
+
+    await schedule(ledger, [a_schedule(), a_schedule(), a_schedule("0 8 * * *", missed="all")])
+
+    after = {row.cron: row.id for row in await listed(ledger)}
+    assert (after["0 7 * * *"] == before["0 7 * * *"], after["0 8 * * *"] == before["0 8 * * *"]) == (True, False)
+    assert [await scheduler.run_once() for scheduler in schedulers(ledger, 1)] == [1]
+
+
+async def test_moments_of_a_schedule_that_is_off_pass_without_a_job(ledger: Ledger) -> None:
+    """Also when its owner takes it away and writes it again; when it is on, it begins with its next moment."""
+    engine, [scheduler] = ledger.platform.system_engine, schedulers(ledger, 1)
+    await schedule(ledger, [a_schedule(missed="all"), a_schedule("0 8 * * *")])
+    [chosen] = [row for row in await listed(ledger) if row.cron == "0 7 * * *"]
+    await disable(engine, Choice(id=chosen.id), disabled_by="operator:o", reason="it floods")
+    await schedule(ledger, [])
+    await schedule(ledger, [a_schedule(missed="all"), a_schedule("0 8 * * *")])
+    await run_alone(engine, _DUE)
+
+    made = await scheduler.run_once()
+    jobs_while_off = len(await moments(ledger))
+    states = {row.cron: (row.state, row.reason, row.last_due_at is None) for row in await listed(ledger)}
+    await enable(engine, Choice(owner="tenants.sums"))
+
+    assert (made, jobs_while_off) == (2, 1)
+    assert states == {"0 7 * * *": ("off", "it floods", True), "0 8 * * *": ("on", None, False)}
+    assert (await scheduler.run_once(), {row.state for row in await listed(ledger)}) == (0, {"on"})
+
+
+async def test_a_job_can_be_made_at_any_time(ledger: Ledger) -> None:
+    """The schedule stays as it is; its own job is made as if nothing had been."""
+    await schedule(ledger, [a_schedule(), a_schedule(kind=OF_TOMORROW)])
+    before = await listed(ledger)
+
+    choice, kinds = Choice(tenant_id=ledger.tenant_id), {COUNT.name: COUNT}
+    [job_id] = await make_now(ledger.platform.system_engine, choice, kinds, actor="operator:o")
+
+    job = await ledger.row(job_id)
+    assert (job.actor, job.args["to"], "due_at" in job.args) == ("operator:o", 3, True)
+    assert await listed(ledger) == before
+
+
+async def listed(ledger: Ledger) -> list[ScheduleRow]:
+    return await list_schedules(ledger.platform.system_engine, Choice(tenant_id=ledger.tenant_id))
