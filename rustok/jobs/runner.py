@@ -15,6 +15,7 @@ from rustok.db.failures import describe, is_transient
 from rustok.db.transaction import begin
 from rustok.jobs.ledger import Leased, LeaseLost, fail, finish, hand_back
 from rustok.jobs.store import PostgresJobStore
+from rustok.kernel.errors import RustokError
 from rustok.kernel.ports import Clock
 from rustok.telemetry.metrics import JOB_RUN_SECONDS, JOBS_TOTAL
 
@@ -64,6 +65,11 @@ class JobRunner:
         self._idle = asyncio.Event()
         self._idle.set()
         self._is_stopping = False
+
+    @property
+    def in_hand(self) -> int:
+        """How many jobs are under way."""
+        return len(self._jobs)
 
     async def work(self, ids: Sequence[UUID]) -> int:
         """Do what is ready among *ids* and return how many jobs that were. What is cut short is handed back."""
@@ -192,7 +198,8 @@ class JobRunner:
                 return
             log.error("job_failed", job_id=str(job.id), kind=job.kind, attempt=job.attempt, exc_info=error)
             delay_s = None if job.is_last_attempt else retry_delay_s(job.attempt)
-            await self._end(fail, job, {"code": "internal_error", "message": describe(error)}, delay_s)
+            code = error.code if isinstance(error, RustokError) else RustokError.code
+            await self._end(fail, job, {"code": code, "message": describe(error)}, delay_s)
 
     async def _end(self, how: Callable[..., Awaitable[None]], job: Leased, *arguments: Any) -> None:
         """End *job* in a transaction of its own. If that fails too, its lease runs out."""

@@ -52,6 +52,7 @@ QUEUE_OLDEST_AGE_SECONDS = Gauge(
     ["queue"],
     registry=LOG,
 )
+WORKERS = Gauge("rustok_workers", "Worker processes by what they are doing", ["state"], registry=LOG)
 WORKERS_ONLINE = Gauge("rustok_workers_online", "Worker processes that were heard of lately", registry=LOG)
 WORKERS_SANDBOX = Gauge(
     "rustok_workers_sandbox", "How many of them are protected from scripts at a level", ["level"], registry=LOG
