@@ -30,6 +30,7 @@ from rustok.runtime import SystemClock
 from rustok.sandbox.cage import Cage, CageConfig
 from rustok.settings import Settings, required
 from rustok.telemetry.metrics import SANDBOX_EVENTS, SANDBOX_LEVEL, SANDBOX_PROCESSES, SANDBOX_RSS_BYTES
+from workers.call_circuits import CallCircuits
 from workers.eager import EagerRuns
 from workers.script_calls import ScriptCalls
 from workers.script_checks import ScriptChecks
@@ -90,7 +91,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
         handlers: Mapping[JobKind, JobHandler] = {
             RUN: runs,
             CHECK: ScriptChecks(system_engine, platform, cage),
-            CALL: ScriptCalls(system_engine, platform, egress),
+            CALL: ScriptCalls(system_engine, platform, CallCircuits(egress, clock), clock),
         }
         jobs = PostgresJobStore(system_engine)
         limited_handlers = {kind.name: limited(kind, handler) for kind, handler in handlers.items()}

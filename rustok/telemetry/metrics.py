@@ -77,6 +77,12 @@ CONSUME_SECONDS = Histogram(
 SCRIPT_RUNS = Counter(
     "rustok_script_runs", "Attempts at runs of scripts, by what came of them", ["outcome"], registry=WORKER
 )
+CALLS_PUT_OFF = Counter(
+    "rustok_calls_put_off",
+    "Calls of scripts that were not made, to spare a server that fails",
+    ["reason"],
+    registry=WORKER,
+)
 SANDBOX_RUN_SECONDS = Histogram(
     "rustok_sandbox_run_seconds",
     "Time of a run in the cage, without the calls of the host",
