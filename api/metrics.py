@@ -16,7 +16,7 @@ from api.single_flight import SingleFlight
 from rustok.db.failures import describe
 from rustok.events.figures import LogFigures, read_figures
 from rustok.jobs.figures import QueueFigures, read_queue_figures
-from rustok.jobs.heartbeat import Worker, living_workers
+from rustok.jobs.heartbeat import WORKER_STATES, Worker, list_workers
 from rustok.kernel.ports import Clock
 from rustok.telemetry import metrics
 
@@ -49,7 +49,7 @@ async def _log_metrics(engine: AsyncEngine) -> bytes:
     try:
         async with asyncio.timeout(_LOG_TIMEOUT_S):
             figures, queues = await read_figures(engine), await read_queue_figures(engine)
-            workers = await living_workers(engine)
+            workers = await list_workers(engine)
     except Exception as error:  # noqa: BLE001 - whatever is wrong there, the rest of the scrape goes out
         log.warning("log_figures_not_read", error=describe(error))
         return b""
@@ -81,7 +81,11 @@ def _set_queue_gauges(queues: Sequence[QueueFigures]) -> None:
 
 
 def _set_worker_gauges(workers: Sequence[Worker]) -> None:
-    metrics.WORKERS_ONLINE.set(len(workers))
+    states = Counter(worker.state for worker in workers)
+    for state in WORKER_STATES:
+        metrics.WORKERS.labels(state).set(states[state])
+    metrics.WORKERS_ONLINE.set(len(workers) - states["lost"])
     metrics.WORKERS_SANDBOX.clear()
-    for level, count in Counter(worker.sandbox["level"] for worker in workers).items():
+    living = (worker for worker in workers if worker.state != "lost")
+    for level, count in Counter(worker.sandbox["level"] for worker in living).items():
         metrics.WORKERS_SANDBOX.labels(level).set(count)

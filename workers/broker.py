@@ -130,6 +130,8 @@ class StreamBroker(Broker):
         self._socket_timeout_s = socket_timeout_s
         self._name = name
         self._outage = Outage()
+        self._is_open = threading.Event()
+        self._is_open.set()
         self._alarm = Alarm()
         self._lanes: dict[str, Lane] = {}
         self._lanes_lock = threading.Lock()
@@ -195,12 +197,21 @@ class StreamBroker(Broker):
             self._lane(queue_name, stream),
             self._connect(timeout / 1000 + self._socket_timeout_s, Retry(NoBackoff(), 0)),
             self._outage,
+            self._is_open,
             queue_name=queue_name,
             namespace=self.namespace,
             prefetch=self._prefetch.get(queue_name, prefetch),
             timeout_ms=timeout,
             claim_idle_ms=self._claim_idle_ms,
         )
+
+    def pause(self) -> None:
+        """Fetch nothing until `resume`. A fetch that is under way may still bring messages, within its timeout."""
+        self._is_open.clear()
+
+    def resume(self) -> None:
+        """Fetch again."""
+        self._is_open.set()
 
     def flush(self, queue_name: str) -> None:
         """Drop what is queued; what a worker already holds runs to its end."""

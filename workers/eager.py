@@ -20,19 +20,30 @@ _QUIET_S = 0.02
 
 
 class EagerRuns:
-    """*on_leased* is called after it has leased what it could, at once if some is left: that is for the feeder."""
+    """*on_leased* is called after it has leased what it could, at once if some is left: that is for the feeder.
 
-    def __init__(self, queue: str, runs: ScriptRuns, runner: JobRunner, on_leased: Callable[[], None]) -> None:
+    While it *is_quiet*, it takes nothing.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        runs: ScriptRuns,
+        runner: JobRunner,
+        on_leased: Callable[[], None],
+        is_quiet: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._queue = queue
         self._runs = runs
         self._runner = runner
         self._on_leased = on_leased
+        self._is_quiet = is_quiet
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     def jobs_made(self) -> bool:
         """Look for runs, unless enough are under way; tell whether it does. To be called on the event loop."""
-        if not self._runs.free or self._tasks or self._is_closed:
+        if not self._runs.free or self._tasks or self._is_closed or self._is_quiet():
             return False
         task = asyncio.create_task(self._take())
         self._tasks.add(task)
@@ -56,7 +67,7 @@ class EagerRuns:
             asyncio.get_running_loop().call_later(0 if has_left_some else _QUIET_S, self._on_leased)
 
         try:
-            while free := self._runs.free:
+            while (free := self._runs.free) and not self._is_quiet():
                 if not await self._runner.work_on_ready(self._queue, free, tell):
                     return
         except Exception as error:

@@ -5,7 +5,7 @@ Not Dramatiq's AsyncIO middleware: with it a SIGTERM to the process group hung.
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
 
 import uvloop
@@ -31,6 +31,15 @@ class EventLoopThread:
     def start(self, coroutine: Coroutine[Any, Any, object]) -> None:
         """Let *coroutine* run on the loop until it ends or the loop does."""
         asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    @property
+    def ident(self) -> int | None:
+        """The thread's id, None before it runs."""
+        return self._thread.ident
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Have *callback* called on the loop as soon as the loop is free."""
+        self._loop.call_soon_threadsafe(callback)
 
     def __exit__(self, *_error: object) -> None:
         self.run(_cancel_others())

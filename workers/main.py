@@ -12,6 +12,7 @@ from prometheus_client import start_http_server
 
 from rustok.catalog import MODULES
 from rustok.db.failures import translated_failures
+from rustok.jobs.heartbeat import Heartbeat
 from rustok.kernel.errors import Misconfigured, RustokError
 from rustok.kernel.module import JobKind
 from rustok.runtime import freeze_heap
@@ -22,15 +23,17 @@ from workers.actors import declare_consume, declare_work
 from workers.broker import StreamBroker
 from workers.bypass import Bypass, BypassConfig
 from workers.event_loop import EventLoopThread
+from workers.intake import Intake
 from workers.parts import WorkerParts, open_parts
 from workers.queues import job_queues, prefetch, stream, threads
+from workers.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
 STOP_TIMEOUT_S = 6.0
 """Messages in hand get this long to finish; the rest is handed back. A supervisor kills after 10 s."""
-_LOOK_S = 5.0
-"""How often a worker looks whether it can do more kinds of jobs by now."""
+_TICK_S = 1.0
+"""How often a worker looks at itself: what it is wanted to do, what it can do, whether its event loop lives."""
 
 
 def start(root: Callable[[], None]) -> None:
@@ -70,7 +73,10 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
         loop.start(_bypass(broker, parts, kinds, stop).run())
         worker.start()
         _tell_started(settings, parts)
-        while not stop.wait(_LOOK_S):
+        watchdog, intake = Watchdog(loop), Intake(broker, worker)
+        while not (stop.wait(_TICK_S) or _is_done(parts)):
+            watchdog.tick()
+            follow(parts.heartbeat, intake)
             open_queues(broker, filter(parts.can_do, kinds))  # the cage may be there by now
         worker.stop(timeout=int(STOP_TIMEOUT_S * 1000))
         with suppress(Exception):  # it will be missed soon enough
@@ -84,10 +90,28 @@ def open_queues(broker: dramatiq.Broker, kinds: Iterable[JobKind]) -> None:
         broker.declare_queue(stream(queue))
 
 
+def follow(heartbeat: Heartbeat, intake: Intake) -> None:
+    """Be quiet, or not, as the last beat has told."""
+    wants_quiet = heartbeat.wish is not None
+    if wants_quiet:
+        intake.close()
+    elif heartbeat.is_quiet:
+        intake.open()
+    if wants_quiet != heartbeat.is_quiet:
+        heartbeat.is_quiet = wants_quiet
+        log.info("worker_quiet" if wants_quiet else "worker_resumed", wish=heartbeat.wish)
+
+
+def _is_done(parts: WorkerParts) -> bool:
+    """Tell whether an operator has stopped this worker, and nothing is in hand any more."""
+    return parts.heartbeat.wish == "stop" and parts.heartbeat.is_quiet and not parts.runner.in_hand
+
+
 def _bypass(broker: StreamBroker, parts: WorkerParts, kinds: Sequence[JobKind], stop: threading.Event) -> Bypass:
     return Bypass(
         BypassConfig(),
-        outage_s=lambda: 0.0 if stop.is_set() else broker.outage_s,  # who stops begins nothing
+        # Who stops, or is quiet, begins nothing.
+        outage_s=lambda: 0.0 if stop.is_set() or parts.heartbeat.wish else broker.outage_s,
         consumers=parts.consumers,
         checkpoints=parts.store,
         runner=parts.runner,

@@ -19,6 +19,7 @@ from rustok.events.outbox import OutboxTransport
 from rustok.events.store import PostgresConsumerStore
 from rustok.events.wakeup import OutboxNotifier
 from rustok.jobs.heartbeat import Heartbeat
+from rustok.jobs.run_limit import limited
 from rustok.jobs.runner import JobHandler, JobRunner, RunnerConfig
 from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.module import JobKind
@@ -29,6 +30,7 @@ from rustok.runtime import SystemClock
 from rustok.sandbox.cage import Cage, CageConfig
 from rustok.settings import Settings, required
 from rustok.telemetry.metrics import SANDBOX_EVENTS, SANDBOX_LEVEL, SANDBOX_PROCESSES, SANDBOX_RSS_BYTES
+from workers.call_circuits import CallCircuits
 from workers.eager import EagerRuns
 from workers.script_calls import ScriptCalls
 from workers.script_checks import ScriptChecks
@@ -86,14 +88,16 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
         )
         egress = Egress(EgressConfig(allowed_networks=parse_networks(settings.egress_allowed_networks)))
         runs = ScriptRuns(system_engine, platform, cage, clock, children)
-        handlers: Mapping[str, JobHandler] = {
-            RUN.name: runs,
-            CHECK.name: ScriptChecks(system_engine, platform, cage),
-            CALL.name: ScriptCalls(system_engine, platform, egress),
+        handlers: Mapping[JobKind, JobHandler] = {
+            RUN: runs,
+            CHECK: ScriptChecks(system_engine, platform, cage),
+            CALL: ScriptCalls(system_engine, platform, CallCircuits(egress, clock), clock),
         }
         jobs = PostgresJobStore(system_engine)
-        runner = JobRunner(RunnerConfig(), jobs, handlers, clock)
-        eager = EagerRuns(RUN.queue, runs, runner, notifier.jobs_made)
+        limited_handlers = {kind.name: limited(kind, handler) for kind, handler in handlers.items()}
+        runner = JobRunner(RunnerConfig(), jobs, limited_handlers, clock)
+        heartbeat = Heartbeat(system_engine, clock, lambda: _told(cage), lambda: runner.in_hand)
+        eager = EagerRuns(RUN.queue, runs, runner, notifier.jobs_made, lambda: heartbeat.wish is not None)
 
         def jobs_made() -> None:
             if cage.report.level == "none" or not eager.jobs_made():
@@ -109,7 +113,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
                 store=store,
                 clock=clock,
                 notifier=notifier,
-                heartbeat=Heartbeat(system_engine, clock, lambda: _told(cage)),
+                heartbeat=heartbeat,
             )
         finally:
             await runner.stop()

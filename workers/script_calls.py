@@ -1,7 +1,9 @@
 """Sends what scripts wanted sent: at least once, with the same id each time, to hosts that the script names."""
 
+import random
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,31 +13,37 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rustok.bootstrap import Platform
 from rustok.db.transaction import begin
 from rustok.db.unit_of_work import StaleAuthorization
-from rustok.egress import Egress, EgressFailed, EgressRefused, OutgoingAnswer, OutgoingRequest
+from rustok.egress import CallPutOff, EgressFailed, EgressRefused, OutgoingAnswer, OutgoingRequest
 from rustok.jobs import Leased, fail, finish, hand_back
 from rustok.jobs.runner import retry_delay_s
 from rustok.kernel.errors import Forbidden, NotFound
+from rustok.kernel.ports import Clock
 from rustok.modules.alloy import USE_SECRETS, load_script, open_secret
+from rustok.telemetry.metrics import CALLS_PUT_OFF
+from workers.call_circuits import CallCircuits, is_worth_another_try
 from workers.script_rights import ScriptRights
 
 _BEGIN = "BEGIN; SET LOCAL synchronous_commit = on"
 """What was sent is not to be sent again."""
 _LOOKS, _BUSY_S = 3, 1.0
 """How often what a script may do is looked at while it is being changed, and how long its call waits then."""
+_PATIENCE = timedelta(days=1)
 DELIVERY_HEADER = "rustok-delivery"
 _ERROR = 400
-_SERVER_ERROR = 500
-_WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
 _SHOWN_CHARS = 1000
 
 
 class ScriptCalls:
-    """Handles jobs of the kind `alloy.call`. An answer below 400 is success; 408, 425, 429 and 5xx are tried again."""
+    """Handles jobs of the kind `alloy.call`. An answer below 400 is success; 408, 425, 429 and 5xx are tried again.
 
-    def __init__(self, engine: AsyncEngine, platform: Platform, egress: Egress) -> None:
+    A call that is put off, because its server fails, costs no attempt; after a day it does.
+    """
+
+    def __init__(self, engine: AsyncEngine, platform: Platform, circuits: CallCircuits, clock: Clock) -> None:
         self._engine = engine
         self._platform = platform
-        self._egress = egress
+        self._circuits = circuits
+        self._clock = clock
         self._rights = ScriptRights(platform.units, platform.registry.permissions.values())
 
     async def __call__(self, job: Leased) -> None:
@@ -45,11 +53,13 @@ class ScriptCalls:
                 await self._end(finish, job, None, "cancelled")
                 return
             request = _request(job, {**job.args["headers"], **secrets}, script.hosts)
-            answer = await self._egress.send(request)
+            answer = await self._circuits.send(job.tenant_id, request, is_retry=job.attempt > 1)
         except (EgressRefused, NotFound, Forbidden) as error:
             await self._end(fail, job, {"code": error.code, "message": str(error)}, None)
         except StaleAuthorization:
             await self._end(hand_back, job, _BUSY_S)
+        except CallPutOff as error:
+            await self._put_off(job, error)
         except EgressFailed as error:
             await self._give_up_or_wait(job, {"code": error.code, "message": str(error)})
         else:
@@ -85,10 +95,20 @@ class ScriptCalls:
             return
         start = _masked(answer.body.decode(errors="replace"), secrets)[:_SHOWN_CHARS].replace("\x00", "")
         error = {"code": "call_refused", "message": f"The server answered {answer.status}.", **told, "body": start}
-        if answer.status >= _SERVER_ERROR or answer.status in _WORTH_ANOTHER_TRY:
+        if is_worth_another_try(answer.status):
             await self._give_up_or_wait(job, error)
         else:
             await self._end(fail, job, error, None)
+
+    async def _put_off(self, job: Leased, error: CallPutOff) -> None:
+        """Make the call later; not all at the same moment, and not for ever without counting."""
+        CALLS_PUT_OFF.labels(error.code).inc()
+        told = {"code": error.code, "message": str(error)}
+        if self._clock.now() - job.created_at > _PATIENCE:
+            await self._give_up_or_wait(job, told)
+            return
+        delay_s = random.uniform(error.wait_s, 2 * error.wait_s)  # noqa: S311 - no secret
+        await self._end(hand_back, job, delay_s, told)
 
     async def _give_up_or_wait(self, job: Leased, error: Mapping[str, Any]) -> None:
         await self._end(fail, job, error, None if job.is_last_attempt else retry_delay_s(job.attempt))

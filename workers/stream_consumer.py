@@ -85,7 +85,8 @@ def decode(queue_name: str, raw: bytes | None) -> Message[Any]:
 class StreamConsumer(Consumer):
     """Survives Redis: an outage is waited out in here, because Dramatiq would take 3 s to restart a consumer.
 
-    `prefetch` is the number of messages held and not done; a fetch asks for as many as there is room for.
+    `prefetch` is the number of messages held and not done; a fetch asks for as many as there is room for. Nothing is
+    fetched unless *is_open*.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class StreamConsumer(Consumer):
         lane: Lane,
         reader: redis.Redis,
         outage: Outage,
+        is_open: threading.Event,
         *,
         queue_name: str,
         namespace: str,
@@ -103,6 +105,7 @@ class StreamConsumer(Consumer):
         self._lane = lane
         self._reader = reader
         self._outage = outage
+        self._is_open = is_open
         self._queue_name = queue_name
         self._dead = f"{namespace}:dead:{queue_name}"
         self._quarantine = f"{namespace}:quarantine"
@@ -158,6 +161,8 @@ class StreamConsumer(Consumer):
         self._reader.close()
 
     def _fetch(self) -> list[StreamMessage]:
+        if not self._is_open.wait(self._timeout_s):
+            return []
         room = self._lane.wait_for_room(self._prefetch, self._timeout_s)
         if room <= 0:
             return []

@@ -1,12 +1,13 @@
-"""The list of worker processes: each says now and then that it lives, what it uses, and what protects it."""
+"""The list of worker processes: each says every second that it lives and what it does, and hears what it is to do."""
 
+import asyncio
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal, get_args
 from uuid import UUID, uuid4
 
 import psutil
@@ -21,23 +22,39 @@ from rustok.kernel.ports import Clock
 
 log = structlog.get_logger(__name__)
 
-INTERVAL_S = 5.0
+INTERVAL_S = 1.0
+STALLED_AFTER_S = 10.0
+"""A worker that was silent for this long is frozen, or its event loop is blocked: others have its jobs by now."""
 LOST_AFTER_S = 20.0
 """A worker that was silent for this long is not counted as one any more."""
 
+Wish = Literal["quiet", "stop"]
+"""What an operator wants of a worker: to begin nothing, or to end as well when nothing is in hand any more."""
+WorkerState = Literal["working", "idle", "quiet", "stalled", "lost"]
+WORKER_STATES: tuple[WorkerState, ...] = get_args(WorkerState)
+
 _BEAT = text(
     """
-    INSERT INTO workers (id, host, pid, release, rss_bytes, cpu_s, sandbox, started_at, seen_at)
-    VALUES (:id, :host, :pid, :release, :rss_bytes, :cpu_s, CAST(:sandbox AS jsonb), now(), now())
+    INSERT INTO workers AS w (id, host, pid, release, rss_bytes, cpu_s, cpu_share, jobs_in_hand, is_quiet, sandbox,
+                              started_at, seen_at)
+    VALUES (:id, :host, :pid, :release, :rss_bytes, :cpu_s, :cpu_share, :jobs_in_hand, :is_quiet,
+            CAST(:sandbox AS jsonb), now(), now())
         ON CONFLICT (id) DO UPDATE SET rss_bytes = excluded.rss_bytes, cpu_s = excluded.cpu_s,
-                                       sandbox = excluded.sandbox, seen_at = excluded.seen_at
+                                       cpu_share = excluded.cpu_share, jobs_in_hand = excluded.jobs_in_hand,
+                                       is_quiet = excluded.is_quiet, sandbox = excluded.sandbox,
+                                       seen_at = excluded.seen_at
+    RETURNING wish,
+              ARRAY(SELECT pid FROM workers WHERE host = w.host
+                       AND seen_at < now() - make_interval(secs => :stalled_after_s)) AS silent_pids
     """
 )
+_STRIKE_OFF = text("DELETE FROM workers WHERE host = :host AND pid = ANY (CAST(:pids AS integer[]))")
 _LEAVE = text("DELETE FROM workers WHERE id = :id OR seen_at < now() - interval '1 hour'")
-_LIVING = text(
+_LIST = text(
     """
-    SELECT id, host, pid, release, rss_bytes, cpu_s, sandbox, started_at, seen_at
-      FROM workers WHERE seen_at > now() - make_interval(secs => :lost_after_s)
+    SELECT id, host, pid, release, rss_bytes, cpu_s, cpu_share, jobs_in_hand, is_quiet, wish, sandbox, started_at,
+           seen_at, CAST(extract(epoch FROM now() - seen_at) AS double precision) AS silent_s
+      FROM workers WHERE seen_at > now() - interval '1 hour'
      ORDER BY host, pid
     """
 )
@@ -45,7 +62,11 @@ _LIVING = text(
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker process; `rss_bytes` and `cpu_s` are of the process alone, `sandbox` is its cage's report."""
+    """A worker process as it last said of itself, *silent_s* seconds ago.
+
+    `rss_bytes` and `cpu_s` are of the process alone, `cpu_share` is that of one processor lately; `sandbox` is its
+    cage's report, `wish` what an operator wants of it.
+    """
 
     id: UUID
     host: str
@@ -53,23 +74,59 @@ class Worker:
     release: str
     rss_bytes: int
     cpu_s: float
+    cpu_share: float
+    jobs_in_hand: int
+    is_quiet: bool
+    wish: Wish | None
     sandbox: Mapping[str, Any]
     started_at: datetime
     seen_at: datetime
+    silent_s: float
+
+    @property
+    def state(self) -> WorkerState:
+        """What it is doing. *idle*: no job is in hand, events perhaps; *stalled* and *lost*: silent for so long."""
+        if self.silent_s >= STALLED_AFTER_S:
+            return "lost" if self.silent_s >= LOST_AFTER_S else "stalled"
+        if self.is_quiet:
+            return "quiet"
+        return "working" if self.jobs_in_hand else "idle"
+
+
+async def list_workers(engine: AsyncEngine) -> Sequence[Worker]:
+    """Return the workers that were heard of within the hour and did not leave; the roles app and system may ask."""
+    return [Worker(*row) for row in await run_alone(engine, _LIST)]
 
 
 async def living_workers(engine: AsyncEngine) -> Sequence[Worker]:
-    """Return the workers that were heard of lately; the roles app and system may ask."""
-    return [Worker(*row) for row in await run_alone(engine, _LIVING, {"lost_after_s": LOST_AFTER_S})]
+    """Return those that are not lost."""
+    return [worker for worker in await list_workers(engine) if worker.state != "lost"]
 
 
 class Heartbeat:
-    def __init__(self, engine: AsyncEngine, clock: Clock, sandbox: Callable[[], Mapping[str, Any]]) -> None:
+    """*jobs_in_hand* and *sandbox* tell what this process does and what protects it.
+
+    `wish` is what an operator wanted at the last beat; whoever has made it quiet says so in `is_quiet`.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        clock: Clock,
+        sandbox: Callable[[], Mapping[str, Any]],
+        jobs_in_hand: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._sandbox = sandbox
+        self._jobs_in_hand = jobs_in_hand
         self._process = psutil.Process()
-        self._id = uuid4()
+        self._host = socket.gethostname()
+        self._turn = asyncio.Lock()
+        self._has_left = False
+        self.id = uuid4()
+        self.wish: Wish | None = None
+        self.is_quiet = False
 
     async def run(self) -> None:
         """Beat until cancelled. A failing server is waited for."""
@@ -83,19 +140,41 @@ class Heartbeat:
             await self._clock.sleep(INTERVAL_S)
 
     async def run_once(self) -> None:
-        """Say once that this process lives."""
+        """Say once that this process lives, hear what it is to do, and strike the dead of this host off the list.
+
+        Who has left says nothing any more.
+        """
+        async with self._turn:
+            if not self._has_left:
+                await self._beat()
+
+    async def leave(self) -> None:
+        """Strike this process off the list, for good, and those that were lost long ago."""
+        async with self._turn:
+            self._has_left = True
+            await run_alone(self._engine, _LEAVE, {"id": self.id})
+
+    async def _beat(self) -> None:
         times = self._process.cpu_times()
         facts = {
-            "id": self._id,
-            "host": socket.gethostname(),
+            "id": self.id,
+            "host": self._host,
             "pid": os.getpid(),
             "release": version("rustok"),
             "rss_bytes": self._process.memory_info().rss,
             "cpu_s": times.user + times.system,
+            "cpu_share": self._process.cpu_percent() / 100,
+            "jobs_in_hand": self._jobs_in_hand(),
+            "is_quiet": self.is_quiet,
             "sandbox": to_json(self._sandbox()),
+            "stalled_after_s": STALLED_AFTER_S,
         }
-        await run_alone(self._engine, _BEAT, facts)
+        answer = (await run_alone(self._engine, _BEAT, facts)).one()
+        self.wish = answer.wish
+        if dead := _dead(answer.silent_pids):
+            await run_alone(self._engine, _STRIKE_OFF, {"host": self._host, "pids": dead})
 
-    async def leave(self) -> None:
-        """Strike this process off the list, and those that were lost long ago."""
-        await run_alone(self._engine, _LEAVE, {"id": self._id})
+
+def _dead(pids: Iterable[int]) -> list[int]:
+    """Return those that are no process any more: what is left is frozen."""
+    return [pid for pid in pids if not psutil.pid_exists(pid)]

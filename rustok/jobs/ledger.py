@@ -66,7 +66,7 @@ _FAIL = text(
 _HAND_BACK = text(
     f"""
     UPDATE jobs SET state = 'ready', attempts = attempts - 1, lease_token = NULL, lease_expires_at = NULL,
-                    due_at = now() + make_interval(secs => :delay_s)
+                    due_at = now() + make_interval(secs => :delay_s), error = coalesce(CAST(:error AS jsonb), error)
      WHERE {_HELD}
     """
 )
@@ -207,14 +207,19 @@ async def fail(transaction: Statements, job: Leased, error: Mapping[str, Any], r
     await _as_holder(transaction, _FAIL, job, values)
 
 
-async def hand_back(transaction: Statements, job: Leased, delay_s: float) -> None:
+async def hand_back(
+    transaction: Statements, job: Leased, delay_s: float, error: Mapping[str, Any] | None = None
+) -> None:
     """Give *job* back as if it had never been leased: what kept it from being done was not its own fault.
+
+    *error*, if given, says what it was.
 
     Raises:
         LeaseLost: it is somebody else's by now.
 
     """
-    await _as_holder(transaction, _HAND_BACK, job, {"delay_s": delay_s})
+    values = {"delay_s": delay_s, "error": None if error is None else to_json(error)}
+    await _as_holder(transaction, _HAND_BACK, job, values)
 
 
 async def _as_holder(transaction: Statements, statement: TextClause, job: Leased, values: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from rustok.db.coalescer import Coalescer, RunApart
 from rustok.db.failures import describe, is_transient
 from rustok.jobs.leases import JobLeases
 from rustok.jobs.ledger import Leased, LeaseLost
+from rustok.kernel.errors import RustokError
 from rustok.kernel.ports import Clock
 from rustok.telemetry.metrics import JOB_RUN_SECONDS, JOBS_TOTAL
 
@@ -85,6 +86,11 @@ class JobRunner:
         self._idle.set()
         self._is_stopping = False
         self._finishing = Coalescer(self._finish, self._finish_alone, most=_ENDED_TOGETHER, patience_s=math.inf)
+
+    @property
+    def in_hand(self) -> int:
+        """How many jobs are under way."""
+        return len(self._jobs)
 
     async def work(self, ids: Sequence[UUID]) -> int:
         """Do what is ready among *ids* and return how many jobs that were. What is cut short is handed back."""
@@ -232,8 +238,8 @@ class JobRunner:
                 return
             log.error("job_failed", job_id=str(job.id), kind=job.kind, attempt=job.attempt, exc_info=error)
             delay_s = None if job.is_last_attempt else retry_delay_s(job.attempt, self._uniform)
-            reason = {"code": "internal_error", "message": describe(error)}
-            await self._end(job, self._store.fail(job, reason, delay_s))
+            code = error.code if isinstance(error, RustokError) else RustokError.code
+            await self._end(job, self._store.fail(job, {"code": code, "message": describe(error)}, delay_s))
 
     async def _end(self, job: Leased, ending: Awaitable[object]) -> None:
         """End *job*. If that fails too, its lease runs out."""

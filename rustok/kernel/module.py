@@ -131,12 +131,16 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobKind:
-    """Durable work that workers do apart from any request. After its attempts a job is a dead letter."""
+    """Durable work that workers do apart from any request. After its attempts a job is a dead letter.
+
+    `max_run_s`: seconds after which an attempt is stopped and has failed; far above what a good one takes.
+    """
 
     name: str
     summary: str
     queue: str = "default"
     max_attempts: int = 5
+    max_run_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

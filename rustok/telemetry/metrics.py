@@ -52,6 +52,7 @@ QUEUE_OLDEST_AGE_SECONDS = Gauge(
     ["queue"],
     registry=LOG,
 )
+WORKERS = Gauge("rustok_workers", "Worker processes by what they are doing", ["state"], registry=LOG)
 WORKERS_ONLINE = Gauge("rustok_workers_online", "Worker processes that were heard of lately", registry=LOG)
 WORKERS_SANDBOX = Gauge(
     "rustok_workers_sandbox", "How many of them are protected from scripts at a level", ["level"], registry=LOG
@@ -75,6 +76,12 @@ CONSUME_SECONDS = Histogram(
 )
 SCRIPT_RUNS = Counter(
     "rustok_script_runs", "Attempts at runs of scripts, by what came of them", ["outcome"], registry=WORKER
+)
+CALLS_PUT_OFF = Counter(
+    "rustok_calls_put_off",
+    "Calls of scripts that were not made, to spare a server that fails",
+    ["reason"],
+    registry=WORKER,
 )
 SANDBOX_RUN_SECONDS = Histogram(
     "rustok_sandbox_run_seconds",

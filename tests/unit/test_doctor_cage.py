@@ -20,7 +20,22 @@ def a_report(level: Level, *missing: str, detail: str = "") -> Report:
 def a_worker(level: str, *missing: str) -> Worker:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     sandbox = {"level": level, "layers": {layer: layer not in missing for layer in LAYERS}}
-    return Worker(UUID(int=1), "shop-1", 42, "0.1.0", 1, 1.0, sandbox, moment, moment)
+    return Worker(
+        id=UUID(int=1),
+        host="shop-1",
+        pid=42,
+        release="0.1.0",
+        rss_bytes=1,
+        cpu_s=1.0,
+        cpu_share=0.0,
+        jobs_in_hand=0,
+        is_quiet=False,
+        wish=None,
+        sandbox=sandbox,
+        started_at=moment,
+        seen_at=moment,
+        silent_s=0.0,
+    )
 
 
 def findings(

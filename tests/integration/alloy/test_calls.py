@@ -7,8 +7,16 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import text
 
+from rustok.db.transaction import run_alone
 from tests.integration.alloy.workshop import Workshop
+
+_CALLS = text(
+    "SELECT state, attempts, error, CAST(extract(epoch FROM due_at - now()) AS double precision) AS due_in_s"
+    "  FROM jobs WHERE kind = 'alloy.call'"
+)
+_LAST_WEEK = text("UPDATE jobs SET created_at = created_at - interval '7 days' WHERE attempts = 0")
 
 
 @dataclass
@@ -168,3 +176,38 @@ async def test_a_request_that_cannot_be_is_told_with_the_run(workshop: Workshop,
     [attempt] = await workshop.attempts(script)
     assert attempt.error is not None
     assert told in attempt.error["message"]
+
+
+async def test_a_server_that_fails_again_and_again_is_left_alone(workshop: Workshop, receiver: Receiver) -> None:
+    """Further calls are put off with the reason, and cost no attempt; it is tried again after a while."""
+    receiver.statuses = [500] * 5
+    script = await workshop.script(f"ctx.http.post('{receiver.host}/')", on=None, hosts=[receiver.host])
+    for _ in range(5):
+        await workshop.run("alloy.runs.start", script_id=str(script.id))
+        await workshop.work()
+
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+
+    assert len(receiver.heard) == 5
+    [put_off] = [call for call in await run_alone(workshop.platform.system_engine, _CALLS) if not call.attempts]
+    assert (put_off.state, put_off.error["code"]) == ("ready", "circuit_open")
+    assert 20 < put_off.due_in_s <= 60
+
+
+async def test_a_call_that_was_put_off_for_a_day_uses_up_its_attempts(workshop: Workshop, receiver: Receiver) -> None:
+    """A server that never comes back must not keep calls for ever."""
+    receiver.statuses = [500] * 5
+    script = await workshop.script(f"ctx.http.post('{receiver.host}/')", on=None, hosts=[receiver.host])
+    for _ in range(5):
+        await workshop.run("alloy.runs.start", script_id=str(script.id))
+        await workshop.work()
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+    await run_alone(workshop.platform.system_engine, _LAST_WEEK)
+
+    await workshop.hurry()
+    await workshop.work()
+
+    assert len(receiver.heard) == 5
+    assert {call.attempts for call in await run_alone(workshop.platform.system_engine, _CALLS)} == {1}

@@ -26,6 +26,7 @@ from rustok.sandbox.cage import Cage
 from rustok.sandbox.contract import Compiled, Fault, HostCall, Job, Outcome, Report
 from rustok.sandbox.language.bytecode import pack
 from rustok.testing import Database, PlatformUnderTest
+from workers.call_circuits import CallCircuits
 from workers.script_calls import ScriptCalls
 from workers.script_checks import ScriptChecks
 from workers.script_runs import ScriptRuns
@@ -74,7 +75,7 @@ class Workshop:
         handlers: dict[str, JobHandler] = {
             RUN.name: ScriptRuns(engine, self.platform.platform, self.runs, SystemClock(), 4),
             CHECK.name: ScriptChecks(engine, self.platform.platform, self.cage),
-            CALL.name: ScriptCalls(engine, self.platform.platform, egress),
+            CALL.name: ScriptCalls(engine, self.platform.platform, CallCircuits(egress, SystemClock()), SystemClock()),
         }
         return JobRunner(RunnerConfig(), PostgresJobStore(engine), handlers, SystemClock())
 

@@ -13,10 +13,11 @@ import pytest
 from rustok.db.transaction import begin
 from rustok.jobs import Leased, NewJob, enqueue, fail, finish
 from rustok.jobs.desk import find_job
+from rustok.jobs.heartbeat import Heartbeat
 from rustok.jobs.pauses import Scope, pause
 from rustok.jobs.store import PostgresJobStore
 from rustok.modules.alloy import CALL, RUN
-from rustok.testing import PlatformUnderTest
+from rustok.testing import FixedClock, PlatformUnderTest
 from tests.integration.cli.conftest import Cli
 
 
@@ -299,3 +300,33 @@ async def state_of(rustok: PlatformUnderTest, job_id: UUID) -> str:
     job = await find_job(rustok.system_engine, job_id)
     assert job is not None
     return str(job["state"])
+
+
+async def test_workers_are_told_to_be_quiet_and_to_work_again(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """One by its id, or all of them; the list shows what is wanted of each."""
+    workers = [Heartbeat(rustok.system_engine, FixedClock(), lambda: {"level": "A"}) for _ in range(2)]
+    for worker in workers:
+        await worker.run_once()
+
+    one = await cli("workers", "quiet", str(workers[0].id))
+    wanted = {row["id"]: row["wish"] for row in json.loads((await cli("workers", "list", "--json")).out)}
+    everybody = await cli("workers", "resume", "--all")
+
+    assert (one.code, one.err.strip()) == (0, "1 workers are told: within two seconds they take no more work")
+    assert wanted == {str(workers[0].id): "quiet", str(workers[1].id): None}
+    assert everybody.err.strip() == "2 workers are told: within two seconds they take work again"
+
+
+@pytest.mark.parametrize("verb", ["quiet", "stop", "resume"])
+async def test_which_workers_are_meant_must_be_said(
+    rustok: PlatformUnderTest,  # noqa: ARG001 - there is a database
+    cli: Cli,
+    verb: str,
+) -> None:
+    """Nobody stops all of them by leaving a word out; and a worker that there is not is named."""
+    nobody, too_many = await cli("workers", verb), await cli("workers", verb, "--all", "--host", "shop-1")
+    unknown = await cli("workers", verb, str(uuid4()))
+
+    assert (nobody.code, too_many.code, unknown.code) == (2, 2, 1)
+    assert "Name one worker by its id" in " ".join(nobody.err.replace("│", " ").split())
+    assert "worker_not_found" in unknown.err

@@ -1,0 +1,134 @@
+"""The list of workers: who lives and what they do, who has fallen silent, and what they are told."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+
+from rustok.jobs.heartbeat import Heartbeat, Worker, list_workers, living_workers
+from rustok.jobs.wishes import Whom, direct
+from rustok.testing import FixedClock
+from tests.integration.jobs.ledger import Ledger
+
+
+class Host:
+    """The workers of this host. All of them are this process; *pid* says that one was another."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger, self.engine = ledger, ledger.platform.system_engine
+
+    async def worker(self, *, jobs: int = 0) -> Heartbeat:
+        """Return a worker that has been heard of."""
+        heartbeat = Heartbeat(self.engine, FixedClock(), lambda: {"level": "A"}, lambda: jobs)
+        await heartbeat.run_once()
+        return heartbeat
+
+    async def fall_silent(self, worker: Heartbeat, seconds: float, pid: int | None = None) -> None:
+        async with self.ledger.admin() as admin:
+            await admin.execute(
+                "UPDATE workers SET seen_at = now() - make_interval(secs => $2), pid = $3 WHERE id = $1",
+                *(worker.id, seconds, pid or os.getpid()),
+            )
+
+    async def listed(self) -> dict[UUID, Worker]:
+        return {worker.id: worker for worker in await list_workers(self.engine)}
+
+
+@pytest.fixture
+async def host(ledger: Ledger) -> Host:
+    async with ledger.admin() as admin:
+        await admin.execute("DELETE FROM workers")
+    return Host(ledger)
+
+
+@pytest.fixture
+def dead_pid() -> Iterator[int]:
+    """Of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+        yield process.pid
+
+
+async def test_a_worker_works_while_jobs_are_in_hand(host: Host) -> None:
+    """Else it is idle."""
+    busy, idle = await host.worker(jobs=3), await host.worker()
+
+    listed = await host.listed()
+
+    assert (listed[busy.id].state, listed[busy.id].jobs_in_hand) == ("working", 3)
+    assert listed[idle.id].state == "idle"
+    assert listed[idle.id].rss_bytes > 0
+
+
+async def test_a_silent_worker_stalls_and_is_then_lost(host: Host) -> None:
+    """A lost one is listed for an hour and does not count as living."""
+    workers = {name: await host.worker() for name in ("heard", "stalled", "lost", "forgotten")}
+    for name, silent_s in (("stalled", 10), ("lost", 20), ("forgotten", 3600)):
+        await host.fall_silent(workers[name], silent_s)
+
+    listed = await host.listed()
+    living = {worker.id for worker in await living_workers(host.engine)}
+
+    states = {name: listed[worker.id].state for name, worker in workers.items() if worker.id in listed}
+    assert states == {"heard": "idle", "stalled": "stalled", "lost": "lost"}
+    assert living == {workers["heard"].id, workers["stalled"].id}
+
+
+async def test_the_dead_are_struck_off_the_list_by_their_neighbours(host: Host, dead_pid: int) -> None:
+    """Of a process that was killed nothing is left to look at; one that is frozen is still there."""
+    killed, frozen = await host.worker(), await host.worker()
+    await host.fall_silent(killed, 10, dead_pid)
+    await host.fall_silent(frozen, 10, os.getppid())
+
+    neighbour = await host.worker()
+
+    assert (await host.listed()).keys() == {frozen.id, neighbour.id}
+
+
+async def test_a_worker_hears_with_its_next_beat_what_it_is_to_do(host: Host) -> None:
+    """It alone, until that is taken back."""
+    told, other = await host.worker(), await host.worker()
+
+    count = await direct(host.engine, Whom(id=told.id), "quiet")
+    for worker in (told, other):
+        await worker.run_once()
+    wishes = (told.wish, other.wish)
+    await direct(host.engine, Whom(id=told.id), None)
+    await told.run_once()
+
+    assert (count, wishes, told.wish) == (1, ("quiet", None), None)
+
+
+async def test_the_workers_of_a_host_or_all_are_told_together(host: Host) -> None:
+    """Those that live."""
+    workers = [await host.worker() for _ in range(3)]
+    await host.fall_silent(workers[2], 20)
+    async with host.ledger.admin() as admin:
+        await admin.execute("UPDATE workers SET host = 'elsewhere' WHERE id = $1", workers[0].id)
+
+    of_host = await direct(host.engine, Whom(host="elsewhere"), "stop")
+    of_all = await direct(host.engine, Whom(), "quiet")
+
+    assert (of_host, of_all) == (1, 2)
+
+
+async def test_a_quiet_worker_says_so(host: Host) -> None:
+    """As soon as it is."""
+    worker = await host.worker(jobs=1)
+    worker.is_quiet = True
+    await worker.run_once()
+
+    assert (await host.listed())[worker.id].state == "quiet"
+
+
+async def test_a_worker_that_leaves_is_listed_no_more(host: Host) -> None:
+    """Nobody has to wait for it to be lost; a beat that comes late does not bring it back."""
+    worker = await host.worker()
+
+    await worker.leave()
+    await worker.run_once()
+
+    assert await host.listed() == {}
