@@ -19,6 +19,7 @@ from rustok.events.outbox import OutboxTransport
 from rustok.events.store import PostgresConsumerStore
 from rustok.events.wakeup import OutboxNotifier
 from rustok.jobs.heartbeat import Heartbeat
+from rustok.jobs.kinds import DISCARD, REDRIVE
 from rustok.jobs.runner import JobHandler, JobRunner, RunnerConfig
 from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.module import JobKind
@@ -29,6 +30,7 @@ from rustok.runtime import SystemClock
 from rustok.sandbox.cage import Cage, CageConfig
 from rustok.settings import Settings, required
 from rustok.telemetry.metrics import SANDBOX_EVENTS, SANDBOX_LEVEL, SANDBOX_PROCESSES, SANDBOX_RSS_BYTES
+from workers.dead_letters import Discarding, Redriving
 from workers.eager import EagerRuns
 from workers.script_calls import ScriptCalls
 from workers.script_checks import ScriptChecks
@@ -49,6 +51,7 @@ class WorkerParts:
     runner: JobRunner
     cage: Cage
     store: PostgresConsumerStore
+    system_engine: AsyncEngine
     clock: Clock
     notifier: OutboxNotifier
     heartbeat: Heartbeat
@@ -90,6 +93,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
             RUN.name: runs,
             CHECK.name: ScriptChecks(system_engine, platform, cage),
             CALL.name: ScriptCalls(system_engine, platform, egress),
+            REDRIVE.name: Redriving(system_engine),
+            DISCARD.name: Discarding(system_engine),
         }
         jobs = PostgresJobStore(system_engine)
         runner = JobRunner(RunnerConfig(), jobs, handlers, clock)
@@ -99,7 +104,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
             if cage.report.level == "none" or not eager.jobs_made():
                 notifier.jobs_made()
 
-        store = PostgresConsumerStore(system_engine)
+        store = PostgresConsumerStore(system_engine, platform.registry.known_events())
         try:
             yield WorkerParts(
                 platform=platform,
@@ -107,6 +112,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
                 runner=runner,
                 cage=cage,
                 store=store,
+                system_engine=system_engine,
                 clock=clock,
                 notifier=notifier,
                 heartbeat=Heartbeat(system_engine, clock, lambda: _told(cage)),

@@ -20,7 +20,7 @@ NOUNS = {
     "apikey": "Create, list and revoke API keys",
     "import": "Import data through the write path",
     "events": "Follow the event log",
-    "dlq": "List and redrive dead letters",
+    "dlq": "See what was given up, by cause; redrive or discard it",
     "queue": "See what waits; pause and resume it",
     "jobs": "List, show, cancel and retry jobs",
     "workers": "See which workers live",

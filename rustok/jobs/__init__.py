@@ -12,6 +12,7 @@ from rustok.jobs.ledger import (
     finish_all,
     hand_back,
     redrive,
+    report,
 )
 from rustok.jobs.operations import Accepted, GetOperation, Operation, find_args, get_operation
 from rustok.jobs.schedules import NewSchedule, next_due, set_schedules
@@ -35,5 +36,6 @@ __all__ = [
     "hand_back",
     "next_due",
     "redrive",
+    "report",
     "set_schedules",
 ]

@@ -13,7 +13,7 @@ import structlog
 
 from rustok.db.failures import describe, is_transient
 from rustok.db.transaction import begin
-from rustok.jobs.ledger import Leased, LeaseLost, fail, finish, hand_back
+from rustok.jobs.ledger import Leased, LeaseLost, fail, finish, hand_back, park_unknown
 from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.ports import Clock
 from rustok.telemetry.metrics import JOB_RUN_SECONDS, JOBS_TOTAL
@@ -178,8 +178,8 @@ class JobRunner:
             await self._end(finish, job, None, "cancelled")
             return "cancelled"
         if handler is None:
-            log.warning("job_kind_unknown", kind=job.kind)  # an older or newer release knows it
-            await self._end(hand_back, job, 60.0)
+            log.warning("job_kind_unknown", kind=job.kind)  # an older or newer release knows it, and takes it up
+            await self._end(park_unknown, job)
             return "unknown"
         await handler(job)
         return "ended"

@@ -45,12 +45,6 @@ _RENEW = text(
     RETURNING id, is_cancelled
     """
 )
-_PROGRESS = text(
-    """
-    UPDATE jobs SET progress = CAST(:progress AS jsonb)
-     WHERE id = :id AND state = 'leased' AND lease_token = :token
-    """
-)
 _RESCUE = text(
     """
     WITH lost AS (
@@ -117,11 +111,6 @@ class PostgresJobStore:
     async def release(self, ids: Collection[UUID], token: UUID) -> None:
         """Give back those of *ids* that are still held, as if they had never been leased."""
         await run_alone(self.engine, _RELEASE, {"ids": list(ids), "token": token})
-
-    async def report(self, job: Leased, done: int, total: int | None) -> None:
-        """Note how far a job is."""
-        progress = to_json({"done": done, "total": total})
-        await run_alone(self.engine, _PROGRESS, {"id": job.id, "token": job.token, "progress": progress})
 
     async def rescue(self) -> Sequence[Any]:
         """Make jobs whose lease ran out ready again, or dead letters, and end those that somebody has cancelled.
