@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -15,7 +15,7 @@ from starlette.routing import Route
 from api.single_flight import SingleFlight
 from rustok.db.failures import describe
 from rustok.events.figures import LogFigures, read_figures
-from rustok.jobs.figures import QueueFigures, read_queue_figures
+from rustok.jobs.figures import QueueFigures, read_needs_version, read_queue_figures
 from rustok.jobs.heartbeat import WORKER_STATES, Worker, list_workers
 from rustok.kernel.ports import Clock
 from rustok.telemetry import metrics
@@ -49,12 +49,13 @@ async def _log_metrics(engine: AsyncEngine) -> bytes:
     try:
         async with asyncio.timeout(_LOG_TIMEOUT_S):
             figures, queues = await read_figures(engine), await read_queue_figures(engine)
-            workers = await list_workers(engine)
+            needs_version, workers = await read_needs_version(engine), await list_workers(engine)
     except Exception as error:  # noqa: BLE001 - whatever is wrong there, the rest of the scrape goes out
         log.warning("log_figures_not_read", error=describe(error))
         return b""
     _set_gauges(figures)
     _set_queue_gauges(queues)
+    _set_needs_version(needs_version)
     _set_worker_gauges(workers)
     return generate_latest(metrics.LOG)
 
@@ -78,6 +79,12 @@ def _set_queue_gauges(queues: Sequence[QueueFigures]) -> None:
         metrics.QUEUE_OLDEST_AGE_SECONDS.labels(figures.queue).set(figures.oldest_age_s)
         for state in ("ready", "leased", "dead"):
             metrics.QUEUE_DEPTH.labels(figures.queue, state).set(getattr(figures, state))
+
+
+def _set_needs_version(waiting: Mapping[str, int]) -> None:
+    metrics.NEEDS_VERSION.clear()
+    for what, count in waiting.items():
+        metrics.NEEDS_VERSION.labels(what).set(count)
 
 
 def _set_worker_gauges(workers: Sequence[Worker]) -> None:

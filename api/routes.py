@@ -29,7 +29,10 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def api_routes(platform: Platform, admission: Admission, limits: BodyLimits) -> list[Route]:
-    """Return a route for each path; it answers the methods of all operations with that path."""
+    """Return a route for each path; it answers the methods of all operations with that path.
+
+    Those without a placeholder come first: what they say might stand for the placeholder of another.
+    """
     methods: dict[str, dict[str, Endpoint]] = defaultdict(dict)
     for command in platform.registry.commands.values():
         if command.route is not None:
@@ -38,7 +41,8 @@ def api_routes(platform: Platform, admission: Admission, limits: BodyLimits) -> 
     for query in platform.registry.queries.values():
         method, path = method_and_path(platform.registry, query)
         methods[path][method] = _query_endpoint(platform, query)
-    return [Route(path, _by_method(endpoints), methods=list(endpoints)) for path, endpoints in methods.items()]
+    paths = sorted(methods, key=lambda path: "{" in path)
+    return [Route(path, _by_method(methods[path]), methods=list(methods[path])) for path in paths]
 
 
 def method_and_path(registry: Registry, operation: Command | Query) -> tuple[str, str]:

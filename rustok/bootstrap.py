@@ -66,9 +66,13 @@ def build_consumers(
     config = config or ConsumerConfig()
     projections = [ProjectionHandler(projection) for projection in registry.projections.values()]
     subscriptions = [_SubscriptionHandler(subscription) for subscription in registry.subscriptions.values()]
+    known = registry.known_events()
     return {
-        **{handler.name: Consumer(config, store, clock, handler) for handler in projections},
-        **{handler.name: Consumer(config, store, clock, handler, on_jobs_made) for handler in subscriptions},
+        **{handler.name: Consumer(config, store, clock, handler, known=known) for handler in projections},
+        **{
+            handler.name: Consumer(config, store, clock, handler, on_jobs_made, known=known)
+            for handler in subscriptions
+        },
     }
 
 

@@ -24,6 +24,7 @@ from workers.broker import StreamBroker
 from workers.bypass import Bypass, BypassConfig
 from workers.event_loop import EventLoopThread
 from workers.intake import Intake
+from workers.newcomer import Newcomer
 from workers.parts import WorkerParts, open_parts
 from workers.queues import job_queues, prefetch, stream, threads
 from workers.watchdog import Watchdog
@@ -71,6 +72,9 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
         loop.start(parts.notifier.run())
         loop.start(parts.heartbeat.run())
         loop.start(_bypass(broker, parts, kinds, stop).run())
+        newcomer = _newcomer(parts, kinds)
+        loop.start(newcomer.run_events())
+        loop.start(newcomer.run_jobs())
         worker.start()
         _tell_started(settings, parts)
         watchdog, intake = Watchdog(loop), Intake(broker, worker)
@@ -116,6 +120,18 @@ def _bypass(broker: StreamBroker, parts: WorkerParts, kinds: Sequence[JobKind], 
         checkpoints=parts.store,
         runner=parts.runner,
         queues=lambda: job_queues(filter(parts.can_do, kinds)),
+        clock=parts.clock,
+    )
+
+
+def _newcomer(parts: WorkerParts, kinds: Sequence[JobKind]) -> Newcomer:
+    return Newcomer(
+        parts.system_engine,
+        consumers=parts.consumers,
+        known=parts.platform.registry.known_events(),
+        runner=parts.runner,
+        kinds=lambda: [kind.name for kind in kinds if parts.can_do(kind)],
+        is_quiet=lambda: parts.heartbeat.wish is not None,
         clock=parts.clock,
     )
 

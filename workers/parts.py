@@ -19,6 +19,7 @@ from rustok.events.outbox import OutboxTransport
 from rustok.events.store import PostgresConsumerStore
 from rustok.events.wakeup import OutboxNotifier
 from rustok.jobs.heartbeat import Heartbeat
+from rustok.jobs.kinds import DISCARD, REDRIVE
 from rustok.jobs.run_limit import limited
 from rustok.jobs.runner import JobHandler, JobRunner, RunnerConfig
 from rustok.jobs.store import PostgresJobStore
@@ -31,6 +32,7 @@ from rustok.sandbox.cage import Cage, CageConfig
 from rustok.settings import Settings, required
 from rustok.telemetry.metrics import SANDBOX_EVENTS, SANDBOX_LEVEL, SANDBOX_PROCESSES, SANDBOX_RSS_BYTES
 from workers.call_circuits import CallCircuits
+from workers.dead_letters import Discarding, Redriving
 from workers.eager import EagerRuns
 from workers.script_calls import ScriptCalls
 from workers.script_checks import ScriptChecks
@@ -51,6 +53,7 @@ class WorkerParts:
     runner: JobRunner
     cage: Cage
     store: PostgresConsumerStore
+    system_engine: AsyncEngine
     clock: Clock
     notifier: OutboxNotifier
     heartbeat: Heartbeat
@@ -92,6 +95,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
             RUN: runs,
             CHECK: ScriptChecks(system_engine, platform, cage),
             CALL: ScriptCalls(system_engine, platform, CallCircuits(egress, clock), clock),
+            REDRIVE: Redriving(system_engine),
+            DISCARD: Discarding(system_engine),
         }
         jobs = PostgresJobStore(system_engine)
         limited_handlers = {kind.name: limited(kind, handler) for kind, handler in handlers.items()}
@@ -103,7 +108,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
             if cage.report.level == "none" or not eager.jobs_made():
                 notifier.jobs_made()
 
-        store = PostgresConsumerStore(system_engine)
+        store = PostgresConsumerStore(system_engine, platform.registry.known_events())
         try:
             yield WorkerParts(
                 platform=platform,
@@ -111,6 +116,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
                 runner=runner,
                 cage=cage,
                 store=store,
+                system_engine=system_engine,
                 clock=clock,
                 notifier=notifier,
                 heartbeat=heartbeat,

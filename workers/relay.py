@@ -65,7 +65,7 @@ async def run_relay(settings: Settings) -> None:
     queues = job_queues(registry.jobs.values())
     broker = StreamBroker(required(settings.redis_url, "redis_url"), queue_caps=caps(queues))
     subscriptions = registry.consumed()
-    store = PostgresConsumerStore(engine)
+    store = PostgresConsumerStore(engine, registry.known_events())
     await _prepared(engine, partial(store.prepare, subscriptions), clock)
     jobs, jobs_wake = PostgresJobStore(engine), LocalWake()
     wake = OutboxWake(url, clock, jobs_wake)

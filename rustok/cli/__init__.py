@@ -20,7 +20,7 @@ NOUNS = {
     "apikey": "Create, list and revoke API keys",
     "import": "Import data through the write path",
     "events": "Follow the event log",
-    "dlq": "List and redrive dead letters",
+    "dlq": "See what was given up, by cause; redrive or discard it",
     "queue": "See what waits; pause, resume, limit and cancel it",
     "jobs": "List, follow, show, cancel and retry jobs",
     "schedule": "See what is due again and again; switch it off and on",

@@ -4,7 +4,7 @@ An event that cannot be handled parks its aggregate: later events of that aggreg
 log, in order, and everything else flows.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 
 from rustok.db.failures import describe, is_transient
-from rustok.events.parking import Parked, RetryPolicy
+from rustok.events.parking import Parked, ParkedState, RetryPolicy
 from rustok.kernel.event import AggregateKey, LoggedEvent, matches
 from rustok.kernel.ports import Clock
 
@@ -136,7 +136,10 @@ class ConsumerConfig:
 
 
 class Consumer:
-    """*on_handled* is called after each commit in which events were handled; it must not block."""
+    """*on_handled* is called after each commit in which events were handled; it must not block.
+
+    *known*: the events that this release knows, as `Envelope.schema`; None: all of them.
+    """
 
     def __init__(
         self,
@@ -145,12 +148,15 @@ class Consumer:
         clock: Clock,
         handler: Handler,
         on_handled: Callable[[], None] = lambda: None,
+        *,
+        known: Collection[str] | None = None,
     ) -> None:
         self._config = config
         self._store = store
         self._clock = clock
         self._handler = handler
         self._on_handled = on_handled
+        self._known = known
         self.name = handler.name
 
     async def drain(self) -> Drained:
@@ -195,12 +201,32 @@ class Consumer:
                 return None
             retried = await self._retry_due(claim)
             batch = await claim.read(self._config.batch)
-            wanted = [e for e in batch.events if self._wants(e) and e.envelope.key not in batch.parked]
+            wanted, unknown = self._sort([e for e in batch.events if e.envelope.key not in batch.parked])
             failures = await self._isolate(claim, wanted) if carefully else await self._apply(claim, wanted)
             await self._park(claim, wanted, failures)
+            # Of an aggregate that has failed before its unknown event, the failure counts.
+            waiting = {key: event for key, event in unknown.items() if key not in failures}
+            await self._park_unknown(claim, waiting)
             if batch.events:
                 await claim.advance(batch.positions)
-            return Counts(len(batch.events), len(wanted), len(failures), retried)
+            return Counts(len(batch.events), len(wanted), len(failures) + len(waiting), retried)
+
+    def _sort(self, events: Iterable[LoggedEvent]) -> tuple[list[LoggedEvent], dict[AggregateKey, LoggedEvent]]:
+        """Return what is to be handled of *events*, and the first event of each aggregate that nobody here knows.
+
+        What comes after it in its aggregate waits behind it.
+        """
+        wanted: list[LoggedEvent] = []
+        unknown: dict[AggregateKey, LoggedEvent] = {}
+        for event in filter(self._wants, events):
+            key = event.envelope.key
+            if key in unknown:
+                continue
+            if self._known is None or event.envelope.schema in self._known:
+                wanted.append(event)
+            else:
+                unknown[key] = event
+        return wanted, unknown
 
     def _wants(self, event: LoggedEvent) -> bool:
         return any(matches(pattern, event.envelope.type) for pattern in self._handler.subscribes)
@@ -251,6 +277,33 @@ class Consumer:
             )
             await claim.park(parked)
 
+    async def _park_unknown(self, claim: Claim, unknown: Mapping[AggregateKey, LoggedEvent]) -> None:
+        for event in unknown.values():
+            await claim.park(self._unknown(event, self._clock.now()))
+
+    def _unknown(self, event: LoggedEvent, parked_at: datetime) -> Parked:
+        """Return how the aggregate of *event* waits for a release that knows it: no attempt is counted."""
+        envelope, now = event.envelope, self._clock.now()
+        log.warning(
+            "aggregate_needs_version",
+            consumer=self.name,
+            tenant_id=str(envelope.tenant_id),
+            aggregate_id=str(envelope.aggregate_id),
+            position=event.position,
+            needs=envelope.schema,
+        )
+        return Parked(
+            key=envelope.key,
+            aggregate_type=envelope.aggregate_type,
+            position=event.position,
+            state=ParkedState.NEEDS_VERSION,
+            attempts=0,
+            due_at=now,
+            error=f"This release does not know {envelope.schema}.",
+            parked_at=parked_at,
+            needs=envelope.schema,
+        )
+
     async def _retry_due(self, claim: Claim) -> int:
         """Try the parked aggregates that are due; return how many."""
         due = await claim.due(self._config.retries_a_batch)
@@ -261,14 +314,17 @@ class Consumer:
     async def _retry(self, claim: Claim, parked: Parked) -> None:
         """Try a page of what waits for one aggregate, in order. With more behind it the aggregate stays due."""
         page = await claim.read_aggregate(parked, self._config.batch)
-        failures = await self._isolate(claim, [event for event in page if self._wants(event)])
+        wanted, unknown = self._sort(page)
+        failures = await self._isolate(claim, wanted)
         if parked.key in failures:
             attempts = parked.attempts + 1
             state, due_at = self._config.retry.next(attempts, self._clock.now())
             error = describe(failures[parked.key])
-            await claim.park(replace(parked, state=state, attempts=attempts, due_at=due_at, error=error))
+            await claim.park(replace(parked, state=state, attempts=attempts, due_at=due_at, error=error, needs=None))
+        elif unknown:
+            await claim.park(self._unknown(unknown[parked.key], parked.parked_at))
         elif len(page) == self._config.batch:
-            await claim.park(replace(parked, position=page[-1].position + 1, attempts=0))
+            await claim.park(replace(parked, position=page[-1].position + 1, attempts=0, needs=None))
         else:
             log.info("aggregate_unparked", consumer=self.name, aggregate=str(parked.key.aggregate_id))
             await claim.unpark(parked.key)

@@ -1,94 +1,111 @@
-"""What an operator does with parked aggregates: list them, and have them tried again in order."""
+"""Parked aggregates as dead letters: which of them are meant, and what is done with a page of them.
 
-from dataclasses import dataclass
-from typing import Any, TypedDict, Unpack
+A page is short, so that consumers begin with its aggregates while others follow, and nobody waits long for a row.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from pydantic import Field
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from rustok.db.engine import to_json
-from rustok.db.transaction import run_alone
+from rustok.db.transaction import Transaction, run_alone
+from rustok.kernel.module import Input
 
-_LIST = text(
-    """
-    SELECT consumer, shard, tenant_id, aggregate_type, aggregate_id, position, state, attempts, error, parked_at,
-           (SELECT count(*) FROM event_log AS e
-             WHERE e.tenant_id = p.tenant_id AND e.aggregate_id = p.aggregate_id AND e.position >= p.position)
-           AS waiting_events
-      FROM parked_aggregates AS p
-     WHERE (CAST(:consumer AS text) IS NULL OR consumer = :consumer)
-       AND (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id)
-     ORDER BY parked_at, aggregate_id
-     LIMIT :limit
-    """
-)
-_CHOSEN = """
-     WHERE (CAST(:consumer AS text) IS NULL OR consumer = :consumer)
-       AND (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id)
-       AND (CAST(:aggregate_id AS uuid) IS NULL OR aggregate_id = :aggregate_id)
+PAGE = 1000
+BEFORE_ALL = UUID(int=0)
+
+CHOSEN = """
+           (CAST(:what AS text) IS NULL OR what = :what)
+       AND (CAST(:id AS uuid) IS NULL OR id = :id)
+       AND (CAST(:until AS timestamptz) IS NULL OR since <= :until)
+       AND (CAST(:fingerprint AS text) IS NULL OR error_fingerprint(what, error) = :fingerprint)
 """
-_COUNT = text("SELECT count(*) FROM parked_aggregates" + _CHOSEN)
-_KEYS = text("SELECT consumer, tenant_id, aggregate_id FROM parked_aggregates" + _CHOSEN)
+_PAGE = """
+    WITH page AS MATERIALIZED (
+        SELECT consumer AS what, aggregate_id AS id, error,
+               CASE state WHEN 'retrying' THEN parked_at ELSE due_at END AS since
+          FROM parked_aggregates
+         WHERE consumer = :consumer AND tenant_id = :tenant_id AND aggregate_id > :after
+         ORDER BY aggregate_id LIMIT :limit
+    )
+"""
+_OF_PAGE = f"""
+     WHERE consumer = :consumer AND tenant_id = :tenant_id
+       AND aggregate_id = ANY (ARRAY(SELECT id FROM page WHERE {CHOSEN}))
+"""
+_TOLD = "SELECT (SELECT count(*) FROM changed) AS changed, (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last"
 _REDRIVE = text(
-    """
-    UPDATE parked_aggregates AS p SET state = 'retrying', attempts = 0, due_at = now()
-      FROM json_to_recordset(CAST(:keys AS json)) AS k (consumer text, tenant_id uuid, aggregate_id uuid)
-     WHERE p.consumer = k.consumer AND p.tenant_id = k.tenant_id AND p.aggregate_id = k.aggregate_id
+    f"""
+    {_PAGE}, changed AS (
+        UPDATE parked_aggregates SET state = 'retrying', attempts = 0, due_at = now()
+        {_OF_PAGE} AND state <> 'needs_version'
+        RETURNING 1
+    ) {_TOLD}
     """
 )
-_CHUNK = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    consumer: str
-    shard: int
-    tenant_id: UUID
-    aggregate_type: str
-    aggregate_id: UUID
-    position: int
-    state: str
-    attempts: int
-    error: str
-    parked_at: Any
-    waiting_events: int
-
-
-async def list_dead_letters(
-    engine: AsyncEngine, *, consumer: str | None = None, tenant_id: UUID | None = None, limit: int = 100
-) -> list[DeadLetter]:
-    """Return what is parked, oldest first, with the number of events that wait for it."""
-    async with engine.connect() as connection:
-        rows = await connection.execute(_LIST, {"consumer": consumer, "tenant_id": tenant_id, "limit": limit})
-        return [DeadLetter(*row) for row in rows]
-
-
-class Chosen(TypedDict, total=False):
-    """Which parked aggregates are meant: those that fit every given field."""
-
-    consumer: str | None
-    tenant_id: UUID | None
-    aggregate_id: UUID | None
-
-
-async def count_dead_letters(engine: AsyncEngine, **chosen: Unpack[Chosen]) -> int:
-    """Return how many aggregates `redrive` would try again."""
-    async with engine.connect() as connection:
-        return int((await connection.execute(_COUNT, _parameters(chosen))).scalar_one())
-
-
-async def redrive(engine: AsyncEngine, **chosen: Unpack[Chosen]) -> int:
-    """Make what is parked due now, with all its attempts before it; return how many aggregates that is.
-
-    The consumers try each aggregate from its first waiting event on, in order. A thousand are one transaction, so
-    that the consumers begin with the first of them while others follow.
+_DISCARD = text(
+    f"""
+    {_PAGE}, changed AS (
+        DELETE FROM parked_aggregates {_OF_PAGE} AND state = :state RETURNING 1
+    ) {_TOLD}
     """
-    async with engine.connect() as connection:
-        keys = [row._asdict() for row in await connection.execute(_KEYS, _parameters(chosen))]
-    chunks = [keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK)]
-    return sum([(await run_alone(engine, _REDRIVE, {"keys": to_json(chunk)})).rowcount for chunk in chunks])
+)
+_CONSUMERS = text("SELECT DISTINCT consumer FROM parked_aggregates WHERE tenant_id = :tenant_id")
 
 
-def _parameters(chosen: Chosen) -> dict[str, Any]:
-    return {"consumer": None, "tenant_id": None, "aggregate_id": None, **chosen}
+class Choice(Input):
+    """The dead letters of a tenant that fit every given field; all of them, where none is given."""
+
+    what: Annotated[str | None, Field(description="The consumer or kind of job that failed.")] = None
+    id: Annotated[UUID | None, Field(description="The aggregate or job.")] = None
+    fingerprint: Annotated[str | None, Field(pattern="^[0-9a-f]{12}$", description="Of the error.")] = None
+    until: Annotated[datetime | None, Field(description="Only what was given up by then. Default: by now.")] = None
+
+
+class Page(NamedTuple):
+    """How many were changed, and the last one that was looked at: go on after it. None: there was none left."""
+
+    changed: int
+    last: UUID | None
+
+
+async def consumers_with_parked(engine: AsyncEngine, tenant_id: UUID) -> list[str]:
+    """Return the consumers that have parked an aggregate of the tenant."""
+    return [row.consumer for row in await run_alone(engine, _CONSUMERS, {"tenant_id": tenant_id})]
+
+
+async def redrive_page(
+    transaction: Transaction, *, tenant_id: UUID, consumer: str, choice: Choice, after: UUID = BEFORE_ALL
+) -> Page:
+    """Make the next page of what *consumer* has parked due now, with all its attempts before it.
+
+    The consumer tries each aggregate from its first waiting event on, in order. It waits for a retry that runs.
+    """
+    return await _change(transaction, _REDRIVE, _values(tenant_id, consumer, choice, after))
+
+
+async def discard_page(
+    transaction: Transaction, *, tenant_id: UUID, consumer: str, choice: Choice, state: str, after: UUID = BEFORE_ALL
+) -> Page:
+    """Forget the next page of what *consumer* has parked and that is in *state*, `dead` or `needs_version`.
+
+    The events of each aggregate that wait, up to the checkpoint, never take effect in this consumer; later ones do.
+    """
+    return await _change(transaction, _DISCARD, {**_values(tenant_id, consumer, choice, after), "state": state})
+
+
+def _values(tenant_id: UUID, consumer: str, choice: Choice, after: UUID) -> dict[str, Any]:
+    place = {"tenant_id": tenant_id, "consumer": consumer, "after": after, "limit": PAGE}
+    return {**choice_values(choice), **place}
+
+
+def choice_values(choice: Choice) -> dict[str, Any]:
+    """Return the parameters of `CHOSEN`."""
+    return {name: getattr(choice, name) for name in Choice.model_fields}
+
+
+async def _change(transaction: Transaction, statement: TextClause, values: dict[str, Any]) -> Page:
+    return Page(*(await transaction.execute(statement, values)).one())

@@ -11,11 +11,16 @@ class ParkedState(StrEnum):
     RETRYING = "retrying"
     DEAD = "dead"
     """Attempts are used up: a dead letter, kept until somebody redrives it."""
+    NEEDS_VERSION = "needs_version"
+    """No failure: it waits for a release that knows its next event, which takes it up by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """An aggregate that one consumer has set aside. `position` is its first event not yet applied."""
+    """An aggregate that one consumer has set aside. `position` is its first event not yet applied.
+
+    `needs`: the event, as `Envelope.schema`, that this release does not know.
+    """
 
     key: AggregateKey
     aggregate_type: str
@@ -25,6 +30,7 @@ class Parked:
     due_at: datetime
     error: str
     parked_at: datetime
+    needs: str | None = None
 
     @property
     def shard(self) -> int:

@@ -40,6 +40,7 @@ _UNREAD = """
 _FIRST_DUE = """
     parked_aggregates AS p
      WHERE p.consumer = c.consumer AND p.shard = c.shard AND p.state = 'retrying' AND p.due_at <= :now
+       AND (p.needs IS NULL OR p.needs = ANY (CAST(:known AS text[])))
      ORDER BY p.due_at LIMIT 1
 """
 _SHARDS_BEHIND = f"""
@@ -90,13 +91,16 @@ _ADVANCE = """
       FROM (VALUES {places}) AS read (shard, position)
      WHERE c.consumer = '{consumer}' AND c.shard = read.shard;
 """
-_PARKED_COLUMNS = """tenant_id, aggregate_id, aggregate_type, position, state, attempts, due_at, error, parked_at"""
+_PARKED_COLUMNS = (
+    """tenant_id, aggregate_id, aggregate_type, position, state, attempts, due_at, error, parked_at, needs"""
+)
 # SKIP LOCKED: a claim that waits for a redrive, which waits for it, would be a deadlock.
 _DUE = text(
     f"""
     SELECT {_PARKED_COLUMNS} FROM parked_aggregates
      WHERE consumer = :consumer AND shard = ANY (CAST(:shards AS smallint[]))
        AND state = 'retrying' AND due_at <= :now
+       AND (needs IS NULL OR needs = ANY (CAST(:known AS text[])))
      ORDER BY due_at LIMIT :limit
        FOR UPDATE SKIP LOCKED
     """
@@ -111,12 +115,12 @@ _READ_AGGREGATE = text(
 _PARK = text(
     """
     INSERT INTO parked_aggregates (consumer, shard, tenant_id, aggregate_id, aggregate_type, position, state,
-                                   attempts, due_at, error, parked_at)
+                                   attempts, due_at, error, parked_at, needs)
     VALUES (:consumer, :shard, :tenant_id, :aggregate_id, :aggregate_type, :position, :state,
-            :attempts, :due_at, :error, :parked_at)
+            :attempts, :due_at, :error, :parked_at, :needs)
         ON CONFLICT (consumer, tenant_id, aggregate_id)
         DO UPDATE SET position = excluded.position, state = excluded.state, attempts = excluded.attempts,
-                      due_at = excluded.due_at, error = excluded.error
+                      due_at = excluded.due_at, error = excluded.error, needs = excluded.needs
     """
 )
 _UNPARK = text(
@@ -144,8 +148,11 @@ class PostgresSequencerStore:
 
 
 class PostgresConsumerStore:
-    def __init__(self, engine: AsyncEngine) -> None:
+    """*known*: the events that this release knows, as `Envelope.schema`. What waits for another is none of its work."""
+
+    def __init__(self, engine: AsyncEngine, known: Iterable[str] = ()) -> None:
         self._engine = engine
+        self._known = sorted(known)
 
     async def prepare(self, consumers: Iterable[str]) -> None:
         """Create the checkpoints that are missing, at the start of the log.
@@ -161,11 +168,11 @@ class PostgresConsumerStore:
             await connection.execute(_CREATE_CHECKPOINTS, {"consumers": list(consumers), "shards": SHARDS})
 
     async def behind(self, now: datetime) -> Collection[str]:
-        rows = await run_alone(self._engine, _BEHIND, {"now": now})
+        rows = await run_alone(self._engine, _BEHIND, {"now": now, "known": self._known})
         return [row.consumer for row in rows]
 
     async def is_behind(self, consumer: str, now: datetime) -> bool:
-        row = await run_alone(self._engine, _IS_BEHIND, {"consumer": consumer, "now": now})
+        row = await run_alone(self._engine, _IS_BEHIND, {"consumer": consumer, "now": now, "known": self._known})
         return bool(row.scalar_one())
 
     @asynccontextmanager
@@ -173,16 +180,17 @@ class PostgresConsumerStore:
         if not _NAME.fullmatch(consumer):
             raise ValueError(f"{consumer!r} is no name of a consumer")
         async with begin(self._engine, _BEGIN) as (transaction, _):
-            shards = list(await transaction.execute(_CLAIM, {"consumer": consumer, "now": now, "limit": limit}))
-            yield _PostgresClaim(transaction, consumer, now, shards) if shards else None
+            values = {"consumer": consumer, "now": now, "known": self._known}
+            shards = list(await transaction.execute(_CLAIM, {**values, "limit": limit}))
+            yield _PostgresClaim(transaction, values, shards) if shards else None
 
 
 class _PostgresClaim:
-    def __init__(self, transaction: Transaction, consumer: str, now: datetime, shards: Sequence[Any]) -> None:
+    def __init__(self, transaction: Transaction, values: Mapping[str, Any], shards: Sequence[Any]) -> None:
         self.transaction = transaction
         self.positions = {row.shard: row.position for row in shards}
-        self._consumer = consumer
-        self._now = now
+        self._values = values
+        self._consumer = values["consumer"]
         self._shards_with_due = [row.shard for row in shards if row.has_due]
 
     async def read(self, limit: int) -> Batch:
@@ -196,7 +204,7 @@ class _PostgresClaim:
     async def due(self, limit: int) -> Sequence[Parked]:
         if not self._shards_with_due:
             return []
-        values = {"consumer": self._consumer, "shards": self._shards_with_due, "now": self._now, "limit": limit}
+        values = {**self._values, "shards": self._shards_with_due, "limit": limit}
         return [_parked(row) for row in await self.transaction.execute(_DUE, values)]
 
     async def read_aggregate(self, parked: Parked, limit: int) -> Sequence[LoggedEvent]:

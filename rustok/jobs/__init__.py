@@ -13,6 +13,7 @@ from rustok.jobs.ledger import (
     finish_all,
     hand_back,
     redrive,
+    report,
 )
 from rustok.jobs.operations import Accepted, GetOperation, Operation, find_args, get_operation
 from rustok.jobs.schedules import Missed, NewSchedule, set_schedules
@@ -37,5 +38,6 @@ __all__ = [
     "hand_back",
     "next_due",
     "redrive",
+    "report",
     "set_schedules",
 ]

@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rustok.db.transaction import run_alone
 from rustok.jobs.pauses import Scope
 
-State = Literal["waiting", "scheduled", "running", "dead"]
-"""Of a job that has not ended: due, due later, leased, given up."""
+State = Literal["waiting", "scheduled", "running", "dead", "needs_version"]
+"""Of a job that has not ended: due, due later, leased, given up, unknown to the releases that have met it."""
 STATES: tuple[State, ...] = get_args(State)
 
 _STATE = """
     CASE state WHEN 'ready' THEN CASE WHEN due_at > now() THEN 'scheduled' ELSE 'waiting' END
-               WHEN 'leased' THEN 'running' ELSE 'dead' END
+               WHEN 'leased' THEN 'running' ELSE state END
 """
 CHOSEN = """
      WHERE (CAST(:queue AS text) IS NULL OR queue = :queue)

@@ -30,3 +30,6 @@ class JobLeases(Protocol):
 
     async def hand_back(self, job: Leased, delay_s: float) -> None:
         """Give *job* back, due in *delay_s*, as if it had never been leased. Raises LeaseLost."""
+
+    async def park_unknown(self, job: Leased) -> None:
+        """Let *job* wait, without an attempt, for a release that knows its kind. Raises LeaseLost."""

@@ -70,6 +70,14 @@ _HAND_BACK = text(
      WHERE {_HELD}
     """
 )
+# As if it had never been leased; it is found by `rustok.jobs.newer_kinds` alone.
+_PARK_UNKNOWN = text(
+    f"""
+    UPDATE jobs SET state = 'needs_version', attempts = attempts - 1, lease_token = NULL, lease_expires_at = NULL
+     WHERE {_HELD}
+    """
+)
+_REPORT = text(f"UPDATE jobs SET progress = CAST(:progress AS jsonb) WHERE {_HELD}")
 
 
 class LeaseLost(Exception):
@@ -220,6 +228,26 @@ async def hand_back(
     """
     values = {"delay_s": delay_s, "error": None if error is None else to_json(error)}
     await _as_holder(transaction, _HAND_BACK, job, values)
+
+
+async def park_unknown(transaction: Statements, job: Leased) -> None:
+    """Let *job*, of a kind that this release does not know, wait for one that does; no attempt is counted.
+
+    Raises:
+        LeaseLost: it is somebody else's by now.
+
+    """
+    await _as_holder(transaction, _PARK_UNKNOWN, job, {})
+
+
+async def report(transaction: Statements, job: Leased, done: int, total: int | None) -> None:
+    """Note how far *job* is, with the effects that it has had so far.
+
+    Raises:
+        LeaseLost: it is somebody else's by now.
+
+    """
+    await _as_holder(transaction, _REPORT, job, {"progress": to_json({"done": done, "total": total})})
 
 
 async def _as_holder(transaction: Statements, statement: TextClause, job: Leased, values: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.errors import NotFound
 from rustok.kernel.module import Input, JobKind, QueryInput, Result
 
-_STATUS = "CASE state WHEN 'ready' THEN 'queued' WHEN 'leased' THEN 'running' ELSE 'failed' END"
+_STATUS = "CASE state WHEN 'dead' THEN 'failed' WHEN 'leased' THEN 'running' ELSE 'queued' END"
 _FIND = text(
     f"""
     SELECT id, kind, {_STATUS} AS status, attempts, progress, NULL::jsonb AS result, error, created_at,
@@ -64,7 +64,7 @@ class Operation(Result):
 
     id: UUID
     kind: str
-    status: Literal["queued", "running", "done", "failed", "cancelled"]
+    status: Literal["queued", "running", "done", "failed", "cancelled", "discarded"]
     attempts: int
     progress: Progress | None
     result: Any

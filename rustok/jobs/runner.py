@@ -204,8 +204,8 @@ class JobRunner:
             await self._end_cancelled(job)
             return "cancelled"
         if handler is None:
-            log.warning("job_kind_unknown", kind=job.kind)  # an older or newer release knows it
-            await self._end(job, self._store.hand_back(job, 60.0))
+            log.warning("job_kind_unknown", kind=job.kind)  # an older or newer release knows it, and takes it up
+            await self._end(job, self._store.park_unknown(job))
             return "unknown"
         done = await handler(job)
         if done is not None:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.engine import to_json
 from rustok.db.transaction import begin, run_alone
-from rustok.jobs.ledger import Leased, fail, finish_held, hand_back
+from rustok.jobs.ledger import Leased, fail, finish_held, hand_back, park_unknown
 from rustok.jobs.shares import Standing
 
 _READY = text(
@@ -50,12 +50,6 @@ _RENEW = text(
     UPDATE jobs SET lease_expires_at = now() + make_interval(secs => :lease_s)
      WHERE id = ANY (CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token
     RETURNING id, is_cancelled
-    """
-)
-_PROGRESS = text(
-    """
-    UPDATE jobs SET progress = CAST(:progress AS jsonb)
-     WHERE id = :id AND state = 'leased' AND lease_token = :token
     """
 )
 _RESCUE = text(
@@ -146,10 +140,10 @@ class PostgresJobStore:
         async with begin(self.engine, "BEGIN") as (transaction, _):
             await hand_back(transaction, job, delay_s)
 
-    async def report(self, job: Leased, done: int, total: int | None) -> None:
-        """Note how far a job is."""
-        progress = to_json({"done": done, "total": total})
-        await run_alone(self.engine, _PROGRESS, {"id": job.id, "token": job.token, "progress": progress})
+    async def park_unknown(self, job: Leased) -> None:
+        """Let *job* wait, without an attempt, for a release that knows its kind. Raises LeaseLost."""
+        async with begin(self.engine, "BEGIN") as (transaction, _):
+            await park_unknown(transaction, job)
 
     async def rescue(self) -> Sequence[Any]:
         """Make jobs whose lease ran out ready again, or dead letters, and end those that somebody has cancelled.

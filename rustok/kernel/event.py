@@ -57,6 +57,11 @@ class Envelope:
         return AggregateKey(self.tenant_id, self.aggregate_id)
 
     @property
+    def schema(self) -> str:
+        """What a release must know to handle it, such as `commerce.product.created.v1`."""
+        return schema_name(self.type, self.schema_version)
+
+    @property
     def shard(self) -> int:
         return shard_of(self.key)
 
@@ -67,6 +72,11 @@ class LoggedEvent:
 
     position: int
     envelope: Envelope
+
+
+def schema_name(event_type: str, version: int) -> str:
+    """Return the name that a type has in one of its versions."""
+    return f"{event_type}.v{version}"
 
 
 def shard_of(key: AggregateKey) -> int:

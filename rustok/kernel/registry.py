@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rustok.kernel.errors import Misconfigured
-from rustok.kernel.event import Event, matches
+from rustok.kernel.event import Event, matches, schema_name
 from rustok.kernel.module import Command, JobKind, Module, ModuleKind, Projection, Query, Subscription
 from rustok.kernel.permission import NAME as PERMISSION_NAME
 from rustok.kernel.permission import Permission
@@ -52,10 +52,14 @@ class Registry:
         """
         return self.events[event_type, version].model_validate(payload)
 
+    def known_events(self) -> frozenset[str]:
+        """Return the names of the types and versions that are declared, as `Envelope.schema` has them."""
+        return frozenset(schema_name(*key) for key in self.events)
+
     def event_schemas(self) -> dict[str, dict[str, Any]]:
         """Return a JSON Schema (2020-12) for each event, keyed `type.vN`."""
         return {
-            f"{event_type}.v{version}": {
+            schema_name(event_type, version): {
                 "$schema": "https://json-schema.org/draft/2020-12/schema",
                 **event.model_json_schema(),
                 "examples": [dict(event.example)],

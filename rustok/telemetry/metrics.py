@@ -45,6 +45,12 @@ PROJECTION_LAG_SECONDS = Gauge(
     registry=LOG,
 )
 DEAD_LETTERS = Gauge("rustok_dead_letters", "Aggregates that a consumer has given up on", ["consumer"], registry=LOG)
+NEEDS_VERSION = Gauge(
+    "rustok_needs_version",
+    "Aggregates of a consumer, or jobs of a kind, that wait for a worker of a release that knows them",
+    ["what"],
+    registry=LOG,
+)
 QUEUE_DEPTH = Gauge("rustok_queue_depth", "Jobs that are not done, by state", ["queue", "state"], registry=LOG)
 QUEUE_OLDEST_AGE_SECONDS = Gauge(
     "rustok_queue_oldest_age_seconds",

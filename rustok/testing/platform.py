@@ -55,7 +55,7 @@ class PlatformUnderTest:
             secrets=self.secrets,
             clock=clock,
         )
-        self.store = PostgresConsumerStore(system_engine)
+        self.store = PostgresConsumerStore(system_engine, self.registry.known_events())
         self.sequencer = PostgresSequencerStore(system_engine)
         self.consumers: Mapping[str, Consumer] = build_consumers(self.registry, self.store, clock)
 

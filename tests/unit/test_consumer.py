@@ -488,3 +488,53 @@ async def test_one_broken_retry_does_not_hold_up_another() -> None:
     await shop.run_once()
 
     assert (sorted(shop.parked), shop.versions) == (["a"], {"b": [1]})
+
+
+def of_another_release(shop: Workshop) -> Consumer:
+    """Return a consumer of the same that wants all events, and does not know that a wheel can be painted."""
+    handler = RecordingHandler()
+    handler.subscribes = ("wheels.*",)
+    handler.broken = shop.handler.broken
+    return Consumer(ConsumerConfig(), shop.store, shop.clock, handler, known={"wheels.wheel.turned.v1"})
+
+
+async def test_an_unknown_event_parks_its_aggregate_without_an_attempt() -> None:
+    """What came before it takes effect, what comes after it waits, and everything else flows."""
+    shop = Workshop()
+    shop.log.write("a", "b")
+    shop.log.write("a", event=Painted)
+    shop.log.write("a", "b")
+
+    counts = await of_another_release(shop).run_once()
+
+    assert shop.versions == {"a": [1], "b": [1, 2]}
+    assert shop.parked == {"a": (ParkedState.NEEDS_VERSION, 0, 3)}
+    assert shop.store.parked[key_of("a")].needs == "wheels.paint.dried.v1"
+    assert counts == Counts(read=5, handled=3, parked=1)
+
+
+async def test_an_aggregate_that_fails_before_its_unknown_event_has_failed() -> None:
+    """The failure is what somebody must look at; the unknown event is behind it."""
+    shop = Workshop()
+    shop.log.write("a")
+    shop.log.write("a", event=Painted)
+    shop.handler.broken = {"a": POISON}
+
+    await of_another_release(shop).run_once()
+
+    assert shop.parked == {"a": (ParkedState.RETRYING, 1, 1)}
+
+
+async def test_a_retry_that_comes_to_an_unknown_event_waits_there() -> None:
+    """What failed before took effect, and no attempt is counted."""
+    shop = Workshop()
+    shop.log.write("a")
+    shop.log.write("a", event=Painted)
+    shop.handler.broken = {"a": POISON}
+    await of_another_release(shop).run_once()
+    shop.handler.broken = {}
+    shop.clock.advance(10)
+
+    await of_another_release(shop).run_once()
+
+    assert (shop.versions, shop.parked) == ({"a": [1]}, {"a": (ParkedState.NEEDS_VERSION, 0, 2)})

@@ -7,8 +7,6 @@ import socket
 import sys
 from dataclasses import asdict
 
-from sqlalchemy import text
-
 from rustok.jobs.heartbeat import Heartbeat
 from rustok.sandbox.contract import Report
 from rustok.sandbox.layers import LAYERS
@@ -160,37 +158,6 @@ async def test_the_schemas_of_events_are_printed(offline: Cli) -> None:
     schema = json.loads(finished.out)["commerce.product.created.v1"]
     assert schema["examples"] == [{"locales": ["de", "en"], "variants": 1}]
     assert schema["required"] == ["locales", "variants"]
-
-
-async def test_dead_letters_are_listed_and_redriven(rustok: PlatformUnderTest, cli: Cli) -> None:
-    """A redrive makes the aggregate due; its consumer then applies every waiting event, in order."""
-    tenant = await rustok.create_tenant("acme")
-    product = await rustok.run(
-        "commerce.products.create", tenant, status="active", translations={"en": {"title": "Kettle"}}
-    )
-    await rustok.settle()
-    async with rustok.system_engine.begin() as connection:
-        await connection.execute(
-            text(
-                """
-                INSERT INTO parked_aggregates
-                SELECT 'commerce.index_products', shard, tenant_id, aggregate_id, aggregate_type, position, 'dead', 5,
-                       now(), 'ValueError: boom', now()
-                  FROM event_log WHERE aggregate_id = :id ORDER BY position LIMIT 1
-                """
-            ),
-            {"id": product.id},
-        )
-
-    listed = await cli("dlq", "list", "--tenant", "acme", "--json")
-    redriven = await cli("dlq", "redrive", "--tenant", "acme", "--yes")
-    await rustok.settle()
-    left = await cli("dlq", "list", "--json")
-
-    [letter] = json.loads(listed.out)
-    assert (letter["state"], letter["waiting_events"]) == ("dead", 2)
-    assert "1 parked aggregates are due now" in redriven.err
-    assert json.loads(left.out) == []
 
 
 async def test_index_status_shows_the_lag_of_each_consumer(rustok: PlatformUnderTest, cli: Cli) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -12,7 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.engine import open_engine
+from rustok.db.transaction import begin
 from rustok.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from rustok.events.dead_letters import BEFORE_ALL, Choice, Page, consumers_with_parked, redrive_page
 from rustok.events.outbox import OutboxTransport
 from rustok.events.store import PostgresSequencerStore
 from rustok.kernel.event import SHARDS, Event, LoggedEvent
@@ -92,17 +95,23 @@ class Log:
         found = [event for shard in range(SHARDS) for event in await self.transport.read(shard, 0, 100_000)]
         return sorted(found, key=lambda event: event.position)
 
+    async def version_of(self, clock: UUID) -> int:
+        async with self.admin() as admin:
+            return int(await admin.fetchval("SELECT version FROM clocks WHERE id = $1", clock))
+
     async def floor(self) -> int:
         async with self.admin() as admin:
             return int(await admin.fetchval("SELECT floor_id FROM log_state"))
 
 
-async def wind(uow: UnitOfWork, clock: UUID, *, times: int = 1, transaction: int = 0) -> None:
+async def wind(
+    uow: UnitOfWork, clock: UUID, *, times: int = 1, transaction: int = 0, event: Event | None = None
+) -> None:
     """Do what a service does: lock the root's row, emit, write the row's new version."""
     version = (await uow.execute(_LOCK, {"id": clock})).scalar_one()
     uow.hold("clock", clock, version)
     for _ in range(times):
-        version = uow.emit(Wound(transaction=transaction), clock)
+        version = uow.emit(event or Wound(transaction=transaction), clock)
     await uow.execute(_SET_VERSION, {"id": clock, "version": version})
 
 
@@ -132,6 +141,19 @@ async def open_log(database: Database) -> AsyncIterator[Log]:
         transport = OutboxTransport(system)
         units = UnitOfWorkFactory(app, transport, SystemClock(), Secrets("a secret of the tests, long enough"))
         yield Log(database, units, system, transport, PostgresSequencerStore(system))
+
+
+async def redrive(engine: AsyncEngine, tenant_id: UUID, choice: Choice | None = None) -> int:
+    """Redrive what the tenant's consumers have parked, page by page; return how many aggregates that was."""
+    count = 0
+    for consumer in await consumers_with_parked(engine, tenant_id):
+        change = partial(redrive_page, tenant_id=tenant_id, consumer=consumer, choice=choice or Choice())
+        page = Page(0, BEFORE_ALL)
+        while page.last is not None:
+            async with begin(engine, "BEGIN") as (transaction, _):
+                page = await change(transaction, after=page.last)
+            count += page.changed
+    return count
 
 
 async def until_waiting(admin: asyncpg.Connection, query: str, *tasks: asyncio.Task[Any]) -> None:

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from rustok.events.dead_letters import list_dead_letters
+from rustok.events.dead_letters import Choice
+from rustok.jobs.dead_letters import each_dead_letter
 from rustok.testing import PlatformUnderTest
 
 INDEX = "commerce.index_products"
@@ -112,8 +113,8 @@ class Shop:
 
     async def parked(self) -> dict[UUID, tuple[str, int]]:
         """Return state and number of waiting events of what is parked."""
-        letters = await list_dead_letters(self.platform.system_engine, consumer=INDEX, tenant_id=self.tenant_id)
-        return {letter.aggregate_id: (letter.state, letter.waiting_events) for letter in letters}
+        letters = await each_dead_letter(self.platform.system_engine, Choice(what=INDEX), self.tenant_id)
+        return {letter.id: (letter.state, letter.waiting_events) for letter in letters}
 
     async def _fetch(self, statement: Any) -> list[Any]:
         async with self.platform.system_engine.connect() as connection:

@@ -16,13 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rustok.db.engine import open_engine
 from rustok.db.failures import is_transient
 from rustok.events.consumer import Claim, Consumer, ConsumerConfig
-from rustok.events.dead_letters import list_dead_letters, redrive
+from rustok.events.dead_letters import Choice
 from rustok.events.parking import ParkedState, RetryPolicy
 from rustok.events.store import PostgresConsumerStore
+from rustok.jobs.dead_letters import DeadLetter, each_dead_letter
 from rustok.kernel.errors import Misconfigured
 from rustok.kernel.event import AggregateKey, LoggedEvent, shard_of
 from rustok.testing import FixedClock
-from tests.integration.events.log import TENANT, Log, stage, until_waiting, wind
+from tests.integration.events.log import TENANT, Log, redrive, stage, until_waiting, wind
 
 CLOCKS = [UUID(int=n) for n in range(1, 200)]
 SHARD = 3
@@ -104,6 +105,10 @@ class Station:
         async with self.log.admin() as admin:
             await admin.execute(_PARK_DEAD, self.handler.name, SHARD, TENANT, clocks)
 
+    async def letters(self) -> list[DeadLetter]:
+        """Return what is parked."""
+        return await each_dead_letter(self.log.system_engine, Choice())
+
     async def effects(self) -> dict[UUID, list[int]]:
         """Return the versions that took effect, by clock, in order."""
         found: dict[UUID, list[int]] = {}
@@ -143,11 +148,11 @@ async def test_a_parked_aggregate_is_listed_with_what_waits_for_it(station: Stat
     await station.write(B, A, B)
     await station.drain()
 
-    [letter] = await list_dead_letters(station.log.system_engine)
+    [letter] = await station.letters()
 
-    assert (letter.consumer, letter.shard, letter.tenant_id) == ("clocks.recorder", SHARD, TENANT)
-    assert (letter.aggregate_type, letter.aggregate_id, letter.position) == ("clock", B, 2)
-    assert (letter.state, letter.attempts, letter.parked_at) == ("retrying", 1, station.clock.now())
+    assert (letter.what, letter.tenant_id) == ("clocks.recorder", TENANT)
+    assert (letter.aggregate_type, letter.id, letter.position) == ("clock", B, 2)
+    assert (letter.state, letter.attempts, letter.since) == ("retrying", 1, station.clock.now())
     assert letter.waiting_events == 3
 
 
@@ -157,7 +162,7 @@ async def test_the_error_of_a_parked_aggregate_is_told_without_the_statement(sta
     await station.write(B)
     await station.drain()
 
-    [letter] = await list_dead_letters(station.log.system_engine)
+    [letter] = await station.letters()
 
     assert "\n" not in letter.error
     assert "SELECT" not in letter.error
@@ -173,7 +178,7 @@ async def test_an_aggregate_is_a_dead_letter_after_its_attempts(station: Station
     station.handler.broken = set()
     await station.retry(times=3)
 
-    [letter] = await list_dead_letters(station.log.system_engine)
+    [letter] = await station.letters()
 
     assert (letter.state, letter.attempts, await station.effects()) == ("dead", 3, {})
 
@@ -188,11 +193,11 @@ async def test_a_redriven_aggregate_is_replayed_in_order(station: Station) -> No
     await station.drain()
     station.handler.broken = set()
 
-    redriven = await redrive(station.log.system_engine, consumer="clocks.recorder")
+    redriven = await redrive(station.log.system_engine, TENANT, Choice(what="clocks.recorder"))
     await station.retry()
 
     assert (redriven, await station.effects()) == (1, {A: [1, 2], B: [1, 2, 3]})
-    assert await list_dead_letters(station.log.system_engine) == []
+    assert await station.letters() == []
 
 
 async def test_a_redriven_aggregate_that_is_still_broken_has_all_its_attempts_again(station: Station) -> None:
@@ -202,23 +207,31 @@ async def test_a_redriven_aggregate_that_is_still_broken_has_all_its_attempts_ag
     await station.drain()
     await station.retry(times=2)
 
-    await redrive(station.log.system_engine, aggregate_id=B)
+    await redrive(station.log.system_engine, TENANT, Choice(id=B))
     await station.retry()
 
-    [letter] = await list_dead_letters(station.log.system_engine)
+    [letter] = await station.letters()
     assert (letter.state, letter.attempts, letter.position) == ("retrying", 1, 2)
 
 
 @pytest.mark.parametrize(
-    "chosen", [{"consumer": "somebody.else"}, {"tenant_id": UUID(int=1)}, {"aggregate_id": A}], ids=str
+    ("tenant_id", "chosen"),
+    [
+        (TENANT, Choice(what="somebody.else")),
+        (TENANT, Choice(id=A)),
+        (TENANT, Choice(fingerprint="000000000000")),
+        (TENANT, Choice(until=datetime(2020, 1, 1, tzinfo=UTC))),
+        (UUID(int=1), Choice()),
+    ],
+    ids=str,
 )
-async def test_what_was_not_chosen_is_not_redriven(station: Station, chosen: dict[str, UUID | str]) -> None:
+async def test_what_was_not_chosen_is_not_redriven(station: Station, tenant_id: UUID, chosen: Choice) -> None:
     """Each given field narrows the choice."""
     station.handler.broken = {B}
     await station.write(B)
     await station.drain()
 
-    assert await redrive(station.log.system_engine, **chosen) == 0  # type: ignore[arg-type]
+    assert await redrive(station.log.system_engine, tenant_id, chosen) == 0
 
 
 async def test_after_a_retry_the_aggregate_goes_on_as_before(station: Station) -> None:
@@ -253,7 +266,7 @@ async def test_a_lost_connection_parks_nobody(station: Station) -> None:
         await unlucky.run_once()
 
     assert is_transient(lost.value)
-    assert (await list_dead_letters(station.log.system_engine), await station.effects()) == ([], {})
+    assert (await station.letters(), await station.effects()) == ([], {})
     await station.drain()
     assert await station.effects() == {A: [1], B: [1]}
 
@@ -275,7 +288,7 @@ async def test_the_sweep_sees_what_was_redriven(station: Station) -> None:
     await station.retry(times=2)
     while_dead = await station.behind()
 
-    await redrive(station.log.system_engine)
+    await redrive(station.log.system_engine, TENANT)
 
     assert (while_dead, await station.behind()) == ([], ["clocks.recorder"])
 
@@ -347,12 +360,12 @@ async def test_a_redrive_waits_for_a_retry_that_runs(station: Station) -> None:
     async with station.log.admin() as watcher:
         async with station.claimed() as claim:
             [parked] = await claim.due(10)
-            redriving = asyncio.create_task(redrive(station.log.system_engine))
+            redriving = asyncio.create_task(redrive(station.log.system_engine, TENANT))
             await until_waiting(watcher, "%UPDATE parked_aggregates%", redriving)
             await claim.park(replace(parked, state=ParkedState.DEAD, attempts=3))
         await redriving
 
-    [letter] = await list_dead_letters(station.log.system_engine)
+    [letter] = await station.letters()
     assert (letter.state, letter.attempts) == ("retrying", 0)
 
 
@@ -373,7 +386,7 @@ async def test_thousands_of_dead_letters_are_redriven(station: Station) -> None:
     """A thousand are one transaction; each is redriven once."""
     await station.park_dead([UUID(int=n) for n in range(1_000_000, 1_002_500)])
 
-    redriven = await redrive(station.log.system_engine)
+    redriven = await redrive(station.log.system_engine, TENANT)
 
     async with station.log.admin() as admin:
         rows = await admin.fetch("SELECT state, count(*) FROM parked_aggregates GROUP BY state, xmin ORDER BY count")

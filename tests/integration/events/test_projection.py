@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rustok.catalog import MODULES
-from rustok.events.dead_letters import redrive
 from rustok.index.projection import project
 from rustok.kernel.errors import RustokError
 from rustok.kernel.event import AggregateKey
@@ -21,7 +20,7 @@ from rustok.kernel.module import Source
 from rustok.modules.commerce.module import COMMERCE
 from rustok.modules.commerce.projections import INDEX_PRODUCTS, build_products, load_products
 from rustok.testing import Database, FixedClock, PlatformUnderTest
-from tests.integration.events.log import connected, until_waiting
+from tests.integration.events.log import connected, redrive, until_waiting
 from tests.integration.events.shop import INDEX, Shop, rebuild, replay
 
 Poison = set[UUID]
@@ -152,7 +151,7 @@ async def test_a_redriven_product_is_indexed_as_it_is_now(poisoned: PoisonedShop
     await poisoned.platform.settle()
     poisoned.build.poison = set()
 
-    await redrive(poisoned.platform.system_engine, tenant_id=poisoned.tenant_id)
+    await redrive(poisoned.platform.system_engine, poisoned.tenant_id)
     await poisoned.settle_after(60)
 
     assert (await poisoned.parked(), await poisoned.documents()) == ({}, await poisoned.expected())

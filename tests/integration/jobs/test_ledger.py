@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from rustok.jobs import Leased, LeaseLost, NewJob, enqueue, fail, finish, hand_back, redrive
+from rustok.jobs import Leased, LeaseLost, NewJob, enqueue, fail, finish, hand_back, redrive, report
 from rustok.jobs.desk import purge_waiting
 from rustok.jobs.operations import OperationNotFound, Progress
 from rustok.jobs.pauses import Scope
@@ -25,7 +25,7 @@ async def test_a_job_begins_and_ends_as_an_operation(ledger: Ledger) -> None:
     queued = await ledger.operation(job_id)
 
     [job] = await ledger.grant([job_id])
-    await ledger.store.report(job, 1, 3)
+    await ledger.end(report, job, 1, 3)
     running = await ledger.operation(job_id)
     await ledger.count(job)
     done = await ledger.operation(job_id)
@@ -345,7 +345,8 @@ async def test_a_kind_of_another_release_waits_for_it(ledger: Ledger) -> None:
     await ledger.runner(ledger.count).work([job_id])
 
     row = await ledger.row(job_id)
-    assert (row.state, row.attempts) == ("ready", 0)
+    assert (row.state, row.attempts) == ("needs_version", 0)
+    assert (await ledger.operation(job_id)).status == "queued"
 
 
 async def test_another_tenant_sees_nothing_of_it(ledger: Ledger) -> None:

@@ -1,0 +1,64 @@
+"""Dead jobs as dead letters: what is done with a page of them."""
+
+from uuid import UUID
+
+from sqlalchemy import TextClause, text
+
+from rustok.db.transaction import Transaction
+from rustok.events.dead_letters import BEFORE_ALL, CHOSEN, PAGE, Choice, Page, choice_values
+
+_PAGE = """
+    WITH page AS MATERIALIZED (
+        SELECT id, kind AS what, concat_ws(': ', error ->> 'code', error ->> 'message') AS error, due_at AS since
+          FROM jobs WHERE tenant_id = :tenant_id AND state = '{state}' AND id > :after ORDER BY id LIMIT :limit
+    )
+"""
+# No join here: PostgreSQL, which believes that the ledger is empty, would read all of it for each page.
+_OF_PAGE = f"""
+     WHERE tenant_id = :tenant_id AND state = '{{state}}' AND id = ANY (ARRAY(SELECT id FROM page WHERE {CHOSEN}))
+"""
+_TOLD = "SELECT (SELECT count(*) FROM changed) AS changed, (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last"
+_REDRIVE = text(
+    f"""
+    {_PAGE}, changed AS (
+        UPDATE jobs SET state = 'ready', attempts = 0, due_at = now(), is_cancelled = false, dedup_key = NULL {_OF_PAGE}
+        RETURNING 1
+    ) {_TOLD}
+    """.format(state="dead")
+)
+_DISCARD = f"""
+    {_PAGE}, discarded AS (
+        DELETE FROM jobs {_OF_PAGE} RETURNING *
+    ), changed AS (
+        INSERT INTO finished_jobs (tenant_id, id, queue, kind, args, outcome, attempts, progress, result, actor,
+                                   correlation_id, causation_id, created_at, finished_at)
+        SELECT tenant_id, id, queue, kind, args, 'discarded', attempts, progress, jsonb_build_object('error', error),
+               actor, correlation_id, causation_id, created_at, now()
+          FROM discarded
+        RETURNING 1
+    ) {_TOLD}
+"""
+# Literals, since each state has its own partial index.
+_DISCARD_FROM = {state: text(_DISCARD.format(state=state)) for state in ("dead", "needs_version")}
+
+
+async def redrive_page(transaction: Transaction, *, tenant_id: UUID, choice: Choice, after: UUID = BEFORE_ALL) -> Page:
+    """Make the next page of the tenant's dead jobs ready again, with all their attempts.
+
+    They have no key any more: another job may have it by now.
+    """
+    return await _change(transaction, _REDRIVE, tenant_id, choice, after)
+
+
+async def discard_page(
+    transaction: Transaction, *, tenant_id: UUID, choice: Choice, state: str, after: UUID = BEFORE_ALL
+) -> Page:
+    """End the next page of the tenant's jobs in *state*, `dead` or `needs_version`, as discarded, with their error."""
+    return await _change(transaction, _DISCARD_FROM[state], tenant_id, choice, after)
+
+
+async def _change(
+    transaction: Transaction, statement: TextClause, tenant_id: UUID, choice: Choice, after: UUID
+) -> Page:
+    values = {**choice_values(choice), "tenant_id": tenant_id, "after": after, "limit": PAGE}
+    return Page(*(await transaction.execute(statement, values)).one())
