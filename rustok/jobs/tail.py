@@ -13,7 +13,7 @@ from rustok.db.transaction import run_alone
 from rustok.jobs.desk import CHOSEN
 from rustok.jobs.pauses import Scope
 
-Change = Literal["running", "done", "cancelled", "dead"]
+Change = Literal["running", "done", "cancelled", "discarded", "dead"]
 """What becomes of a job: an attempt began, or the job ended, or was given up."""
 CHANGES: tuple[Change, ...] = get_args(Change)
 

@@ -63,6 +63,7 @@ class Release:
             known=known,
             runner=JobRunner(RunnerConfig(), PostgresJobStore(engine), {}, clock),
             kinds=list,
+            is_quiet=lambda: False,
             clock=clock,
         )
 

@@ -21,6 +21,7 @@ def newcomer(ledger: Ledger, *kinds: JobKind) -> Newcomer:
         known=(),
         runner=runner,
         kinds=lambda: names,
+        is_quiet=lambda: False,
         clock=SystemClock(),
     )
 
