@@ -74,28 +74,33 @@ def upgrade() -> None:
         END $$
         """
     )
+    # It looks twice: whoever has just ended an old job has its lock, and may commit while this waits for it.
     op.execute(
         f"""
         CREATE FUNCTION shorten_finished_jobs(kept interval) RETURNS boolean
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' AS $$
         DECLARE
-            week record;
-            latest_end timestamptz;
+            partition regclass;
+            look text;
+            is_over boolean;
         BEGIN
             PERFORM pg_advisory_xact_lock({LOCK});
             SET LOCAL lock_timeout = '200ms';
-            FOR week IN
-                SELECT inhrelid::regclass AS partition
+            FOR partition IN
+                SELECT inhrelid::regclass
                   FROM pg_inherits JOIN pg_class ON oid = inhrelid
                  WHERE inhparent = 'public.finished_jobs'::regclass AND relname <> 'finished_jobs_default'
                    AND to_date(right(relname, 7), 'IYYY"w"IW') + interval '1 week' <= now() - kept
                  ORDER BY relname
             LOOP
-                EXECUTE format('SELECT max(finished_at) FROM %s', week.partition) INTO latest_end;
-                IF latest_end IS NULL OR latest_end < now() - kept THEN
-                    EXECUTE format('DROP TABLE %s', week.partition);
-                    RETURN true;
-                END IF;
+                look := format('SELECT NOT EXISTS (SELECT FROM %s WHERE finished_at >= $1)', partition);
+                EXECUTE look INTO is_over USING now() - kept;
+                CONTINUE WHEN NOT is_over;
+                LOCK TABLE public.finished_jobs IN ACCESS EXCLUSIVE MODE;
+                EXECUTE look INTO is_over USING now() - kept;
+                CONTINUE WHEN NOT is_over;
+                EXECUTE format('DROP TABLE %s', partition);
+                RETURN true;
             END LOOP;
             RETURN false;
         EXCEPTION WHEN lock_not_available THEN

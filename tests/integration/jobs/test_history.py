@@ -10,14 +10,18 @@ from sqlalchemy import text
 
 from rustok.db.engine import open_engine
 from rustok.db.transaction import begin, run_alone
-from rustok.jobs import Asker, NewJob, enqueue_for
+from rustok.jobs import Asker, NewJob, enqueue_for, finish
 from rustok.jobs.history import keep_history
 from tests.integration.jobs.ledger import COUNT, Ledger
+from tests.waiting import eventually_async
 
 KEPT_DAYS = 30
 PARTITIONS = "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'finished_jobs'::regclass"
 _PARTITION_OF = text("SELECT tableoid::regclass::text FROM finished_jobs WHERE id = :id")
 _AGE = text("UPDATE finished_jobs SET finished_at = now() - make_interval(days => :days) WHERE id = :id")
+_IS_ANYBODY_WAITING = """
+    SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'finished_jobs'::regclass AND NOT granted)
+"""
 _LOOKED_INTO = text(
     """
     SELECT relname FROM pg_stat_xact_user_tables
@@ -182,6 +186,23 @@ async def test_a_long_reader_is_not_waited_for(ledger: Ledger) -> None:
 
     assert (partition_of(monday(-9)) in meanwhile, partition_of(monday(3)) in meanwhile) == (True, False)
     assert (await partitions(ledger)) ^ meanwhile == {partition_of(monday(-9)), partition_of(monday(3))}
+
+
+async def test_a_job_that_ends_while_its_week_is_to_be_dropped_keeps_it(ledger: Ledger) -> None:
+    """Whoever would drop the week waits for a lock, and looks again when it has it."""
+    await make_week(ledger, monday(-9))
+    [job] = await ledger.grant(await ledger.add(NewJob(id=id_at(monday(-9)), kind=COUNT, args={"to": 3})))
+    async with ledger.admin() as admin, begin(ledger.platform.system_engine, "BEGIN") as (transaction, _):
+        await finish(transaction, job)
+        keeping = asyncio.create_task(keep(ledger))
+
+        async def is_waited_for() -> bool:
+            return keeping.done() or await admin.fetchval(_IS_ANYBODY_WAITING)
+
+        await eventually_async(is_waited_for)
+    await keeping
+
+    assert await partition_with(ledger, job.id) == partition_of(monday(-9))
 
 
 async def test_relays_that_do_it_at_once_do_it_once(ledger: Ledger) -> None:
