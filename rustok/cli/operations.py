@@ -29,16 +29,18 @@ async def follow(
         Exit: with 1, when one of them did not end well.
 
     """
-    operations = {tenant_id: await _begin(session, command, fields, tenant_id) for tenant_id in counts}
-    begun = {tenant_id: operation for tenant_id, operation in operations.items() if operation is not None}
+    begun: dict[UUID, UUID] = {}
     try:
+        for tenant_id in counts:
+            if operation_id := await _begin(session, command, fields, tenant_id):
+                begun[tenant_id] = operation_id
         ended = await _ended(session, begun, sum(counts.values()))
     except asyncio.CancelledError:
         err.print("The operations go on without this command. How they are doing:")
-        for operation in begun.values():
-            err.print(f"  rustok jobs show {operation}", highlight=False)
+        for operation_id in begun.values():
+            err.print(f"  rustok jobs show {operation_id}", highlight=False)
         raise
-    rows = [_row(tenant_id, ended.get(tenant_id)) for tenant_id in operations]
+    rows = [_row(tenant_id, ended.get(tenant_id)) for tenant_id in counts]
     print_rows(rows, _COLUMNS, as_json=as_json)
     if any(row["status"] != "done" for row in rows):
         raise typer.Exit(1)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 
 from rustok.db.failures import describe, is_transient
-from rustok.events.parking import Parked, ParkedState, RetryPolicy
+from rustok.events.parking import Parked, RetryPolicy, awaiting_release
 from rustok.kernel.event import AggregateKey, LoggedEvent, matches
 from rustok.kernel.ports import Clock
 
@@ -205,8 +205,9 @@ class Consumer:
             failures = await self._isolate(claim, wanted) if carefully else await self._apply(claim, wanted)
             await self._park(claim, wanted, failures)
             # Of an aggregate that has failed before its unknown event, the failure counts.
-            waiting = {key: event for key, event in unknown.items() if key not in failures}
-            await self._park_unknown(claim, waiting)
+            waiting = [event for key, event in unknown.items() if key not in failures]
+            for event in waiting:
+                await self._park_unknown(claim, event, self._clock.now())
             if batch.events:
                 await claim.advance(batch.positions)
             return Counts(len(batch.events), len(wanted), len(failures) + len(waiting), retried)
@@ -277,32 +278,18 @@ class Consumer:
             )
             await claim.park(parked)
 
-    async def _park_unknown(self, claim: Claim, unknown: Mapping[AggregateKey, LoggedEvent]) -> None:
-        for event in unknown.values():
-            await claim.park(self._unknown(event, self._clock.now()))
-
-    def _unknown(self, event: LoggedEvent, parked_at: datetime) -> Parked:
-        """Return how the aggregate of *event* waits for a release that knows it: no attempt is counted."""
-        envelope, now = event.envelope, self._clock.now()
+    async def _park_unknown(self, claim: Claim, event: LoggedEvent, parked_at: datetime) -> None:
+        """Let the aggregate of *event*, which this release does not know, wait for one that does."""
+        parked = awaiting_release(event, self._clock.now(), parked_at)
         log.warning(
             "aggregate_needs_version",
             consumer=self.name,
-            tenant_id=str(envelope.tenant_id),
-            aggregate_id=str(envelope.aggregate_id),
-            position=event.position,
-            needs=envelope.schema,
+            tenant_id=str(parked.key.tenant_id),
+            aggregate_id=str(parked.key.aggregate_id),
+            position=parked.position,
+            needs=parked.needs,
         )
-        return Parked(
-            key=envelope.key,
-            aggregate_type=envelope.aggregate_type,
-            position=event.position,
-            state=ParkedState.NEEDS_VERSION,
-            attempts=0,
-            due_at=now,
-            error=f"This release does not know {envelope.schema}.",
-            parked_at=parked_at,
-            needs=envelope.schema,
-        )
+        await claim.park(parked)
 
     async def _retry_due(self, claim: Claim) -> int:
         """Try the parked aggregates that are due; return how many."""
@@ -322,7 +309,7 @@ class Consumer:
             error = describe(failures[parked.key])
             await claim.park(replace(parked, state=state, attempts=attempts, due_at=due_at, error=error, needs=None))
         elif unknown:
-            await claim.park(self._unknown(unknown[parked.key], parked.parked_at))
+            await self._park_unknown(claim, unknown[parked.key], parked.parked_at)
         elif len(page) == self._config.batch:
             await claim.park(replace(parked, position=page[-1].position + 1, attempts=0, needs=None))
         else:

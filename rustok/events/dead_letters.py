@@ -40,7 +40,7 @@ _TOLD = "SELECT (SELECT count(*) FROM changed) AS changed, (SELECT id FROM page 
 _REDRIVE = text(
     f"""
     {_PAGE}, changed AS (
-        UPDATE parked_aggregates SET state = 'retrying', attempts = 0, due_at = now()
+        UPDATE parked_aggregates SET state = 'retrying', attempts = 0, due_at = now(), needs = NULL
         {_OF_PAGE} AND state <> 'needs_version'
         RETURNING 1
     ) {_TOLD}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from rustok.kernel.event import AggregateKey, shard_of
+from rustok.kernel.event import AggregateKey, LoggedEvent, shard_of
 
 
 class ParkedState(StrEnum):
@@ -38,6 +38,21 @@ class Parked:
 
     def is_due(self, now: datetime) -> bool:
         return self.state is ParkedState.RETRYING and self.due_at <= now
+
+
+def awaiting_release(event: LoggedEvent, now: datetime, parked_at: datetime) -> Parked:
+    """Return how the aggregate of *event* waits for a release that knows it: no attempt is counted."""
+    return Parked(
+        key=event.envelope.key,
+        aggregate_type=event.envelope.aggregate_type,
+        position=event.position,
+        state=ParkedState.NEEDS_VERSION,
+        attempts=0,
+        due_at=now,
+        error=f"This release does not know {event.envelope.schema}.",
+        parked_at=parked_at,
+        needs=event.envelope.schema,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import signal
+import sys
 from collections.abc import Awaitable
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -27,6 +30,7 @@ _PARK = text(
       FROM event_log WHERE aggregate_id = :id ORDER BY position LIMIT 1
     """
 )
+_REDRIVES = text("SELECT id FROM jobs WHERE kind = 'jobs.redrive'")
 _UNKNOWN = text("UPDATE jobs SET state = 'needs_version' WHERE id = :id")
 
 
@@ -121,6 +125,27 @@ async def test_a_redrive_over_all_tenants_is_an_operation_of_each(rustok: Platfo
         (str(tenant), "done", 1) for tenant in tenants[:2]
     }
     assert len({row["operation_id"] for row in rows}) == 2
+
+
+async def test_a_redrive_that_is_interrupted_goes_on_and_says_how_to_follow_it(
+    rustok: PlatformUnderTest, environment: dict[str, str]
+) -> None:
+    """The operation is the workers' by then."""
+    await a_dead_job(rustok, await rustok.create_tenant("acme"), "boom")
+    process = await asyncio.create_subprocess_exec(
+        *(str(Path(sys.executable).with_name("rustok")), "dlq", "redrive", "--yes"),
+        env=environment,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+
+    told = await process.stderr.readuntil(b"No worker was heard of")
+    process.send_signal(signal.SIGINT)
+    told += await process.stderr.read()
+
+    [operation] = await run_alone(rustok.system_engine, _REDRIVES)
+    assert await process.wait() == 130
+    assert f"rustok jobs show {operation.id}" in told.decode()
 
 
 async def test_dead_letters_are_discarded(rustok: PlatformUnderTest, cli: Cli) -> None:

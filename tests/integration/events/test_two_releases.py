@@ -161,6 +161,20 @@ async def test_a_redrive_is_not_for_what_has_not_failed(rollout: Rollout) -> Non
     assert await redrive(rollout.log.system_engine, TENANT) == 0
 
 
+async def test_a_redrive_gives_back_what_a_release_took_up_that_is_gone(rollout: Rollout) -> None:
+    """It was taken back before it came to it: the old one parks it again, and all see it."""
+    [clock] = await rollout.log.create_clocks(1)
+    await rollout.write(clock, event=WoundAnew())
+    await rollout.old.drain()
+    await take_up_aggregates(rollout.log.system_engine, [NAME], NEW, 10)
+
+    redriven = await redrive(rollout.log.system_engine, TENANT)
+    await rollout.old.drain()
+
+    [letter] = await rollout.letters()
+    assert (redriven, letter.state, letter.attempts) == (1, "needs_version", 0)
+
+
 async def test_a_rolling_restart_loses_nothing_and_keeps_the_order(rollout: Rollout) -> None:
     """Workers of both releases read the same log at the same time, while both kinds of events come."""
     clocks = await rollout.log.create_clocks(12)
