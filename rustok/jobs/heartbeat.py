@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -171,10 +171,13 @@ class Heartbeat:
         }
         answer = (await run_alone(self._engine, _BEAT, facts)).one()
         self.wish = answer.wish
-        if dead := _dead(answer.silent_pids):
+        if dead := [pid for pid in answer.silent_pids if _is_dead(pid)]:
             await run_alone(self._engine, _STRIKE_OFF, {"host": self._host, "pids": dead})
 
 
-def _dead(pids: Iterable[int]) -> list[int]:
-    """Return those that are no process any more: what is left is frozen."""
-    return [pid for pid in pids if not psutil.pid_exists(pid)]
+def _is_dead(pid: int) -> bool:
+    """Tell whether there is no such process any more: one that is silent and alive is frozen."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True

@@ -119,6 +119,8 @@ class Processes:
             "RUSTOK_REDIS_URL": stage.redis_url,
             "RUSTOK_SECRET": SECRET,
             "RUSTOK_LOG_LEVEL": "INFO",
+            "RUSTOK_ADMISSION_SOFT_AGE_S": "inf",  # a write that is refused is no write to measure
+            "RUSTOK_ADMISSION_HARD_AGE_S": "inf",
         }
         self._running: list[subprocess.Popen[bytes]] = []
 

@@ -70,6 +70,8 @@ def api_url(servers: Servers, database: Database) -> Iterator[str]:
             "RUSTOK_REDIS_URL": servers.redis.url,
             "RUSTOK_SECRET": SECRET,
             "RUSTOK_LOG_LEVEL": "ERROR",
+            "RUSTOK_ADMISSION_SOFT_AGE_S": "inf",  # late events, on a slow machine, are not what this is about
+            "RUSTOK_ADMISSION_HARD_AGE_S": "inf",
         }
     )
     supervisor.start(ProcessSpec("api", ("-m", "uvicorn", *api_arguments("127.0.0.1", port))))

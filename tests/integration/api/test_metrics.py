@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from api.app import build_app
-from rustok.jobs.heartbeat import Heartbeat
+from rustok.jobs.heartbeat import WORKER_STATES, Heartbeat
 from rustok.testing import FixedClock, PlatformUnderTest
 from tests.integration.api.support import administrator, serving, settings_for
 
@@ -82,6 +82,13 @@ async def test_the_workers_are_counted_by_what_protects_them(
 
     assert nobody["rustok_workers_online"] == 0
     assert found["rustok_workers_online"] == 3
+    assert {state: found[f'rustok_workers{{state="{state}"}}'] for state in WORKER_STATES} == {
+        "working": 0,
+        "idle": 3,
+        "quiet": 0,
+        "stalled": 0,
+        "lost": 0,
+    }
     assert {name: count for name, count in found.items() if name.startswith("rustok_workers_sandbox")} == {
         'rustok_workers_sandbox{level="A"}': 2,
         'rustok_workers_sandbox{level="none"}': 1,
