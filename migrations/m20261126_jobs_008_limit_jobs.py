@@ -39,7 +39,8 @@ _TABLE = """
         CONSTRAINT job_limits_weight_of_tenant CHECK (weight IS NULL OR num_nonnulls(queue, kind) = 0)
     )
 """
-# The leased are counted once, not once a limit; without seqscan, since PostgreSQL takes the ledger for empty.
+# Here and below without seqscan: PostgreSQL takes the ledger for empty, and would read all of it. The leased jobs are
+# counted once, not once a limit.
 _ROOMS = f"""
     CREATE FUNCTION limit_rooms()
     RETURNS TABLE (queue text, kind text, tenant_id uuid, room double precision)
@@ -77,7 +78,8 @@ _PAUSED_KINDS = """
 """
 # The limits with the least room come first: what they refuse takes no room of others.
 _WITHIN = f"""
-    CREATE FUNCTION within_limits(ids uuid[], hinted uuid[]) RETURNS uuid[] LANGUAGE plpgsql STABLE AS $$
+    CREATE FUNCTION within_limits(ids uuid[], hinted uuid[]) RETURNS uuid[]
+    LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
     DECLARE
         l record;
         allowed uuid[] := ids;
@@ -99,7 +101,8 @@ _WITHIN = f"""
 """
 # VOLATILE, so that what is counted after the locks was committed before them.
 _TAKE = f"""
-    CREATE FUNCTION take_within_limits(ids uuid[]) RETURNS uuid[] LANGUAGE plpgsql VOLATILE AS $$
+    CREATE FUNCTION take_within_limits(ids uuid[]) RETURNS uuid[]
+    LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
     DECLARE
         allowed uuid[];
     BEGIN

@@ -8,6 +8,7 @@ that a hint never waits behind many of another tenant, and `Shares` says who may
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -31,6 +32,8 @@ class FeederConfig:
     """What is ready is spread over this many messages before one of them grows."""
     parts: int = 8
     """While several tenants have work, each has one of so many parts of the window at most."""
+    messages_a_part: int = 2
+    """Few: a hint waits for the messages ahead of it, whose jobs begin together."""
     hint_lost_s: float = 5.0
     """A hint that nobody has taken up for this long is sent again."""
     busy_poll_s: float = 0.005
@@ -110,7 +113,7 @@ class Feeder:
         if not jobs:
             return 0
         ids = [job_id for job_id, _ in jobs]
-        size = min(self._config.ids_a_message, -(-len(ids) // self._config.messages))
+        size = min(self._config.ids_a_message, self._size(queue, len(ids)))
         try:
             await self._send(queue.name, [ids[start : start + size] for start in range(0, len(ids), size)])
         except Unavailable as error:
@@ -122,7 +125,7 @@ class Feeder:
     async def _choose(self, queue: _Queue, room: int) -> Sequence[tuple[UUID, UUID]]:
         """Return what is to be hinted at, with its tenants."""
         shares = queue.shares
-        most_a_tenant = -(-queue.window // self._config.parts) if shares.are_several else queue.window
+        most_a_tenant = self._part(queue) if shares.are_several else queue.window
         ready = await self._store.ready(queue.name, queue.hinted.keys(), room, most_a_tenant)
         if not ready:
             return []
@@ -131,7 +134,16 @@ class Feeder:
         if not shares.are_several:
             return ready
         shares.charge(self._clock.monotonic_s(), await self._store.standings(queue.name))
-        return shares.choose(ready, hinted, most_a_tenant)
+        return shares.choose(ready, hinted, self._part(queue))
+
+    def _part(self, queue: _Queue) -> int:
+        return ceil(queue.window / self._config.parts)
+
+    def _size(self, queue: _Queue, count: int) -> int:
+        spread = ceil(count / self._config.messages)
+        return (
+            max(spread, ceil(self._part(queue) / self._config.messages_a_part)) if queue.shares.are_several else spread
+        )
 
     async def _forget_taken(self, queue: _Queue) -> None:
         """Forget the hints that were taken up, and those that are old enough to be sent again."""

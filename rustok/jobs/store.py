@@ -31,7 +31,8 @@ _GRANT = f"""
     UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :token,
                     lease_expires_at = now() + make_interval(secs => :lease_s)
      WHERE id = ANY (CAST((
-           SELECT CASE WHEN EXISTS (SELECT FROM job_limits) THEN take_within_limits(ids) ELSE ids END
+           SELECT CASE WHEN EXISTS (SELECT FROM job_limits WHERE num_nonnulls(max_running, starts) > 0)
+                       THEN take_within_limits(ids) ELSE ids END
              FROM (SELECT ARRAY(SELECT id FROM jobs WHERE id = ANY ({{ids}}) AND {_MAY_BEGIN}
                                  ORDER BY id FOR UPDATE SKIP LOCKED) AS ids) AS found) AS uuid[]))
     RETURNING id, tenant_id, kind, args, attempts, max_attempts, is_cancelled, actor, correlation_id,

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from tests.bench import (
     end_to_end,
+    fairness,
     imports,
     projection,
     script_cage,
@@ -35,6 +36,7 @@ BENCHMARKS: Mapping[str, Callable[[Stage], Report]] = {
     "visibility": visibility.run,
     "search": search.run,
     "import": imports.run,
+    "fairness": fairness.run,
     "script_cage": script_cage.run,
     "script_limits": script_limits.run,
     "script_path": script_path.run,

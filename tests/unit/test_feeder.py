@@ -227,6 +227,17 @@ async def test_what_comes_beside_a_flood_waits_behind_a_part_of_the_window() -> 
     assert ahead.index(late) <= 40 / FeederConfig().parts
 
 
+async def test_a_part_of_the_window_is_few_messages() -> None:
+    """Whoever comes next waits for a thread that takes a message, however many jobs it names."""
+    fed = Fed(500, 500)
+
+    await fed.feeder.run_once()
+    await fed.feeder.run_once()
+
+    assert [len(message) for message in fed.sent.messages] == [3, 3, 3, 1]
+    assert Counter(fed.jobs.tenant_of[job_id] for job_id in chain(*fed.sent.messages)) == dict.fromkeys(fed.tenants, 5)
+
+
 async def test_time_that_was_not_used_is_not_saved_up() -> None:
     """Whoever comes after a long while shares from then on."""
     crowd = Crowd([2000, 1], [0.1, 0.1])

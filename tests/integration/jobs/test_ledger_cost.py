@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from rustok.db.transaction import run_alone
 from rustok.jobs import Leased
+from rustok.jobs.limits import clear_limit, set_limit
 from rustok.jobs.pauses import Scope, pause, resume
 from tests.integration.jobs.ledger import Ledger
 
@@ -108,6 +109,26 @@ async def test_what_is_paused_costs_those_who_look_for_work_nothing(ledger: Ledg
 
     assert ready == theirs
     assert blocks <= _MOST_BLOCKS
+
+
+async def test_what_a_limit_holds_costs_those_who_look_for_work_nothing(ledger: Ledger) -> None:
+    """As what is paused; and leasing within a limit that has room costs the same beside many jobs."""
+    engine, flood = ledger.platform.system_engine, Scope(tenant_id=ledger.tenant_id)
+    await run_alone(engine, _MANY, {"tenant_id": ledger.tenant_id})
+    theirs = await ledger.add(tenant_id=ledger.other_tenant_id)
+    await set_limit(engine, flood, set_by="operator:o", max_running=1)
+    ids = await ledger.ready(_FEW)
+
+    costs = {
+        "grant": await _blocks(ledger, lambda: ledger.grant(ids)),
+        "standings": await _blocks(ledger, lambda: ledger.store.standings("sums")),
+        "ready": min([await _blocks(ledger, lambda: ledger.ready(_FEW)) for _ in range(2)]),
+    }
+    ready = await ledger.ready(_FEW)
+    await clear_limit(engine, flood)
+
+    assert (set(ids) > set(theirs), ready) == (True, [])
+    assert {name: blocks for name, blocks in costs.items() if blocks > _MOST_BLOCKS} == {}
 
 
 async def test_what_is_ready_is_found_among_many_tenants(ledger: Ledger) -> None:

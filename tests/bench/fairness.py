@@ -1,0 +1,254 @@
+"""Whether tenants that flood, or have slow jobs, take the workers from others; beside it, first come, first served."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from uuid import UUID
+
+import asyncpg
+import dramatiq
+import uvloop
+from sqlalchemy import text
+
+from rustok.catalog import MODULES
+from rustok.db.engine import create_engine
+from rustok.db.transaction import begin, run_alone
+from rustok.jobs import Leased, finish
+from rustok.jobs.feeder import Feeder, FeederConfig
+from rustok.jobs.limits import set_limit
+from rustok.jobs.pauses import Scope
+from rustok.jobs.runner import JobRunner, RunnerConfig
+from rustok.jobs.store import PostgresJobStore
+from rustok.kernel.ids import uuid7
+from rustok.runtime import LocalWake, SystemClock
+from rustok.telemetry.logging import configure_logging
+from rustok.testing import Database, PlatformUnderTest
+from tests.bench.figures import percentile
+from tests.bench.stage import Stage
+from tests.bench.table import Finding, Report, Target
+from workers.actors import declare_work
+from workers.broker import StreamBroker
+from workers.event_loop import EventLoopThread
+from workers.queues import prefetch, stream, threads, windows, work_message
+
+_QUEUE, _KIND = "scripts", "bench.sleep"
+_FLOOD = 100_000
+_OTHERS = 50
+_JOB_S = 0.01
+_SLOTS = 16
+"""Jobs that the worker does at a time, as many as one with four children does runs of scripts."""
+
+_METHOD = (
+    "jobs that sleep, 16 at a time, in one process with the production's feeder, broker and runner, on PostgreSQL and "
+    "Valkey. Wait: from the creation of a job to the start of its handler, of {others} tenants with a job of 10 ms a "
+    "second each, without and beside a tenant that has {flood:,} such jobs waiting. Shares: two tenants with backlogs, "
+    "jobs of 500 ms and of 10 ms, the worker-seconds that each gets; Jain's index of them, over the weights, is 1 if "
+    "shares are equal and 0.5 if one has all. Beside it, by the same code: a feeder that sends what has been due "
+    "for the longest."
+)
+_ADD = text(
+    """
+    INSERT INTO jobs (tenant_id, id, queue, kind, args, priority, state, max_attempts, due_at, actor, correlation_id,
+                      created_at)
+    SELECT :tenant_id, gen_random_uuid(), :queue, 'bench.sleep', jsonb_build_object('s', CAST(:seconds AS float)), 0,
+           'ready', 5, clock_timestamp(), 'bench:1', gen_random_uuid(), clock_timestamp()
+      FROM generate_series(1, :count)
+    """
+)
+_FIRST_DUE = text(
+    """
+    SELECT id, tenant_id FROM jobs
+     WHERE queue = :queue AND state = 'ready' AND due_at <= now() AND id <> ALL (CAST(:except_ids AS uuid[]))
+     ORDER BY due_at LIMIT :limit
+    """
+)
+_DUE_INDEX = "CREATE INDEX ON jobs (queue, due_at) WHERE state = 'ready'"
+
+
+class _FirstCome(PostgresJobStore):
+    """Knows no tenants: what has been due for the longest comes first."""
+
+    async def ready(
+        self,
+        queue: str,
+        except_ids: Collection[UUID],
+        limit: int,
+        limit_a_tenant: int,  # noqa: ARG002 - the port has it
+    ) -> Sequence[tuple[UUID, UUID]]:
+        values = {"queue": queue, "except_ids": list(except_ids), "limit": limit}
+        return [(row.id, UUID(int=0)) for row in await run_alone(self.engine, _FIRST_DUE, values)]
+
+
+@dataclass(slots=True)
+class _Sleeper:
+    """Handles jobs by sleeping, and keeps how long each waited and what each tenant got."""
+
+    store: PostgresJobStore
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SLOTS))
+    waits_s: dict[UUID, list[float]] = field(default_factory=lambda: defaultdict(list))
+    worked_s: dict[UUID, float] = field(default_factory=lambda: defaultdict(float))
+
+    async def __call__(self, job: Leased) -> None:
+        async with self.slots:
+            self.waits_s[job.tenant_id].append(time.time() - job.created_at.timestamp())
+            began_s = time.monotonic()
+            await asyncio.sleep(job.args["s"])
+            async with begin(self.store.engine, "BEGIN") as (transaction, _):
+                await finish(transaction, job)
+            self.worked_s[job.tenant_id] += time.monotonic() - began_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Works:
+    """A feeder and a worker that run, over an empty ledger."""
+
+    platform: PlatformUnderTest
+    wake: LocalWake
+    done: _Sleeper
+
+    async def tenants(self, count: int) -> list[UUID]:
+        return [await self.platform.create_tenant(f"tenant-{uuid7().hex[-12:]}") for _ in range(count)]
+
+    async def add(self, tenant_id: UUID, count: int, seconds: float) -> None:
+        values = {"tenant_id": tenant_id, "queue": _QUEUE, "seconds": seconds, "count": count}
+        await run_alone(self.platform.system_engine, _ADD, values)
+        self.wake.wake()
+
+    async def trickle(self, tenants: Sequence[UUID], seconds: float) -> list[float]:
+        """Give each tenant a job a second for so long; return the waits of those that began, and of the others yet."""
+        asked_s: list[float] = []
+        began_s = time.monotonic()
+        for number, tenant_id in enumerate(cycle(tenants)):
+            if number >= seconds * len(tenants):
+                break
+            await asyncio.sleep(max(0.0, began_s + number / len(tenants) - time.monotonic()))
+            asked_s.append(time.monotonic())
+            await self.add(tenant_id, 1, _JOB_S)
+        await asyncio.sleep(0.5)
+        waits_s = [wait_s for tenant_id in tenants for wait_s in self.done.waits_s[tenant_id]]
+        unbegun = asked_s[len(waits_s) :]
+        return waits_s + [time.monotonic() - since_s for since_s in unbegun]
+
+
+def run(stage: Stage) -> Report:
+    """Measure waits beside a flood, then shares of slow and quick jobs."""
+    configure_logging("json", "WARNING")
+    return uvloop.run(_run(stage))
+
+
+async def _run(stage: Stage) -> Report:
+    seconds = stage.seconds(12)
+    alone = await _waits(stage, PostgresJobStore, seconds, flood=0)
+    flooded = await _waits(stage, PostgresJobStore, seconds, flood=_FLOOD)
+    first_come = await _waits(stage, _FirstCome, seconds, flood=_FLOOD)
+    equal = await _shares(stage, PostgresJobStore, seconds, (1.0, 1.0))
+    weighed = await _shares(stage, PostgresJobStore, seconds, (3.0, 1.0))
+    by_turns = await _shares(stage, _FirstCome, seconds, (1.0, 1.0))
+    p95_ms = [1000 * percentile(waits_s, 0.95) for waits_s in (alone, flooded, first_come)]
+    fair = Target(">=", 0.95, "ours")
+    return Report(
+        "fairness",
+        _METHOD.format(others=_OTHERS, flood=_FLOOD),
+        [
+            Finding("p95 wait beside a flood", p95_ms[1], "ms", p95_ms[0], "ms without it", Target("<=", 2)),
+            Finding("the same, first come first served", p95_ms[2], "ms", p95_ms[0], "ms without it"),
+            Finding("Jain's index, slow and quick jobs", jain(equal), "", jain(by_turns), "first come", fair),
+            Finding("Jain's index, weights 3 and 1", jain([weighed[0] / 3, weighed[1]]), "", target=fair),
+        ],
+        [
+            f"Worker-seconds of slow and of quick jobs: {_told(equal)}.",
+            f"With weights 3 and 1: {_told(weighed)}.",
+            f"First come, first served: {_told(by_turns)}.",
+        ],
+    )
+
+
+def jain(shares: Sequence[float]) -> float:
+    """Return the index of fairness of Jain, Chiu and Hawe (1984): 1 where all are equal, 1/n where one has all."""
+    return sum(shares) ** 2 / (len(shares) * sum(share * share for share in shares))
+
+
+def _told(shares: Sequence[float]) -> str:
+    return " and ".join(f"{share:.0f}" for share in shares)
+
+
+async def _waits(stage: Stage, store: type[PostgresJobStore], seconds: float, *, flood: int) -> list[float]:
+    """Return how long the jobs of the others waited, in seconds, beside a tenant with so many of them."""
+    async with _open(stage, store) as works:
+        flooding, *others = await works.tenants(1 + _OTHERS)
+        for _ in range(flood // 5000):  # no statement may take for long
+            await works.add(flooding, 5000, _JOB_S)
+        await works.trickle(others, 2)
+        works.done.waits_s.clear()
+        return await works.trickle(others, seconds)
+
+
+async def _shares(
+    stage: Stage, store: type[PostgresJobStore], seconds: float, weights: tuple[float, float]
+) -> list[float]:
+    """Return the worker-seconds that slow jobs and quick ones got, once both have been under way for a while."""
+    async with _open(stage, store) as works:
+        tenants = await works.tenants(2)
+        for tenant_id, weight in zip(tenants, weights, strict=True):
+            scope = Scope(tenant_id=tenant_id)
+            await set_limit(works.platform.system_engine, scope, set_by="bench:1", weight=weight)
+        for _ in range(20):  # in turns, as jobs come; first come, first served would else be one after the other
+            await works.add(tenants[0], 50, 0.5)
+            await works.add(tenants[1], 1000, 0.01)
+        await asyncio.sleep(seconds / 2)
+        works.done.worked_s.clear()
+        await asyncio.sleep(seconds)
+        return [works.done.worked_s[tenant_id] for tenant_id in tenants]
+
+
+@asynccontextmanager
+async def _open(stage: Stage, store: type[PostgresJobStore]) -> AsyncIterator[_Works]:
+    """Run a feeder on this loop and a worker on another, over a database of its own."""
+    async with stage.server.throw_away() as database, PlatformUnderTest.open(MODULES, database) as platform:
+        admin = await asyncpg.connect(database.admin_url)
+        await admin.execute(_DUE_INDEX)
+        await admin.close()
+        broker = StreamBroker(stage.redis_url, namespace=f"fairness-{uuid7()}", prefetch=prefetch([_QUEUE]))
+        wake = LocalWake()
+
+        async def send(queue: str, chunks: Sequence[Sequence[UUID]]) -> None:
+            await asyncio.to_thread(broker.enqueue_many, [work_message(queue, ids) for ids in chunks])
+
+        feeder = Feeder(
+            FeederConfig(),
+            windows([_QUEUE]),
+            store=store(platform.system_engine),
+            send=send,
+            clock=SystemClock(),
+            wake=wake,
+        )
+        with _worker(database, broker) as done:
+            feeding = asyncio.create_task(feeder.run())
+            try:
+                yield _Works(platform, wake, done)
+            finally:
+                feeding.cancel()
+                await asyncio.gather(feeding, return_exceptions=True)
+
+
+@contextmanager
+def _worker(database: Database, broker: StreamBroker) -> Iterator[_Sleeper]:
+    """Do jobs as a worker process does."""
+    with EventLoopThread() as loop, closing(broker):
+        engine = create_engine(database.system_url, settings={"synchronous_commit": "off"})
+        sleeper = _Sleeper(PostgresJobStore(engine))
+        runner = JobRunner(RunnerConfig(), sleeper.store, {_KIND: sleeper}, SystemClock())
+        declare_work(broker, loop, runner)
+        broker.declare_queue(stream(_QUEUE))
+        worker = dramatiq.Worker(broker, worker_threads=threads(1, [_QUEUE]))
+        worker.start()
+        try:
+            yield sleeper
+        finally:
+            loop.run(runner.stop())
+            worker.stop()
+            loop.run(engine.dispose())
