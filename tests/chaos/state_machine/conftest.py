@@ -53,5 +53,7 @@ def delivery_world(world_database: Database, runner: asyncio.Runner, bug: Bug | 
 @contextmanager
 def _opened(runner: asyncio.Runner, manager: AbstractAsyncContextManager[World]) -> Iterator[World]:
     """Open *manager* on the runner's loop."""
-    yield runner.run(manager.__aenter__())
-    runner.run(manager.__aexit__(None, None, None))
+    try:
+        yield runner.run(manager.__aenter__())
+    finally:
+        runner.run(manager.__aexit__(None, None, None))

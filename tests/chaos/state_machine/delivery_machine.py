@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
 )
 
@@ -53,11 +54,20 @@ class DeliveryMachine(RuleBasedStateMachine):
     @rule(target=open_writes, clock=clocks, times=st.integers(1, 3))
     def begin_write(self, clock: UUID, times: int) -> MultipleResults[OpenWrite]:
         """Wind a clock and leave the transaction open; others get their place in the outbox, and commit, before it."""
-        if clock in self.writing:  # its row is locked
-            return multiple()
+        return multiple(*self._begun(clock, times))
+
+    @rule(clock=clocks, times=st.integers(1, 3))
+    def write(self, clock: UUID, times: int) -> None:
+        for write in self._begun(clock, times):
+            self.commit(write)
+
+    def _begun(self, clock: UUID, times: int) -> Sequence[OpenWrite]:
+        """Begin a write, unless one of the clock is open: its row is locked."""
+        if clock in self.writing:
+            return []
         write = self.writing[clock] = OpenWrite(clock, times)
         self.world.run(write.begin(self.world.log))
-        return multiple(write)
+        return [write]
 
     @rule(write=consumes(open_writes))
     def commit(self, write: OpenWrite) -> None:
@@ -80,6 +90,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         """How many committed events are not in the log yet."""
         return sum(self.committed.values()) - self.sequenced
 
+    @precondition(lambda self: self.staged)
     @rule(limit=limits)
     def sequence(self, limit: int) -> None:
         """All that is committed is taken, however the floor lies."""
@@ -87,6 +98,7 @@ class DeliveryMachine(RuleBasedStateMachine):
 
         assert self._sequenced(self.world.run(self.world.log.sequencer.sequence(limit))) == expected
 
+    @precondition(lambda self: self.staged)
     @rule(limit=limits)
     def sequence_twice_at_once(self, limit: int) -> None:
         """Two relays: one of them works, or both do, one after the other."""
@@ -103,6 +115,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.sequenced += count
         return count
 
+    @precondition(lambda self: self.staged)
     @rule(limit=limits)
     def die_in_mid_sequence(self, limit: int) -> None:
         self.world.run(self.world.die_in_mid_sequence(limit))
@@ -149,14 +162,17 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.world.broken.add(clock)
         self.ever_broken.add(clock)
 
+    @precondition(lambda self: self.world.broken)
     @rule()
     def mend_clocks(self) -> None:
         self.world.broken.clear()
 
+    @precondition(lambda self: self.ever_broken)
     @rule()
     def let_retries_be_due(self) -> None:
         self.world.clock.advance(RETRY_S)
 
+    @precondition(lambda self: self.ever_broken)
     @rule(clock=st.one_of(st.none(), clocks))
     def redrive(self, clock: UUID | None) -> None:
         self.world.run(redrive(self.world.log.system_engine, aggregate_id=clock))
