@@ -9,6 +9,18 @@ import pytest
 from rustok.catalog import MODULES
 from rustok.embedded import provide_postgres, provide_redis, temporary_state_dir
 from rustok.testing import Database, DatabaseServer, PlatformUnderTest
+from tests.faults import Faults
+from tests.under_fire import PlatformUnderFire
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", type=int, metavar="SEED", help="run what is marked under_fire, with 3 %% of faults")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    seed = config.getoption("--faults")
+    if seed is not None:
+        config.pluginmanager.register(Faults(seed))
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +49,13 @@ async def database(database_server: DatabaseServer) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def rustok(database: Database) -> AsyncIterator[PlatformUnderTest]:
+def platform_class(request: pytest.FixtureRequest) -> type[PlatformUnderTest]:
+    """What opens a platform: with `--faults` one whose connections fail now and then."""
+    return PlatformUnderTest if request.config.getoption("--faults") is None else PlatformUnderFire
+
+
+@pytest.fixture
+async def rustok(database: Database, platform_class: type[PlatformUnderTest]) -> AsyncIterator[PlatformUnderTest]:
     """A whole platform on a database of its own."""
-    async with PlatformUnderTest.open(MODULES, database) as platform:
+    async with platform_class.open(MODULES, database) as platform:
         yield platform

@@ -11,6 +11,8 @@ from rustok.kernel.ids import uuid7
 from rustok.modules.content import DuplicateSlug, NodeNotFound
 from rustok.testing import PlatformUnderTest, a_context
 
+pytestmark = pytest.mark.under_fire
+
 COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
     "blog.posts.update": ("blog.posts.write", {"author": "Ada"}),
     "blog.posts.publish": ("blog.posts.publish", {}),

@@ -24,6 +24,8 @@ from rustok.modules.content.errors import (
 )
 from rustok.testing import PlatformUnderTest, a_context
 
+pytestmark = pytest.mark.under_fire
+
 REFERENCES: dict[str, dict[str, Any]] = {
     "content.nodes.update": {"author": "Ada"},
     "content.nodes.publish": {},

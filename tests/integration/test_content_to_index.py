@@ -13,6 +13,8 @@ from rustok.index.search_content import ContentNotFound
 from rustok.kernel.errors import Forbidden, InvalidInput
 from rustok.testing import PlatformUnderTest, a_context
 
+pytestmark = pytest.mark.under_fire
+
 
 def a_node(**fields: Any) -> dict[str, Any]:
     return {

@@ -7,6 +7,8 @@ import pytest
 
 from rustok.testing import PlatformUnderTest
 
+pytestmark = pytest.mark.under_fire
+
 Facts = dict[str, Any]
 
 A: Facts = {"vendor": "Acme", "product_type": "bike", "tags": ["city", "steel"], "price": 500}

@@ -2,7 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from rustok.testing import PlatformUnderTest
+
+pytestmark = pytest.mark.under_fire
 
 
 def a_product(**fields: Any) -> dict[str, Any]:

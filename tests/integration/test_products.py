@@ -11,6 +11,8 @@ from rustok.modules.commerce import errors
 from rustok.testing import PlatformUnderTest, a_context
 from tests.integration.test_product_to_index import a_product
 
+pytestmark = pytest.mark.under_fire
+
 SIZES = [{"name": "Size", "choices": ["S", "M"]}]
 
 

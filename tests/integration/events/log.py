@@ -132,11 +132,11 @@ async def forget_everything(database: Database) -> None:
 
 
 @asynccontextmanager
-async def open_log(database: Database) -> AsyncIterator[Log]:
-    """Open the log of *database*, which has the table of clocks."""
+async def open_log(database: Database, **options: Any) -> AsyncIterator[Log]:
+    """Open the log of *database*, which has the table of clocks, with further options of `create_engine`."""
     async with (
-        open_engine(database.app_url, pool_size=10) as app,
-        open_engine(database.system_url, pool_size=5) as system,
+        open_engine(database.app_url, pool_size=10, **options) as app,
+        open_engine(database.system_url, pool_size=5, **options) as system,
     ):
         transport = OutboxTransport(system)
         units = UnitOfWorkFactory(app, transport, SystemClock(), Secrets("a secret of the tests, long enough"))

@@ -23,14 +23,16 @@ from rustok.testing import Database, FixedClock, PlatformUnderTest
 from tests.integration.events.log import connected, redrive, until_waiting
 from tests.integration.events.shop import INDEX, Shop, rebuild, replay
 
+pytestmark = pytest.mark.under_fire
+
 Poison = set[UUID]
 SIZES = ["S", "M", "L"]
 
 
 @pytest.fixture
-async def shop(shared_database: Database) -> AsyncIterator[Shop]:
+async def shop(shared_database: Database, platform_class: type[PlatformUnderTest]) -> AsyncIterator[Shop]:
     """A tenant of its own."""
-    async with PlatformUnderTest.open(MODULES, shared_database) as platform:
+    async with platform_class.open(MODULES, shared_database) as platform:
         yield Shop(platform, await platform.create_tenant(f"shop-{uuid4().hex}"))
 
 
@@ -72,11 +74,13 @@ class PoisonedShop(Shop):
 
 
 @pytest.fixture(params=[BuildRaises, SqlFails])
-async def poisoned(request: pytest.FixtureRequest, shared_database: Database) -> AsyncIterator[PoisonedShop]:
+async def poisoned(
+    request: pytest.FixtureRequest, shared_database: Database, platform_class: type[PlatformUnderTest]
+) -> AsyncIterator[PoisonedShop]:
     build, clock = request.param(), FixedClock(datetime.now(UTC))
     index = replace(INDEX_PRODUCTS, build=build)
     modules = [replace(COMMERCE, projections=(index,)) if module is COMMERCE else module for module in MODULES]
-    async with PlatformUnderTest.open(modules, shared_database, clock) as platform:
+    async with platform_class.open(modules, shared_database, clock) as platform:
         yield PoisonedShop(platform, await platform.create_tenant(f"shop-{uuid4().hex}"), build, clock)
 
 

@@ -13,6 +13,8 @@ from tests.integration.workers.conftest import relaying, working
 from tests.waiting import eventually_async
 from workers.main import refuse_memory_transport
 
+pytestmark = pytest.mark.under_fire
+
 
 async def found(rustok: PlatformUnderTest, tenant: UUID) -> list[str]:
     hits = await rustok.query("index.products.search", tenant, locale="en")

@@ -1,0 +1,99 @@
+"""Seeded bugs: one change each to what PostgreSQL is asked, or has, which a machine must not let pass."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
+
+from tests.connections import connections_chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """`statement`: a pattern and what takes its place, in each statement that an engine sends. `script`: what is done
+    to the database beforehand.
+    """
+
+    name: str
+    statement: tuple[str, str] | None = None
+    script: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _in_function(function: str, right: str, wrong: str) -> str:
+    """Return a script that defines *function* anew, with *wrong* in the place of *right*."""
+    return f"""
+        DO $do$
+        DECLARE
+            definition text := pg_get_functiondef('{function}'::regproc);
+        BEGIN
+            ASSERT position($right${right}$right$ IN definition) > 0, 'the function reads differently by now';
+            EXECUTE replace(definition, $right${right}$right$, $wrong${wrong}$wrong$);
+        END $do$
+    """
+
+
+LEDGER_BUGS = (
+    Bug("whoever had a job may finish it", (r" AND jobs.lease_token = e.token", "")),
+    Bug("whoever had a job may fail it or hand it back", (r"AND lease_token = (\$\d+)", r"AND \1::uuid IS NOT NULL")),
+    Bug("a rescue takes jobs whose lease has not run out", (r"AND lease_expires_at < now\(\)", "")),
+    Bug(
+        "a rescued job always has another attempt",
+        (r"CASE WHEN attempts >= max_attempts THEN 'dead' ELSE 'ready' END", "'ready'"),
+    ),
+    Bug("a grant locks nothing", (r"FOR UPDATE SKIP LOCKED\)\)", "))")),
+    Bug("a grant counts twice", (r"attempts = attempts \+ 1", "attempts = attempts + 2")),
+    Bug("a grant takes what is not due", (r"AND state = 'ready' AND due_at <= now\(\)", "AND state = 'ready'")),
+    Bug("a grant takes what is paused", script=_in_function("paused_kinds", "queue = of_queue", "false")),
+    Bug("what is handed back has cost an attempt", (r"attempts = attempts - 1", "attempts = attempts")),
+    Bug("a job that has ended is made again", (r"WHERE NOT EXISTS \(SELECT FROM finished_jobs.*\)", "WHERE true")),
+    Bug("two jobs have one key", script="DROP INDEX jobs_dedup_key"),
+    Bug("a cancelled job is forgotten", (r"(state <> 'leased' RETURNING \*[\s\S]*FROM ended)", r"\1 WHERE false")),
+)
+
+DELIVERY_BUGS = (
+    Bug(
+        "the floor passes who still writes",
+        script=_in_function("outbox_writers", "WHERE locktype", "WHERE false AND locktype"),
+    ),
+    Bug(
+        "the log is in another order",
+        script=_in_function("sequence_outbox", "OVER (ORDER BY id)", "OVER (ORDER BY id DESC)"),
+    ),
+    Bug(
+        "relays do not exclude each other", script=_in_function("sequence_outbox", "NOT pg_try", "false AND NOT pg_try")
+    ),
+    Bug("a batch leaves a gap", script=_in_function("sequence_outbox", "SELECT head + row", "SELECT head + 1 + row")),
+    Bug("a checkpoint passes an event", (r"SET position = read.position", "SET position = read.position + 1")),
+    Bug("effects do not wait for the checkpoint", (r"^BEGIN; (?=SET LOCAL synchronous_commit)", "")),
+    Bug("workers share a shard", (r"FOR UPDATE OF c SKIP LOCKED", "")),
+    Bug("events overtake what is parked", (r"IS NOT NULL AS is_parked", "IS NOT NULL AND false AS is_parked")),
+    Bug("a retry begins behind its place", (r"position BETWEEN (?=\$)", "position BETWEEN 1 + ")),
+    Bug("a redrive passes an event", (r"SET (?=state = 'retrying')", "SET position = position + 1, ")),
+)
+
+
+@contextmanager
+def seeded(bug: Bug | None) -> Iterator[None]:
+    """Have every engine that connects meanwhile send its statements with *bug*."""
+    misreading = _misreading(*bug.statement) if bug is not None and bug.statement else None
+    with connections_chosen(lambda _parameters: misreading):
+        yield
+
+
+def _misreading(pattern: str, wrong: str) -> type[asyncpg.Connection]:
+    class MisreadingConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg ships no types
+        async def prepare(self, query: str, **options: Any) -> PreparedStatement:
+            return await super().prepare(re.sub(pattern, wrong, query), **options)
+
+        async def execute(self, query: str, *arguments: Any, **options: Any) -> str:
+            status: str = await super().execute(re.sub(pattern, wrong, query), *arguments, **options)
+            return status
+
+    return MisreadingConnection

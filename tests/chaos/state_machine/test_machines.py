@@ -1,0 +1,66 @@
+"""Hypothesis tries whatever may happen, in any order, on real PostgreSQL, and shows the fewest steps that break it."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.errors import Flaky
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+from tests.chaos.state_machine.bugs import DELIVERY_BUGS, LEDGER_BUGS
+from tests.chaos.state_machine.delivery_machine import DeliveryMachine
+from tests.chaos.state_machine.delivery_world import DeliveryWorld
+from tests.chaos.state_machine.ledger_machine import LedgerMachine
+from tests.chaos.state_machine.ledger_world import LedgerWorld
+
+FEW = settings(max_examples=12, stateful_step_count=30, derandomize=True, deadline=None)
+MANY = settings(FEW, max_examples=300, stateful_step_count=50, derandomize=False, database=None)
+HUNT = settings(FEW, max_examples=100, stateful_step_count=40, phases=[Phase.generate])
+EFFORTS = (
+    pytest.param(FEW, id="few"),
+    pytest.param(MANY, marks=[pytest.mark.deep, pytest.mark.timeout(900)], id="many"),
+)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_the_ledger_does_what_its_model_does(ledger_world: LedgerWorld, effort: settings) -> None:
+    """Jobs are conserved, leases exclusive, attempts counted by grants only; stale tokens are refused."""
+    explore(lambda: LedgerMachine(ledger_world), effort)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_the_delivery_keeps_its_promise(delivery_world: DeliveryWorld, effort: settings) -> None:
+    """Events are conserved, in order, in a log without gaps; each takes effect once, in every interruption."""
+    explore(lambda: DeliveryMachine(delivery_world), effort)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("bug", LEDGER_BUGS, ids=str, indirect=True)
+def test_a_bug_of_the_ledger_is_found(ledger_world: LedgerWorld) -> None:
+    """Else the machine would prove nothing."""
+    assert is_found(lambda: LedgerMachine(ledger_world))
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("bug", DELIVERY_BUGS, ids=str, indirect=True)
+def test_a_bug_of_the_delivery_is_found(delivery_world: DeliveryWorld) -> None:
+    """Else the machine would prove nothing."""
+    assert is_found(lambda: DeliveryMachine(delivery_world))
+
+
+Machine = Callable[[], RuleBasedStateMachine]
+
+
+def explore(machine: Machine, effort: settings) -> None:
+    run_state_machine_as_test(machine, settings=effort)  # type: ignore[arg-type] # it takes any factory
+
+
+def is_found(machine: Machine) -> bool:
+    """Tell whether some example ends otherwise than the machine expects, whatever it is that shows it."""
+    try:
+        explore(machine, HUNT)
+    except Flaky:
+        raise
+    except Exception:  # noqa: BLE001 - a broken invariant, a refused statement, a lease that was lost
+        return True
+    return False

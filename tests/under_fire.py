@@ -1,0 +1,68 @@
+"""A platform whose connections may fail, and everybody's way to live with it: come again."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+from rustok.db.engine import open_engine
+from rustok.db.failures import is_transient
+from rustok.db.idempotency import IdempotencyKey, RequestInProgress
+from rustok.dispatch import Call, Dispatcher
+from rustok.kernel.event import LoggedEvent
+from rustok.kernel.ids import uuid7
+from rustok.kernel.module import Module
+from rustok.kernel.ports import Clock
+from rustok.testing import Database, PlatformUnderTest
+from tests.faults import UNDER_FIRE
+
+Answer = TypeVar("Answer")
+
+
+class PlatformUnderFire(PlatformUnderTest):
+    """What `run`, `query`, `events` and `settle` do has connections that fail; all else in a test has steady ones."""
+
+    failing: Dispatcher
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, modules: Sequence[Module], database: Database, clock: Clock | None = None
+    ) -> AsyncIterator[Self]:
+        async with (
+            PlatformUnderTest.open(modules, database, clock) as steady,
+            open_engine(database.app_url, application_name=UNDER_FIRE) as app_engine,
+            open_engine(database.system_url, application_name=UNDER_FIRE) as system_engine,
+        ):
+            platform = cls(modules, database, app_engine, system_engine, steady.clock)
+            platform.failing, platform.platform = platform.platform.dispatcher, steady.platform
+            platform.app_engine, platform.system_engine = steady.app_engine, steady.system_engine
+            yield platform
+
+    async def run(self, command: str, tenant_id: UUID, *, seen: int | None = None, **fields: Any) -> Any:
+        """Run a command as a client does that repeats it, with the same key, until it hears an answer."""
+        call = Call(self.registry.commands[command], fields, seen)
+        key = IdempotencyKey(str(uuid7()), command, repr(fields).encode())
+        outcome = await _answered(lambda: self.failing.run(call, self.context(tenant_id), key))
+        return outcome.result
+
+    async def query(self, query: str, tenant_id: UUID, **arguments: Any) -> Any:
+        asked = self.registry.queries[query]
+        return await _answered(lambda: self.failing.query(asked, arguments, self.context(tenant_id)))
+
+    async def events(self) -> list[LoggedEvent]:
+        return await _answered(super().events)
+
+    async def settle(self) -> None:
+        """Sequence and consume as relays and workers do: what failed is looked at again."""
+        await _answered(super().settle)
+
+
+async def _answered(work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Do *work* until it ends otherwise than by a fault. A request without an answer may still be running."""
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            if not is_transient(error) and not isinstance(error, RequestInProgress):
+                raise
