@@ -16,7 +16,7 @@ from rustok.modules.alloy.documents import run_id_of
 from rustok.testing import Database, DatabaseServer, PlatformUnderTest
 from tests.chaos.evidence import Answer, Bound, Evidence, Promise
 from tests.chaos.invariants import INVARIANTS, check
-from tests.chaos.rebuild import rebuild
+from tests.chaos.rebuild import rebuilt_checksums
 from tests.chaos.witness import WITNESS, create_witness
 
 HOOK = UUID(int=7)
@@ -86,9 +86,9 @@ async def untouched(database_server: DatabaseServer) -> AsyncIterator[Scene]:
             promises = [await create(platform, owner) for owner in (tenant, other)]
             await platform.settle()
             await run_hook(platform, tenant)
-            evidence = Evidence(frozenset(promises), await rebuild(platform), {tenant: HOOK})
-            await as_administrator(database, "CREATE SCHEMA kept")
-            await as_administrator(database, "; ".join(f"CREATE TABLE kept.{t} AS TABLE {t}" for t in _TABLES))
+            evidence = Evidence(frozenset(promises), await rebuilt_checksums(platform), {tenant: HOOK})
+            await as_administrator(database, "CREATE SCHEMA untouched")
+            await as_administrator(database, "; ".join(f"CREATE TABLE untouched.{t} AS TABLE {t}" for t in _TABLES))
             yield Scene(platform, evidence, tenant, other, promises[0].aggregate_id)
 
 
@@ -96,7 +96,7 @@ async def untouched(database_server: DatabaseServer) -> AsyncIterator[Scene]:
 async def scene(untouched: Scene) -> AsyncIterator[Scene]:
     """What the test before has tampered with is as it was: a database a test would take longer than the tests."""
     yield untouched
-    restored = [f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept.{table}" for table in _TABLES]
+    restored = [f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM untouched.{table}" for table in _TABLES]
     await as_administrator(
         untouched.platform.database, "; ".join(["SET session_replication_role = replica", *restored])
     )

@@ -1,0 +1,48 @@
+"""`make chaos`: every scenario of faults at full scale, or those named in ARGS, and `chaos-report.json`."""
+
+import argparse
+import os
+import sys
+import time
+
+from rich.console import Console
+
+from tests.chaos.report import REPORT, write_report
+from tests.chaos.scenarios import SCENARIOS
+
+
+def main() -> None:
+    """Play scenarios; the status is 1 when a target was missed."""
+    arguments = _arguments()
+    console = Console(file=os.fdopen(os.dup(1), "w"))
+    _send_output_to(arguments.log)
+    results = {}
+    for name in arguments.names or SCENARIOS:
+        started_s = time.perf_counter()
+        results[name] = SCENARIOS[name].play(arguments.scale)
+        write_report(arguments.scale, results)
+        seconds = time.perf_counter() - started_s
+        missed = results[name].missed
+        console.print(f"{'[red]missed[/]' if missed else '[green]met[/]'} {name}, {seconds:.0f} s", *missed, sep="\n  ")
+        console.print(f"  {dict(results[name].figures)}", style="dim")
+    console.print(f"The report is in {REPORT}.")
+    sys.exit(any(result.missed for result in results.values()))
+
+
+def _send_output_to(log: str) -> None:
+    """Have what the processes say in a file: it is about the faults that they are given."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make chaos ARGS=...", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(SCENARIOS))
+    parser.add_argument("--scale", choices=("smoke", "full"), default="full", help="smoke: seconds each")
+    parser.add_argument("--log", default="chaos.log", help="where what the processes say goes")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

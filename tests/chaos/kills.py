@@ -1,0 +1,116 @@
+"""Processes of the platform are killed at random, or stopped until they have been given up, under load."""
+
+import os
+import random
+import re
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import httpx2
+import psutil
+from sqlalchemy import text
+
+from tests.bench.figures import percentile
+from tests.chaos.evidence import Bound
+from tests.chaos.report import Result
+from tests.chaos.stage import HOOK, SEED, Plan, Stage, open_stage
+from tests.chaos.verdict import conclude
+
+PICK_UP_S = 10.0
+SLOW_HOOK = HOOK.replace("20_000", "200_000")
+
+_GAVE_UP = re.compile(r'^rustok_jobs_total\{kind="alloy\.run",outcome="(?:lost|stopped)"\} (\S+)$', re.MULTILINE)
+
+_HEAD = text("SELECT (SELECT coalesce(max(position), 0) FROM event_log) + (SELECT count(*) FROM outbox) AS position")
+_LEASED = text(
+    "SELECT coalesce(array_agg(id), '{}') AS ids, coalesce(array_agg(lease_token), '{}') AS tokens"
+    " FROM jobs WHERE state = 'leased'"
+)
+_IS_PICKED_UP = text(
+    """
+    SELECT NOT EXISTS (SELECT FROM jobs
+                        WHERE id = ANY (CAST(:ids AS uuid[]))
+                          AND (state = 'ready' OR lease_token = ANY (CAST(:tokens AS uuid[]))))
+       AND NOT EXISTS (SELECT FROM checkpoints AS c CROSS JOIN LATERAL (
+                       SELECT FROM event_log AS e
+                        WHERE e.shard = c.shard AND e.position > c.position AND e.position <= :head LIMIT 1) AS unread)
+       AS is_picked_up
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """What was being done at one moment: all that had been written, and which jobs were held with which leases."""
+
+    head: int
+    ids: Sequence[UUID]
+    tokens: Sequence[UUID]
+
+    @classmethod
+    def of(cls, stage: Stage) -> "UnderWay":
+        leased = stage.ask(_LEASED)
+        return cls(stage.ask(_HEAD).position, leased.ids, leased.tokens)
+
+    def is_picked_up(self, stage: Stage) -> bool:
+        """Tell whether every consumer is past it, and each job has ended or is in other hands."""
+        values = {"head": self.head, "ids": list(self.ids), "tokens": list(self.tokens)}
+        row = stage.ask(_IS_PICKED_UP, values)
+        return row is not None and bool(row.is_picked_up)
+
+
+def kill_processes(*, kills: int, products_a_kill: int) -> Result:
+    """SIGKILL of a relay, a worker or the API, whoever chance names, in the middle of a batch of writes."""
+    chance = random.Random(SEED)
+    victims: dict[str, int] = {}
+    pick_ups_s = []
+    with open_stage(Plan()) as stage:
+        for _ in range(kills):
+            writing = stage.write(products_a_kill)
+            stage.until_answered(chance.randint(1, products_a_kill // 2))
+            under_way = UnderWay.of(stage)
+            name = chance.choice(sorted(stage.processes.pids))
+            os.kill(stage.processes.pids[name], signal.SIGKILL)
+            victims[name] = victims.get(name, 0) + 1
+            pick_ups_s.append(stage.until(lambda seen=under_way: seen.is_picked_up(stage)))  # type: ignore[misc]
+            stage.finish(writing)
+        pick_up_s = Bound(percentile(pick_ups_s, 0.99), PICK_UP_S)
+        return conclude(
+            stage,
+            {
+                "kills": kills,
+                "victims": victims,
+                "pick_up_p50_s": round(percentile(pick_ups_s, 0.5), 2),
+                "pick_up_p99_s": round(pick_up_s.measured, 2),
+            },
+            {"seconds to pick up after a kill, p99": pick_up_s},
+        )
+
+
+def wake_zombies(*, rounds: int, products: int, stopped_s: float) -> Result:
+    """SIGSTOP of a relay and of a worker for longer than a lease, then SIGCONT: what comes late is refused."""
+    refused = 0.0
+    with open_stage(Plan(hook=SLOW_HOOK)) as stage:
+        for number in range(rounds):
+            relay, worker = f"relay {number % 2 + 1}", f"worker {number % 2 + 1}"
+            zombies = [psutil.Process(stage.processes.pids[name]) for name in (relay, worker)]
+            writing = stage.write(products)
+            stage.until_answered(products // 4)
+            stage.until(lambda: stage.ask(_LEASED).ids)
+            for zombie in zombies:
+                zombie.suspend()
+            stage.pass_time(stopped_s)
+            for zombie in zombies:
+                zombie.resume()
+            stage.finish(writing)
+            stage.settle()
+            refused = max(refused, 0.0) + _gave_up(stage.metrics_ports[worker])
+        return conclude(stage, {"zombies": 2 * rounds, "stopped_s": stopped_s, "late_runs_refused": refused})
+
+
+def _gave_up(port: int) -> float:
+    """Return how many runs a worker did not commit because they were somebody else's by then."""
+    metrics = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+    return sum(float(count) for count in _GAVE_UP.findall(metrics))
