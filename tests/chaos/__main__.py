@@ -7,26 +7,31 @@ import time
 
 from rich.console import Console
 
-from tests.chaos.report import REPORT, write_report
+from tests.chaos.opening import open_servers
+from tests.chaos.report import REPORT, Result, write_report
 from tests.chaos.scenarios import SCENARIOS
 
 
 def main() -> None:
     """Play scenarios; the status is 1 when a target was missed."""
     arguments = _arguments()
-    console = Console(file=os.fdopen(os.dup(1), "w"))
+    console = Console(file=os.fdopen(os.dup(1), "w"), soft_wrap=True)
     _send_output_to(arguments.log)
-    results = {}
-    for name in arguments.names or SCENARIOS:
-        started_s = time.perf_counter()
-        results[name] = SCENARIOS[name].play(arguments.scale)
-        write_report(arguments.scale, results)
-        seconds = time.perf_counter() - started_s
-        missed = results[name].missed
-        console.print(f"{'[red]missed[/]' if missed else '[green]met[/]'} {name}, {seconds:.0f} s", *missed, sep="\n  ")
-        console.print(f"  {dict(results[name].figures)}", style="dim")
+    results: dict[str, Result] = {}
+    with open_servers() as servers:
+        for name in arguments.names or SCENARIOS:
+            started_s = time.perf_counter()
+            results[name] = SCENARIOS[name].play(servers, arguments.scale)
+            write_report(arguments.scale, results)
+            _tell(console, name, results[name], time.perf_counter() - started_s)
     console.print(f"The report is in {REPORT}.")
     sys.exit(any(result.missed for result in results.values()))
+
+
+def _tell(console: Console, name: str, result: Result, seconds: float) -> None:
+    verdict = "[red]missed[/]" if result.missed else "[green]met[/]"
+    console.print(f"{verdict} {name}, {seconds:.0f} s", *result.missed[:20], sep="\n  ")
+    console.print(f"  {dict(result.figures)}", style="dim")
 
 
 def _send_output_to(log: str) -> None:

@@ -40,7 +40,9 @@ class Clients:
         self._chance = random.Random(seed)
         self._tokens = tokens
         self._numbers = count()
-        self._http = httpx2.AsyncClient(base_url=url, timeout=_TIMEOUT_S)
+        # Shorter than the server's 5 s: a request on a connection that the server is just closing gets no answer.
+        limits = httpx2.Limits(max_connections=100, keepalive_expiry=2.0)
+        self._http = httpx2.AsyncClient(base_url=url, timeout=_TIMEOUT_S, limits=limits)
 
     async def __aenter__(self) -> Self:
         return self

@@ -14,8 +14,9 @@ from sqlalchemy import text
 
 from tests.bench.figures import percentile
 from tests.chaos.evidence import Bound
+from tests.chaos.opening import HOOK, SEED, Plan, Servers, open_stage
 from tests.chaos.report import Result
-from tests.chaos.stage import HOOK, SEED, Plan, Stage, open_stage
+from tests.chaos.stage import Stage
 from tests.chaos.verdict import conclude
 
 PICK_UP_S = 10.0
@@ -61,12 +62,12 @@ class UnderWay:
         return row is not None and bool(row.is_picked_up)
 
 
-def kill_processes(*, kills: int, products_a_kill: int) -> Result:
+def kill_processes(servers: Servers, *, kills: int, products_a_kill: int) -> Result:
     """SIGKILL of a relay, a worker or the API, whoever chance names, in the middle of a batch of writes."""
     chance = random.Random(SEED)
     victims: dict[str, int] = {}
     pick_ups_s = []
-    with open_stage(Plan()) as stage:
+    with open_stage(servers, Plan()) as stage:
         for _ in range(kills):
             writing = stage.write(products_a_kill)
             stage.until_answered(chance.randint(1, products_a_kill // 2))
@@ -89,10 +90,10 @@ def kill_processes(*, kills: int, products_a_kill: int) -> Result:
         )
 
 
-def wake_zombies(*, rounds: int, products: int, stopped_s: float) -> Result:
+def wake_zombies(servers: Servers, *, rounds: int, products: int, stopped_s: float) -> Result:
     """SIGSTOP of a relay and of a worker for longer than a lease, then SIGCONT: what comes late is refused."""
     refused = 0.0
-    with open_stage(Plan(hook=SLOW_HOOK)) as stage:
+    with open_stage(servers, Plan(hook=SLOW_HOOK)) as stage:
         for number in range(rounds):
             relay, worker = f"relay {number % 2 + 1}", f"worker {number % 2 + 1}"
             zombies = [psutil.Process(stage.processes.pids[name]) for name in (relay, worker)]

@@ -12,8 +12,9 @@ import asyncpg
 from sqlalchemy import text
 
 from rustok.db.transaction import run_alone
+from tests.chaos.opening import SEED, Plan, Servers, open_stage
 from tests.chaos.report import Result
-from tests.chaos.stage import SEED, Plan, Stage, open_stage
+from tests.chaos.stage import Stage
 from tests.chaos.verdict import conclude
 from tests.integration.events.log import Log, connected, create_clocks_table, open_log, wind
 from tests.integration.events.log import stage as stage_event
@@ -73,9 +74,9 @@ class Writers:
                 self.committed[number] += times
 
 
-def write_out_of_order(*, writers: int, events: int) -> Result:
+def write_out_of_order(servers: Servers, *, writers: int, events: int) -> Result:
     """Writers with pauses and rollbacks, one transaction left open here and one in another database, two relays."""
-    with open_stage(Plan(tenants=1, hook=None)) as stage:
+    with open_stage(servers, Plan(tenants=1, hook=None)) as stage:
         writing = stage.begin(_write(stage, writers, events))
         stage.until(writing.done, within_s=max(300.0, events / 50))
         written, naively_lost = writing.result()

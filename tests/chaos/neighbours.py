@@ -10,8 +10,9 @@ from sqlalchemy import TextClause, text
 from rustok.db.transaction import run_alone
 from tests.bench.figures import percentile
 from tests.chaos.evidence import Bound
+from tests.chaos.opening import Plan, Servers, open_stage
 from tests.chaos.report import Result
-from tests.chaos.stage import Plan, Stage, open_stage
+from tests.chaos.stage import Stage
 from tests.chaos.verdict import conclude
 from tests.chaos.witness import POISON_EVERY
 
@@ -60,11 +61,11 @@ _LEFT = text("SELECT count(*) AS others FROM jobs WHERE state <> 'dead' AND atte
 _RUNS = text("SELECT count(*) AS runs, coalesce(sum(attempts), 0) AS attempts FROM finished_jobs")
 
 
-def digest_poison(*, products: int) -> Result:
+def digest_poison(servers: Servers, *, products: int) -> Result:
     """One aggregate in a hundred, and one run in a hundred (it raises, never ends, or hoards memory), is poison."""
-    witness, runs = _clean_waits(products)
+    witness, runs = _clean_waits(servers, products)
     environment = {POISON_EVERY: "100"}
-    with open_stage(Plan(hook=POISONOUS_HOOK, environment=environment)) as stage:
+    with open_stage(servers, Plan(hook=POISONOUS_HOOK, environment=environment)) as stage:
         since = stage.ask(_NOW).now
         stage.finish(stage.write(products))
         stage.until(lambda: stage.ask(_LEFT).others == 0)
@@ -83,17 +84,17 @@ def digest_poison(*, products: int) -> Result:
         )
 
 
-def _clean_waits(products: int) -> tuple[float, float]:
-    with open_stage(Plan()) as stage:
+def _clean_waits(servers: Servers, products: int) -> tuple[float, float]:
+    with open_stage(servers, Plan()) as stage:
         since = stage.ask(_NOW).now
         stage.finish(stage.write(products))
         stage.settle()
         return _witness_p95(stage), _run_p95(stage, since)
 
 
-def flood(*, others: int, products: int, times: int) -> Result:
+def flood(servers: Servers, *, others: int, products: int, times: int) -> Result:
     """One tenant has queued *times* as many runs as each of the *others* asks for."""
-    with open_stage(Plan(tenants=others + 1)) as stage:
+    with open_stage(servers, Plan(tenants=others + 1)) as stage:
         flooder, *rest = stage.clients.tenants
         alone_since = stage.ask(_NOW).now
         stage.finish(stage.write(products * others, at_once=4, tenants=rest))
@@ -116,9 +117,9 @@ def flood(*, others: int, products: int, times: int) -> Result:
         )
 
 
-def replay_the_log(*, products: int, times: int) -> Result:
+def replay_the_log(servers: Servers, *, products: int, times: int) -> Result:
     """The index and the hooks read the whole log again: the index is the same, and no script runs twice."""
-    with open_stage(Plan()) as stage:
+    with open_stage(servers, Plan()) as stage:
         stage.finish(stage.write(products))
         stage.settle()
         before = stage.ask(_RUNS)

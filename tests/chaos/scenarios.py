@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.chaos import kills, log_writers, neighbours, servers
+from tests.chaos.opening import Servers
 from tests.chaos.report import Result
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """*run* is a function of the parameters of a scale."""
+    """*run* is a function of the servers and of the parameters of a scale."""
 
     run: Callable[..., Result]
     smoke: Mapping[str, Any]
     full: Mapping[str, Any]
 
-    def play(self, scale: str) -> Result:
-        return self.run(**(self.smoke if scale == "smoke" else self.full))
+    def play(self, servers: Servers, scale: str) -> Result:
+        """Play it at the *scale* `smoke` or `full`."""
+        return self.run(servers, **(self.smoke if scale == "smoke" else self.full))
 
 
 SCENARIOS: Mapping[str, Scenario] = {

@@ -11,10 +11,11 @@ import redis
 
 from tests.bench.figures import percentile
 from tests.chaos.evidence import Answer, Bound
+from tests.chaos.opening import SEED, Plan, Servers, open_stage
 from tests.chaos.proxy import Chunk, Fate, always_pass, every
 from tests.chaos.report import Result
 from tests.chaos.root import DOUBLE_MESSAGES
-from tests.chaos.stage import SEED, Plan, Stage, open_stage
+from tests.chaos.stage import Stage
 from tests.chaos.verdict import conclude
 
 FIRST_WRITE_S = 2.0
@@ -22,9 +23,9 @@ FIRST_WRITE_S = 2.0
 _COME_AGAIN = Answer(503, says_when_to_come_again=True)
 
 
-def wipe_redis(*, wipes: int, products: int) -> Result:
+def wipe_redis(servers: Servers, *, wipes: int, products: int) -> Result:
     """FLUSHALL again and again, with all that was written before still outstanding: no hook, so that it can settle."""
-    with open_stage(Plan(hook=None)) as stage:
+    with open_stage(servers, Plan(hook=None)) as stage:
         workers = [psutil.Process(pid) for name, pid in stage.processes.pids.items() if name.startswith("worker")]
         for worker in workers:
             worker.suspend()
@@ -39,11 +40,11 @@ def wipe_redis(*, wipes: int, products: int) -> Result:
         return conclude(stage, {"wipes": wipes, "outstanding": outstanding}, _no_write_errors(stage))
 
 
-def lose_redis(*, away_s: float) -> Result:
+def lose_redis(servers: Servers, *, away_s: float) -> Result:
     """Redis is stopped for a while, then it hangs for a while: connections are refused, then nobody answers."""
     ways: Mapping[str, Callable[[Stage], AbstractContextManager[None]]] = {"down": _down, "hung": _hung}
     settled_s = {}
-    with open_stage(Plan()) as stage:
+    with open_stage(servers, Plan()) as stage:
         for name, away in ways.items():
             with stage.load():
                 with away(stage):
@@ -54,9 +55,9 @@ def lose_redis(*, away_s: float) -> Result:
         return conclude(stage, figures, _no_write_errors(stage))
 
 
-def cut_redis_replies(*, nth: int, cuts: int) -> Result:
+def cut_redis_replies(servers: Servers, *, nth: int, cuts: int) -> Result:
     """Every *nth* reply of Redis is cut: what was asked was done, and who asked does not know."""
-    with open_stage(Plan(proxied=frozenset({"redis"}))) as stage:
+    with open_stage(servers, Plan(proxied=frozenset({"redis"}))) as stage:
         proxy = stage.proxies["redis"]
         proxy.replies = every(nth, Fate.CUT)
         with stage.load():
@@ -65,17 +66,17 @@ def cut_redis_replies(*, nth: int, cuts: int) -> Result:
         return conclude(stage, {"cut": f"every {nth}th reply", "cuts": proxy.faults}, _no_write_errors(stage))
 
 
-def double_messages(*, products: int) -> Result:
+def double_messages(servers: Servers, *, products: int) -> Result:
     """Every message of relay and workers is sent, delivered and handled twice."""
-    with open_stage(Plan(environment={DOUBLE_MESSAGES: "1"})) as stage:
+    with open_stage(servers, Plan(environment={DOUBLE_MESSAGES: "1"})) as stage:
         stage.finish(stage.write(products))
         return conclude(stage, {"products": products})
 
 
-def stop_postgres(*, stops: int) -> Result:
+def stop_postgres(servers: Servers, *, stops: int) -> Result:
     """PostgreSQL stops as in a crash, again and again, and recovers."""
     first_writes_s = []
-    with open_stage(Plan()) as stage:
+    with open_stage(servers, Plan()) as stage:
         with stage.load():
             for _ in range(stops):
                 stage.until_answered(5)
@@ -96,7 +97,7 @@ def stop_postgres(*, stops: int) -> Result:
         )
 
 
-def cut_commits(*, cuts: int) -> Result:
+def cut_commits(servers: Servers, *, cuts: int) -> Result:
     """Connections end during COMMIT, before PostgreSQL hears it or before the client hears that it was done."""
     chance = random.Random(SEED)
     before, after = 0, 0
@@ -113,7 +114,7 @@ def cut_commits(*, cuts: int) -> Result:
         after += is_cut
         return Fate.CUT if is_cut else Fate.PASS
 
-    with open_stage(Plan(proxied=frozenset({"postgres"}))) as stage:
+    with open_stage(servers, Plan(proxied=frozenset({"postgres"}))) as stage:
         proxy = stage.proxies["postgres"]
         proxy.requests, proxy.replies = cut_request, cut_reply
         with stage.load():
