@@ -110,7 +110,7 @@ async def _write(stage: Stage, writers: int, events: int) -> tuple[Writers, int]
     database = stage.platform.database
     await create_clocks_table(database)
     async with AsyncExitStack() as stack:
-        log = await stack.enter_async_context(open_log(database))
+        log = await stack.enter_async_context(open_log(database, writers))
         here = await stack.enter_async_context(connected(database.admin_url))
         elsewhere = await stack.enter_async_context(connected(stage.postgres.admin_url))
         await here.execute(_NAIVE)

@@ -123,10 +123,10 @@ async def forget_everything(database: Database) -> None:
 
 
 @asynccontextmanager
-async def open_log(database: Database) -> AsyncIterator[Log]:
-    """Open the log of *database*, which has the table of clocks."""
+async def open_log(database: Database, writers: int = 10) -> AsyncIterator[Log]:
+    """Open the log of *database*, which has the table of clocks, for so many *writers* at a time."""
     async with (
-        open_engine(database.app_url, pool_size=10) as app,
+        open_engine(database.app_url, pool_size=writers) as app,
         open_engine(database.system_url, pool_size=5) as system,
     ):
         transport = OutboxTransport(system)

@@ -1,0 +1,43 @@
+"""The last `chaos-report.json` as the table of the README: `python -m tests.chaos.table`."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.chaos.report import REPORT
+
+FAULTS: Mapping[str, str] = {
+    "kills": "{kills} `kill -9` of relay, worker or API; picked up after, p99: {pick_up_p99_s} s",
+    "redis_wipes": "{wipes} FLUSHALL, {outstanding} writes outstanding",
+    "redis_away": "Redis down for {away_s:.0f} s, then hung for as long",
+    "redis_cuts": "every 50th reply of Redis cut, {cuts} times",
+    "postgres_stops": "{restarts} immediate stops of PostgreSQL; first write after a start, p99: {first_write_p99_s} s",
+    "commit_cuts": "{cut_before_commit} connections cut before, {cut_after_commit} after PostgreSQL heard COMMIT",
+    "zombies": "{zombies} processes stopped for {stopped_s:.0f} s, past their leases, then woken",
+    "doubled_messages": "every message delivered twice",
+    "writers": "{writers} writers, {rolled_back} rollbacks, one left open; a naive poller lost {lost_by_the_naive_poller}",
+    "poison": "1 % of events and of runs poison; {parked} aggregates parked, {dead_jobs} dead letters",
+    "flood": "a tenant with {still_queued} runs queued; p95 wait of the others: {run_p95_s[flooded]:.2f} s",
+    "replay": "the whole log read {replays} times more",
+}
+
+
+def rows(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the table's lines."""
+    machine = report["machine"]
+    yield f"{report['scale']} run of {report['at'][:10]}, commit {report['commit']}, {machine['cores']} cores."
+    yield ""
+    yield "| fault | events | lost | doubled | reordered | index = rebuild = JOIN | settled in | met |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, scenario in report["scenarios"].items():
+        figures = scenario["figures"]
+        equal = "yes" if figures["checksums_equal"] else "**no**"
+        counts = f"{figures['events']:,} | {figures['lost']} | {figures['doubled']} | {figures['reordered']}"
+        settled_s = scenario["targets"]["seconds to settle"]["measured"]
+        met = "yes" if scenario["met"] else "**no**: " + "; ".join(scenario["missed"])
+        yield f"| {FAULTS[name].format(**figures)} | {counts} | {equal} | {settled_s:g} s | {met} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{line}\n" for line in rows(json.loads(REPORT.read_text())))
