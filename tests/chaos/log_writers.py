@@ -89,7 +89,7 @@ def write_out_of_order(servers: Servers, *, writers: int, events: int) -> Result
                 "writers": writers,
                 "committed": written.committed.total(),
                 "rolled_back": len(written.rolled_back),
-                "lost_by_the_naive_poller": naively_lost,
+                "naively_lost": naively_lost,
             },
         )
     figures = {

@@ -16,7 +16,7 @@ FAULTS: Mapping[str, str] = {
     "commit_cuts": "{cut_before_commit} connections cut before, {cut_after_commit} after PostgreSQL heard COMMIT",
     "zombies": "{zombies} processes stopped for {stopped_s:.0f} s, past their leases, then woken",
     "doubled_messages": "every message delivered twice",
-    "writers": "{writers} writers, {rolled_back} rollbacks, one left open; a naive poller lost {lost_by_the_naive_poller}",
+    "writers": "{writers} writers, {rolled_back} rollbacks, one left open; a naive poller lost {naively_lost}",
     "poison": "1 % of events and of runs poison; {parked} aggregates parked, {dead_jobs} dead letters",
     "flood": "a tenant with {still_queued} runs queued; p95 wait of the others: {run_p95_s[flooded]:.2f} s",
     "replay": "the whole log read {replays} times more",
