@@ -48,9 +48,9 @@ def always_pass(_chunk: Chunk) -> Fate:
     return Fate.PASS
 
 
-def every(nth: int, fate: Fate) -> Rule:
-    """Return the rule by which every *nth* meets this *fate*."""
-    return lambda chunk: fate if chunk.number % nth == 0 else Fate.PASS
+def every(nth: int, *fates: Fate) -> Rule:
+    """Return the rule by which every *nth* meets one of these *fates*, in turn."""
+    return lambda chunk: Fate.PASS if chunk.number % nth else fates[chunk.number // nth % len(fates)]
 
 
 @dataclass

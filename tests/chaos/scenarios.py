@@ -52,11 +52,15 @@ SCENARIOS: Mapping[str, Scenario] = {
         smoke={"writers": 16, "events": 3_000},
         full={"writers": 16, "events": 1_000_000},
     ),
-    "poison": Scenario(neighbours.digest_poison, smoke={"products": 300}, full={"products": 6_000}),
+    "poison": Scenario(
+        neighbours.digest_poison,
+        smoke={"products": 300, "poison_every": 30, "retries": False},
+        full={"products": 6_000, "poison_every": 100, "retries": True},
+    ),
     "flood": Scenario(
         neighbours.flood,
-        smoke={"others": 4, "products": 5, "times": 100},
-        full={"others": 10, "products": 100, "times": 100},
+        smoke={"others": 4, "products": 5, "flooded": 500},
+        full={"others": 20, "products": 50, "flooded": 20_000},
     ),
     "replay": Scenario(
         neighbours.replay_the_log,

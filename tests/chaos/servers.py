@@ -56,14 +56,14 @@ def lose_redis(servers: Servers, *, away_s: float) -> Result:
 
 
 def cut_redis_replies(servers: Servers, *, nth: int, cuts: int) -> Result:
-    """Every *nth* reply of Redis is cut: what was asked was done, and who asked does not know."""
+    """Every *nth* reply of Redis is lost: the connection ends, is reset, or stays silent. What was asked was done."""
     with open_stage(servers, Plan(proxied=frozenset({"redis"}))) as stage:
         proxy = stage.proxies["redis"]
-        proxy.replies = every(nth, Fate.CUT)
+        proxy.replies = every(nth, Fate.CUT, Fate.RESET, Fate.EAT)
         with stage.load():
             stage.until(lambda: proxy.faults >= cuts)
         proxy.replies = always_pass
-        return conclude(stage, {"cut": f"every {nth}th reply", "cuts": proxy.faults}, _no_write_errors(stage))
+        return conclude(stage, {"lost_replies": proxy.faults}, _no_write_errors(stage))
 
 
 def double_messages(servers: Servers, *, products: int) -> Result:

@@ -33,7 +33,7 @@ _OUTBOX = text("SELECT count(*) AS rows FROM outbox")
 _IS_IDLE = text(
     """
     SELECT NOT EXISTS (SELECT FROM outbox)
-       AND NOT EXISTS (SELECT FROM jobs WHERE state <> 'dead')
+       AND NOT EXISTS (SELECT FROM jobs WHERE state = 'leased' OR state = 'ready' AND (:retries OR attempts = 0))
        AND NOT EXISTS (
            SELECT FROM checkpoints AS c CROSS JOIN LATERAL (
                   SELECT FROM event_log AS e WHERE e.shard = c.shard AND e.position > c.position LIMIT 1) AS unread)
@@ -126,12 +126,12 @@ class Stage:
         self.until(writing.done)
         writing.result()
 
-    def settle(self, within_s: float = PATIENCE_S) -> float:
-        """Return after how many seconds nothing is left to do."""
-        return self.until(self._is_idle, within_s)
+    def settle(self, *, retries: bool = True) -> float:
+        """Return after how many seconds nothing is left to do; without *retries*, but what has failed before."""
+        return self.until(lambda: self._is_idle(retries=retries))
 
-    def _is_idle(self) -> bool:
-        row = self.ask(_IS_IDLE)
+    def _is_idle(self, *, retries: bool) -> bool:
+        row = self.ask(_IS_IDLE, {"retries": retries})
         return row is not None and bool(row.is_idle)
 
     def _sample(self) -> None:

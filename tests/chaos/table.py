@@ -11,14 +11,14 @@ FAULTS: Mapping[str, str] = {
     "kills": "{kills} `kill -9` of relay, worker or API; picked up after, p99: {pick_up_p99_s} s",
     "redis_wipes": "{wipes} FLUSHALL, {outstanding} writes outstanding",
     "redis_away": "Redis down for {away_s:.0f} s, then hung for as long",
-    "redis_cuts": "every 50th reply of Redis cut, {cuts} times",
+    "redis_cuts": "every 50th reply of Redis lost, {lost_replies} of them",
     "postgres_stops": "{restarts} immediate stops of PostgreSQL; first write after a start, p99: {first_write_p99_s} s",
     "commit_cuts": "{cut_before_commit} connections cut before, {cut_after_commit} after PostgreSQL heard COMMIT",
     "zombies": "{zombies} processes stopped for {stopped_s:.0f} s, past their leases, then woken",
     "doubled_messages": "every message delivered twice",
     "writers": "{writers} writers, {rolled_back} rollbacks, one left open; a naive poller lost {naively_lost}",
-    "poison": "1 % of events and of runs poison; {parked} aggregates parked, {dead_jobs} dead letters",
-    "flood": "a tenant with {still_queued} runs queued; p95 wait of the others: {run_p95_s[flooded]:.2f} s",
+    "poison": "poison: {parked} aggregates parked, {failed_runs} runs that failed",
+    "flood": "a tenant with {queued} runs; p95 of others {run_p95_s[flooded]:.2f} s, alone {run_p95_s[alone]:.2f} s",
     "replay": "the whole log read {replays} times more",
 }
 

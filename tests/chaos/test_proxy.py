@@ -143,8 +143,10 @@ async def test_a_delayed_reply_arrives(network: Network) -> None:
     assert await ask(await network.connect(), b"one\n") == b"one\n"
 
 
-def test_every_nth_is_counted_from_one() -> None:
-    """The first fault of `every(3, ...)` is the third."""
-    rule = every(3, Fate.CUT)
+def test_fates_take_turns() -> None:
+    """Every other one has a fault, each time the next one."""
+    rule = every(2, Fate.CUT, Fate.EAT)
 
-    assert [rule(Chunk(number, b"")) for number in (1, 2, 3, 4)] == [Fate.PASS, Fate.PASS, Fate.CUT, Fate.PASS]
+    fates = [rule(Chunk(number, b"")) for number in range(1, 7)]
+
+    assert fates == [Fate.PASS, Fate.EAT, Fate.PASS, Fate.CUT, Fate.PASS, Fate.EAT]

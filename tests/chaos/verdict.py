@@ -27,10 +27,17 @@ def conclude(
     stage: Stage,
     figures: Mapping[str, Any],
     targets: Mapping[str, Bound] | None = None,
+    *,
     settle_s: float = SETTLE_S,
+    retries: bool = True,
 ) -> Result:
-    """Let *stage* settle, which may take *settle_s*; stop its processes, and check every invariant."""
-    settled_s = Bound(round(stage.settle(), 2), settle_s)
+    """Let *stage* settle, which may take *settle_s*; stop its processes, and check every invariant.
+
+    Args:
+        retries: wait for what has failed to succeed or to be given up.
+
+    """
+    settled_s = Bound(round(stage.settle(retries=retries), 2), settle_s)
     stage.processes.stop()
     evidence = Evidence(
         promises=frozenset(stage.clients.promises),
