@@ -99,7 +99,7 @@ def kill_processes(servers: Servers, *, kills: int, products_a_kill: int) -> Res
 def _are_at_work(stage: Stage) -> bool:
     pids = {pid for name, pid in stage.processes.pids.items() if name.startswith("worker")}
     beating = stage.ask(_BEATING, {"pids": sorted(pids)})
-    return len(pids) == len(stage.metrics_ports) == beating.workers
+    return len(pids) == len(stage.metrics_ports) == int(beating.workers)
 
 
 def wake_zombies(servers: Servers, *, rounds: int, products: int, stopped_s: float) -> Result:
