@@ -4,10 +4,11 @@ import argparse
 import os
 import sys
 import time
+import traceback
 
 from rich.console import Console
 
-from tests.chaos.opening import open_servers
+from tests.chaos.opening import Servers, open_servers
 from tests.chaos.report import REPORT, Result, write_report
 from tests.chaos.scenarios import SCENARIOS
 
@@ -21,11 +22,20 @@ def main() -> None:
     with open_servers() as servers:
         for name in arguments.names or SCENARIOS:
             started_s = time.perf_counter()
-            results[name] = SCENARIOS[name].play(servers, arguments.scale)
+            results[name] = _play(name, servers, arguments.scale)
             write_report(arguments.scale, results)
             _tell(console, name, results[name], time.perf_counter() - started_s)
     console.print(f"The report is in {REPORT}.")
     sys.exit(any(result.missed for result in results.values()))
+
+
+def _play(name: str, servers: Servers, scale: str) -> Result:
+    """Play a scenario. One that breaks off is one that has missed everything; the others are played all the same."""
+    try:
+        return SCENARIOS[name].play(servers, scale)
+    except Exception as error:  # noqa: BLE001 - whatever it was, it is told
+        traceback.print_exc()
+        return Result({}, {}, {"broke off": [f"{type(error).__name__}: {error}"]})
 
 
 def _tell(console: Console, name: str, result: Result, seconds: float) -> None:
@@ -46,7 +56,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(SCENARIOS))
     parser.add_argument("--scale", choices=("smoke", "full"), default="full", help="smoke: seconds each")
     parser.add_argument("--log", default="chaos.log", help="where what the processes say goes")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - SCENARIOS.keys():
+        parser.error(f"no scenario is called {', '.join(sorted(unknown))}: there are {', '.join(SCENARIOS)}")
+    return arguments
 
 
 if __name__ == "__main__":

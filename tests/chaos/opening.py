@@ -84,6 +84,8 @@ class Plan:
 def open_stage(servers: Servers, plan: Plan) -> Iterator[Stage]:
     """Start processes on a new database and an empty Redis, and wait until they serve; stop them on leaving."""
     postgres, redis = servers.postgres, servers.redis
+    for server in (postgres, redis):
+        server.start()  # a scenario that broke off may have left it stopped
     with Redis.from_url(redis.url) as client:
         client.flushall()
     with ExitStack() as stack:

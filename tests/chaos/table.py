@@ -31,7 +31,9 @@ def rows(report: Mapping[str, Any]) -> Iterator[str]:
     yield "| fault | events | lost | doubled | reordered | index = rebuild = JOIN | settled in | met |"
     yield "|---|---|---|---|---|---|---|---|"
     for name, scenario in report["scenarios"].items():
-        figures = scenario["figures"]
+        if not (figures := scenario["figures"]):
+            yield f"| {name} | | | | | | | **no**: {'; '.join(scenario['missed'])} |"
+            continue
         equal = "yes" if figures["checksums_equal"] else "**no**"
         counts = f"{figures['events']:,} | {figures['lost']} | {figures['doubled']} | {figures['reordered']}"
         settled_s = scenario["targets"]["seconds to settle"]["measured"]

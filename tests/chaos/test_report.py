@@ -32,6 +32,15 @@ def test_the_table_has_a_line_for_each_scenario(tmp_path: Path) -> None:
     assert line == "| the whole log read 3 times more | 12,000 | 0 | 0 | 0 | yes | 2.5 s | yes |"
 
 
+def test_a_scenario_that_broke_off_is_in_the_table(tmp_path: Path) -> None:
+    """It has no figures, which is no reason to be silent about it."""
+    write_report("full", {"flood": Result({}, {}, {"broke off": ["TimeoutError: 300 s"]})}, tmp_path / "report.json")
+
+    *_, line = rows(json.loads((tmp_path / "report.json").read_text()))
+
+    assert line == "| flood | | | | | | | **no**: broke off: TimeoutError: 300 s |"
+
+
 def test_no_scenario_is_missing_from_the_table() -> None:
     """A new scenario says what its line is, in figures."""
     assert FAULTS.keys() == SCENARIOS.keys()
