@@ -14,7 +14,7 @@ from sqlalchemy import text
 from rustok.db.transaction import run_alone
 from tests.chaos.opening import SEED, Plan, Servers, open_stage
 from tests.chaos.report import Result
-from tests.chaos.stage import Stage
+from tests.chaos.stage import PATIENCE_S, Stage
 from tests.chaos.verdict import conclude
 from tests.integration.events.log import Log, connected, create_clocks_table, open_log, wind
 from tests.integration.events.log import stage as stage_event
@@ -78,7 +78,7 @@ def write_out_of_order(servers: Servers, *, writers: int, events: int) -> Result
     """Writers with pauses and rollbacks, one transaction left open here and one in another database, two relays."""
     with open_stage(servers, Plan(tenants=1, hook=None)) as stage:
         writing = stage.begin(_write(stage, writers, events))
-        stage.until(writing.done, within_s=max(300.0, events / 50))
+        stage.until(writing.done, within_s=max(PATIENCE_S, events / 50))
         written, naively_lost = writing.result()
         stage.settle()
         rows = stage.loop.run(run_alone(stage.platform.system_engine, _LOGGED))

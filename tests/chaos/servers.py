@@ -97,8 +97,11 @@ def stop_postgres(servers: Servers, *, stops: int) -> Result:
         )
 
 
-def cut_commits(servers: Servers, *, cuts: int) -> Result:
-    """Connections end during COMMIT, before PostgreSQL hears it or before the client hears that it was done."""
+def cut_commits(servers: Servers, *, felt: int) -> Result:
+    """Connections end during COMMIT, before PostgreSQL hears it or before its client hears that it was done.
+
+    It goes on until clients were told to come again for *felt* writes; workers and relays feel others.
+    """
     chance = random.Random(SEED)
     before, after = 0, 0
 
@@ -118,9 +121,10 @@ def cut_commits(servers: Servers, *, cuts: int) -> Result:
         proxy = stage.proxies["postgres"]
         proxy.requests, proxy.replies = cut_request, cut_reply
         with stage.load():
-            stage.until(lambda: before + after >= cuts)
+            stage.until(lambda: stage.clients.answers[_COME_AGAIN] >= felt)
             proxy.requests = proxy.replies = always_pass
-        return conclude(stage, {"cut_before_commit": before, "cut_after_commit": after})
+        told = stage.clients.answers[_COME_AGAIN]
+        return conclude(stage, {"cut_before_commit": before, "cut_after_commit": after, "felt_by_clients": told})
 
 
 def _no_write_errors(stage: Stage) -> Mapping[str, Bound]:

@@ -24,7 +24,8 @@ from workers.event_loop import EventLoopThread
 
 Answer = TypeVar("Answer")
 
-PATIENCE_S = 300.0
+PATIENCE_S = 3600.0
+"""Longer than anything takes at full scale; what takes longer hangs."""
 _LOOK_S = 0.02
 _SAMPLE_S = 1.0
 _AWAY = (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)

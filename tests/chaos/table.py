@@ -13,7 +13,7 @@ FAULTS: Mapping[str, str] = {
     "redis_away": "Redis down for {away_s:.0f} s, then hung for as long",
     "redis_cuts": "every 50th reply of Redis lost, {lost_replies} of them",
     "postgres_stops": "{restarts} immediate stops of PostgreSQL; first write after a start, p99: {first_write_p99_s} s",
-    "commit_cuts": "{cut_before_commit} connections cut before, {cut_after_commit} after PostgreSQL heard COMMIT",
+    "commit_cuts": "connections cut at COMMIT, {cut_before_commit} before and {cut_after_commit} after it was done",
     "zombies": "{zombies} processes stopped for {stopped_s:.0f} s, past their leases, then woken",
     "doubled_messages": "every message delivered twice",
     "writers": "{writers} writers, {rolled_back} rollbacks, one left open; a naive poller lost {naively_lost}",
