@@ -111,10 +111,7 @@ _WITNESSED = text(
 )
 _STARTS = text("SELECT tenant_id, event_id FROM event_log WHERE type = 'commerce.product.created'")
 _RUNS = text(
-    """
-    SELECT id, 'ended' AS state FROM finished_jobs WHERE kind = 'alloy.run'
-    UNION ALL SELECT id, CASE state WHEN 'dead' THEN 'dead' ELSE 'waiting' END FROM jobs WHERE kind = 'alloy.run'
-    """
+    "SELECT id FROM finished_jobs WHERE kind = 'alloy.run' UNION ALL SELECT id FROM jobs WHERE kind = 'alloy.run'"
 )
 _SPOKEN = text(
     """

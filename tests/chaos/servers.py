@@ -20,6 +20,8 @@ from tests.chaos.verdict import conclude
 
 FIRST_WRITE_S = 2.0
 
+_SLOW_S = 0.001
+
 _COME_AGAIN = Answer(503, says_when_to_come_again=True)
 
 
@@ -56,10 +58,13 @@ def lose_redis(servers: Servers, *, away_s: float) -> Result:
 
 
 def cut_redis_replies(servers: Servers, *, nth: int, cuts: int) -> Result:
-    """Every *nth* reply of Redis is lost: the connection ends, is reset, or stays silent. What was asked was done."""
+    """Replies of Redis are late, and every *nth* is lost: its connection ends, is reset, or stays silent.
+
+    What was asked was done all the same.
+    """
     with open_stage(servers, Plan(proxied=frozenset({"redis"}))) as stage:
         proxy = stage.proxies["redis"]
-        proxy.replies = every(nth, Fate.CUT, Fate.RESET, Fate.EAT)
+        proxy.replies, proxy.delay_s = every(nth, Fate.CUT, Fate.RESET, Fate.EAT), _SLOW_S
         with stage.load():
             stage.until(lambda: proxy.faults >= cuts)
         proxy.replies = always_pass

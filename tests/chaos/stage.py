@@ -58,6 +58,7 @@ class Stage:
     metrics_ports: Mapping[str, int]
     """Where each worker tells its metrics."""
     peaks: Peaks = field(default_factory=Peaks)
+    _writing: "Future[None] | None" = None
     _sampled_s: float = 0.0
 
     def begin(self, coroutine: Coroutine[Any, Any, Answer]) -> "Future[Answer]":
@@ -86,12 +87,15 @@ class Stage:
 
         Raises:
             TimeoutError: it did not.
+            Exception: clients met what they do not expect.
 
         """
         started_s, tick = time.monotonic(), threading.Event()
         while not holds():
             if time.monotonic() - started_s > within_s:
                 raise TimeoutError(f"did not come true within {within_s:.0f} s")
+            if self._writing and self._writing.done():
+                self._writing.result()
             self.processes.replace_ended()
             self._sample()
             tick.wait(_LOOK_S)
@@ -104,13 +108,14 @@ class Stage:
 
     def write(self, count: int, **how: Any) -> "Future[None]":
         """Begin to have *count* products written, as `Clients.write` does."""
-        return self.begin(self.clients.write(count, **how))
+        self._writing = self.begin(self.clients.write(count, **how))
+        return self._writing
 
     @contextmanager
     def load(self, *, at_once: int = 4, pause_s: float = 0.05) -> Iterator[None]:
         """Have clients write all the while: at most *at_once* / *pause_s* products a second."""
         is_over = threading.Event()
-        writing = self.begin(self.clients.write_until(is_over.is_set, at_once=at_once, pause_s=pause_s))
+        self._writing = writing = self.begin(self.clients.write_until(is_over.is_set, at_once=at_once, pause_s=pause_s))
         try:
             yield
         finally:
@@ -123,7 +128,7 @@ class Stage:
         return self.until(lambda: len(self.clients.answered_s) >= enough)
 
     def finish(self, writing: "Future[None]") -> None:
-        """Wait until all that was begun is answered; raise what went wrong with it."""
+        """Wait until all that was begun is answered. Raises as `until` does."""
         self.until(writing.done)
         writing.result()
 
