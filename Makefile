@@ -8,7 +8,7 @@ UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-deep bench check docs lock
+.PHONY: help dev test test-deep chaos bench check docs lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ test: check ## lint, types, import contracts and every fast test
 
 test-deep: $(VENV)/dev ## the tests that take minutes
 	$(RUN) pytest -m deep $(ARGS)
+
+chaos: $(VENV)/dev ## kill, cut and stop real processes and servers for hours, and write chaos-report.json
+	$(RUN) tests.chaos $(ARGS)
 
 bench: $(VENV)/bench ## measure, and print a table of ratios
 	$(RUN) tests.bench $(ARGS)

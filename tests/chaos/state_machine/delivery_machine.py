@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from rustok.db.failures import is_transient
 from rustok.db.transaction import Transaction
-from rustok.events.dead_letters import redrive
+from rustok.events.dead_letters import Choice
 from rustok.events.sequencer import Sequenced
 from tests.chaos.state_machine import delivery_invariants as invariants
 from tests.chaos.state_machine.delivery_world import (
@@ -32,6 +32,7 @@ from tests.chaos.state_machine.delivery_world import (
     OpenWrite,
     fall_ill,
 )
+from tests.integration.events.log import TENANT, redrive
 
 clocks = st.sampled_from(CLOCKS)
 limits = st.integers(1, 4)
@@ -175,7 +176,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.ever_broken)
     @rule(clock=st.one_of(st.none(), clocks))
     def redrive(self, clock: UUID | None) -> None:
-        self.world.run(redrive(self.world.log.system_engine, aggregate_id=clock))
+        self.world.run(redrive(self.world.log.system_engine, TENANT, Choice(id=clock)))
 
     @invariant()
     def the_promise_is_kept(self) -> None:

@@ -188,7 +188,7 @@ class DeliveryWorld(World):
 async def open_delivery_world(runner: asyncio.Runner, database: Database) -> AsyncIterator[DeliveryWorld]:
     await create_clocks_table(database)
     # What is left open is left open on purpose, and a lock that is waited for is a bug.
-    options = {"idle_in_transaction_timeout_s": 600.0, "settings": {"lock_timeout": "2s"}}
+    options: dict[str, Any] = {"idle_in_transaction_timeout_s": 600.0, "settings": {"lock_timeout": "2s"}}
     async with connected(database.admin_url) as admin, open_log(database, **options) as log:
         await admin.execute("CREATE TABLE effects (number bigserial, clock uuid, version bigint)")
         await admin.execute("GRANT ALL ON effects, effects_number_seq TO rustok_system")

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from rustok.db.transaction import begin
 from rustok.jobs import Asker, Leased, enqueue_for
-from rustok.jobs.ledger import finish_all, redrive
+from rustok.jobs.ledger import finish_all, redrive, report
 from rustok.kernel.ids import uuid7
 from rustok.testing import Database
 from tests.chaos.state_machine.ledger_model import Asked, Row
@@ -81,6 +81,10 @@ class LedgerWorld(World):
             await finish_all(transaction, [(lease, None) for lease in leases], outcome)
             if dies:
                 await self.die(transaction)
+
+    async def report(self, lease: Leased) -> None:
+        async with begin(self.engine, "BEGIN") as (transaction, _):
+            await report(transaction, lease, done=1, total=2)
 
     async def redrive(self, asked: Asked, job_id: UUID | None) -> int:
         """Redrive the dead letters of the tenant and the kind of *asked*, or of them the one with this id."""

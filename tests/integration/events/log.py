@@ -132,10 +132,13 @@ async def forget_everything(database: Database) -> None:
 
 
 @asynccontextmanager
-async def open_log(database: Database, **options: Any) -> AsyncIterator[Log]:
-    """Open the log of *database*, which has the table of clocks, with further options of `create_engine`."""
+async def open_log(database: Database, writers: int = 10, **options: Any) -> AsyncIterator[Log]:
+    """Open the log of *database*, which has the table of clocks, for so many *writers* at a time.
+
+    *options* are further ones of `create_engine`.
+    """
     async with (
-        open_engine(database.app_url, pool_size=10, **options) as app,
+        open_engine(database.app_url, pool_size=writers, **options) as app,
         open_engine(database.system_url, pool_size=5, **options) as system,
     ):
         transport = OutboxTransport(system)

@@ -1,0 +1,182 @@
+"""Sets the stage: servers, a new database, tenants with hooks, processes, clients."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx2
+from redis import Redis
+
+from rustok.catalog import MODULES
+from rustok.cli.api import api_arguments
+from rustok.cli.supervisor import ProcessSpec, Supervisor
+from rustok.embedded import (
+    PostgresServer,
+    RedisServer,
+    embedded_postgres,
+    embedded_redis,
+    free_port,
+    temporary_state_dir,
+)
+from rustok.testing import Database, DatabaseServer, PlatformUnderTest
+from rustok.testing.platform import SECRET
+from tests.chaos.clients import Clients
+from tests.chaos.proxy import HOST, FaultProxy
+from tests.chaos.stage import Stage
+from tests.chaos.witness import WITNESS, create_witness
+from workers.event_loop import EventLoopThread
+
+Opened = TypeVar("Opened")
+
+SEED = 20260203
+
+HOOK = """
+async def handle(event, ctx):
+    total = 0
+    for n in range(20_000):
+        total += n
+    ctx.emit("seen", event=event["id"])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """What scenarios share, one after the other: starting a PostgreSQL anew would take longer than some of them."""
+
+    postgres: PostgresServer
+    redis: RedisServer
+
+
+@contextmanager
+def open_servers() -> Iterator[Servers]:
+    """Start a PostgreSQL, with a database to clone, and a Redis, both of which keep what they acknowledge."""
+    with (
+        temporary_state_dir() as directory,
+        embedded_postgres(directory) as postgres,
+        embedded_redis(directory) as redis_server,
+    ):
+        asyncio.run(DatabaseServer(postgres.admin_url).create_template())
+        yield Servers(postgres, redis_server)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a stage is made of.
+
+    `hook` is the code of each tenant's script, None: they have none. `proxied`: processes reach these servers through a
+    proxy. `environment`: of relays, workers and the API.
+    """
+
+    tenants: int = 3
+    hook: str | None = HOOK
+    relays: int = 2
+    workers: int = 2
+    proxied: frozenset[str] = frozenset()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def open_stage(servers: Servers, plan: Plan) -> Iterator[Stage]:
+    """Start processes on a new database and an empty Redis, and wait until they serve; stop them on leaving."""
+    postgres, redis = servers.postgres, servers.redis
+    for server in (postgres, redis):
+        server.start()  # a scenario that broke off may have left it stopped
+    with Redis.from_url(redis.url) as client:
+        client.flushall()
+    with ExitStack() as stack:
+        loop = stack.enter_context(EventLoopThread())
+        ports = {"postgres": postgres.port, "redis": redis.port}
+        proxies = {name: _enter(stack, loop, FaultProxy(ports[name])) for name in plan.proxied}
+        database = _enter(stack, loop, _new_database(postgres))
+        platform = _enter(stack, loop, PlatformUnderTest.open((*MODULES, WITNESS), database))
+        ports |= {name: proxy.port for name, proxy in proxies.items()}
+        port = free_port()
+        processes = Supervisor(_environment(plan, database, ports))
+        stack.callback(processes.stop)
+        metrics_ports = _start(processes, plan, port)
+        tokens, hooks = loop.run(_furnish(platform, plan))
+        clients = _enter(stack, loop, Clients(f"http://{HOST}:{port}", tokens, SEED))
+        stage = Stage(postgres, redis, proxies, platform, processes, clients, hooks, loop, metrics_ports)
+        stage.until(lambda: _answers(f"http://{HOST}:{port}/health/ready"))
+        stage.settle()  # the hooks are checked and active
+        yield stage
+
+
+def _enter(stack: ExitStack, loop: EventLoopThread, manager: AbstractAsyncContextManager[Opened]) -> Opened:
+    """Open *manager* on *loop*, and have it closed there when *stack* is."""
+    opened = AsyncExitStack()
+    stack.callback(lambda: loop.run(opened.aclose()))
+    return loop.run(opened.enter_async_context(manager))
+
+
+@asynccontextmanager
+async def _new_database(postgres: PostgresServer) -> AsyncIterator[Database]:
+    async with DatabaseServer(postgres.admin_url).throw_away() as database:
+        await create_witness(database)
+        yield database
+
+
+def _environment(plan: Plan, database: Database, ports: Mapping[str, int]) -> dict[str, str]:
+    return {
+        **os.environ,
+        "RUSTOK_DATABASE_URL": _through(database.app_url, ports["postgres"]),
+        "RUSTOK_SYSTEM_DATABASE_URL": _through(database.system_url, ports["postgres"]),
+        "RUSTOK_REDIS_URL": f"redis://{HOST}:{ports['redis']}/0",
+        "RUSTOK_SECRET": SECRET,
+        "RUSTOK_LOG_LEVEL": "WARNING",
+        **plan.environment,
+    }
+
+
+def _through(url: str, port: int) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.username}:{parts.password}@{HOST}:{port}").geturl()
+
+
+def _start(processes: Supervisor, plan: Plan, api_port: int) -> Mapping[str, int]:
+    """Start the API as `rustok api` does, relays and workers as theirs do, with the witness; return metrics ports."""
+    processes.start(ProcessSpec("api", ("-m", "uvicorn", *api_arguments(HOST, api_port))))
+    for number in range(plan.relays):
+        processes.start(ProcessSpec(f"relay {number + 1}", ("-m", "tests.chaos.root", "workers.relay")))
+    ports = {f"worker {number + 1}": free_port() for number in range(plan.workers)}
+    for name, port in ports.items():
+        environment = {"RUSTOK_WORKER_METRICS_PORT": str(port)}
+        processes.start(ProcessSpec(name, ("-m", "tests.chaos.root", "workers.main"), environment))
+    return ports
+
+
+async def _furnish(platform: PlatformUnderTest, plan: Plan) -> tuple[Mapping[UUID, str], Mapping[UUID, UUID]]:
+    """Create tenants, each with a key and a hook; return both by tenant."""
+    tenants = [await platform.create_tenant(f"tenant-{number}") for number in range(plan.tenants)]
+    tokens, hooks = {}, {}
+    for tenant in tenants:
+        key = await platform.run("access.api_keys.create", tenant, name="writer", role="manager")
+        tokens[tenant] = key.token
+        if plan.hook:
+            hooks[tenant] = await _push_hook(platform, tenant, plan.hook)
+    return tokens, hooks
+
+
+async def _push_hook(platform: PlatformUnderTest, tenant: UUID, code: str) -> UUID:
+    script = await platform.run(
+        "alloy.scripts.create",
+        tenant,
+        name="seen",
+        triggers=[{"kind": "event", "pattern": "commerce.product.created"}],
+        grants=["commerce.products.read"],
+    )
+    await platform.run("alloy.versions.push", tenant, script_id=str(script.id), code=code, activate=True)
+    script_id: UUID = script.id
+    return script_id
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx2.get(url).status_code == 200
+    except httpx2.TransportError:
+        return False

@@ -1,0 +1,153 @@
+"""Redis and PostgreSQL are wiped, hang, stop as in a crash, or are reached over a bad network, under load."""
+
+import os
+import random
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+import psutil
+import redis
+
+from tests.bench.figures import percentile
+from tests.chaos.evidence import Answer, Bound
+from tests.chaos.opening import SEED, Plan, Servers, open_stage
+from tests.chaos.proxy import Chunk, Fate, always_pass, every
+from tests.chaos.report import Result
+from tests.chaos.root import DOUBLE_MESSAGES
+from tests.chaos.stage import Stage
+from tests.chaos.verdict import conclude
+
+FIRST_WRITE_S = 2.0
+
+_SLOW_S = 0.001
+
+_COME_AGAIN = Answer(503, says_when_to_come_again=True)
+
+
+def wipe_redis(servers: Servers, *, wipes: int, products: int) -> Result:
+    """FLUSHALL again and again, with all that was written before still outstanding: no hook, so that it can settle."""
+    with open_stage(servers, Plan(hook=None)) as stage:
+        workers = [psutil.Process(pid) for name, pid in stage.processes.pids.items() if name.startswith("worker")]
+        for worker in workers:
+            worker.suspend()
+        stage.finish(stage.write(products))
+        outstanding = len(stage.clients.promises)
+        for worker in workers:
+            worker.resume()
+        with stage.load(), redis.Redis.from_url(stage.redis.url) as client:
+            for _ in range(wipes):
+                client.flushall()
+                stage.until_answered(5)
+        return conclude(stage, {"wipes": wipes, "outstanding": outstanding}, _no_write_errors(stage))
+
+
+def lose_redis(servers: Servers, *, away_s: float) -> Result:
+    """Redis is stopped for a while, then it hangs for a while: connections are refused, then nobody answers."""
+    ways: Mapping[str, Callable[[Stage], AbstractContextManager[None]]] = {"down": _down, "hung": _hung}
+    settled_s = {}
+    with open_stage(servers, Plan()) as stage:
+        for name, away in ways.items():
+            with stage.load():
+                with away(stage):
+                    stage.pass_time(away_s)
+                stage.until_answered(5)
+            settled_s[name] = round(stage.settle(), 2)
+        figures = {"away_s": away_s, "settled_s": settled_s}
+        return conclude(stage, figures, _no_write_errors(stage))
+
+
+def cut_redis_replies(servers: Servers, *, nth: int, cuts: int) -> Result:
+    """Replies of Redis are late, and every *nth* is lost: its connection ends, is reset, or stays silent.
+
+    What was asked was done all the same.
+    """
+    with open_stage(servers, Plan(proxied=frozenset({"redis"}))) as stage:
+        proxy = stage.proxies["redis"]
+        proxy.replies, proxy.delay_s = every(nth, Fate.CUT, Fate.RESET, Fate.EAT), _SLOW_S
+        with stage.load():
+            stage.until(lambda: proxy.faults >= cuts)
+        proxy.replies = always_pass
+        return conclude(stage, {"lost_replies": proxy.faults}, _no_write_errors(stage))
+
+
+def double_messages(servers: Servers, *, products: int) -> Result:
+    """Every message of relay and workers is sent, delivered and handled twice."""
+    with open_stage(servers, Plan(environment={DOUBLE_MESSAGES: "1"})) as stage:
+        stage.finish(stage.write(products))
+        return conclude(stage, {"products": products})
+
+
+def stop_postgres(servers: Servers, *, stops: int) -> Result:
+    """PostgreSQL stops as in a crash, again and again, and recovers."""
+    first_writes_s = []
+    with open_stage(servers, Plan()) as stage:
+        with stage.load():
+            for _ in range(stops):
+                stage.until_answered(5)
+                stage.postgres.stop_immediately()
+                told = stage.clients.answers[_COME_AGAIN]
+                stage.until(lambda told=told: stage.clients.answers[_COME_AGAIN] > told)  # type: ignore[misc]
+                stage.postgres.start()
+                first_writes_s.append(stage.until_answered(1))
+        first_write_s = Bound(round(percentile(first_writes_s, 0.99), 2), FIRST_WRITE_S)
+        return conclude(
+            stage,
+            {
+                "restarts": stops,
+                "first_write_p50_s": round(percentile(first_writes_s, 0.5), 2),
+                "first_write_p99_s": first_write_s.measured,
+            },
+            {"seconds from a start to a good write, p99": first_write_s},
+        )
+
+
+def cut_commits(servers: Servers, *, felt: int) -> Result:
+    """Connections end during COMMIT, before PostgreSQL hears it or before its client hears that it was done.
+
+    It goes on until clients were told to come again for *felt* writes; workers and relays feel others.
+    """
+    chance = random.Random(SEED)
+    before, after = 0, 0
+
+    def cut_request(chunk: Chunk) -> Fate:
+        nonlocal before
+        is_cut = b"COMMIT" in chunk.said and chance.random() < 0.1
+        before += is_cut
+        return Fate.CUT if is_cut else Fate.PASS
+
+    def cut_reply(chunk: Chunk) -> Fate:
+        nonlocal after
+        is_cut = b"COMMIT" in chunk.asked and chance.random() < 0.1
+        after += is_cut
+        return Fate.CUT if is_cut else Fate.PASS
+
+    with open_stage(servers, Plan(proxied=frozenset({"postgres"}))) as stage:
+        proxy = stage.proxies["postgres"]
+        proxy.requests, proxy.replies = cut_request, cut_reply
+        with stage.load():
+            stage.until(lambda: stage.clients.answers[_COME_AGAIN] >= felt)
+            proxy.requests = proxy.replies = always_pass
+        told = stage.clients.answers[_COME_AGAIN]
+        return conclude(stage, {"cut_before_commit": before, "cut_after_commit": after, "felt_by_clients": told})
+
+
+def _no_write_errors(stage: Stage) -> Mapping[str, Bound]:
+    errors = sum(count for answer, count in stage.clients.answers.items() if answer.status >= 500)
+    return {"write errors of the API": Bound(errors + stage.clients.unanswered, 0)}
+
+
+@contextmanager
+def _down(stage: Stage) -> Iterator[None]:
+    stage.redis.stop_immediately()
+    yield
+    stage.redis.start()
+
+
+@contextmanager
+def _hung(stage: Stage) -> Iterator[None]:
+    os.kill(stage.redis.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(stage.redis.pid, signal.SIGCONT)
