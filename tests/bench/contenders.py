@@ -39,7 +39,11 @@ def _node(*arguments: str) -> Command:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One queue. `packages`: whose versions are told; `fills`: it has a way to enqueue many jobs together."""
+    """One queue.
+
+    `packages`: whose versions are told. `fills`: it has a way to enqueue many jobs together. `backlog`: more jobs than
+    it does in a round.
+    """
 
     name: str
     packages: Sequence[str]
@@ -47,6 +51,7 @@ class Contender:
     workers: Sequence[Command]
     prepare: Command | None = None
     fills: bool = False
+    backlog: int = 12_000
     is_node: bool = False
 
 
@@ -110,6 +115,7 @@ PEERS = (
         ["celery", "kombu"],
         _python("celery"),
         [_script("celery", "--app=tests.bench.peers.celery", "worker", f"--concurrency={CONCURRENCY}")],
+        backlog=4_000,
     ),
     Contender("bullmq", ["bullmq"], _node("bullmq"), [_node("bullmq", "work")], fills=True, is_node=True),
 )
