@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tests.bench.arena import StartedJobs, open_arena
@@ -14,8 +15,8 @@ from tests.bench.table import Finding, Report, Target, shown
 
 _ONE_BY_ONE = 300
 _DRAIN_S = 4.0
-_SPARSE, _SPARSE_A_SECOND = 12, 2.0
-_BUSY, _BUSY_A_SECOND = 100, 50.0
+_SPARSE, _SPARSE_A_SECOND = 20, 2.0
+_BUSY, _BUSY_A_SECOND = 150, 50.0
 
 _METHOD = (
     f"each queue in turn has a new database and an empty Redis on the same servers, one process that enqueues, and one "
@@ -25,8 +26,7 @@ _METHOD = (
     f"one after the other, then the rest of a backlog, 1,000 jobs a call where the queue can. Jobs a second: the "
     f"workers start on a backlog of {OURS.backlog:,} (celery: 4,000), from the first start to the last, or for "
     f"{_DRAIN_S:.0f} s. To start: from the return of the enqueuing call (of durable queues: the commit) to the start "
-    f"of the job; one that starts sooner counts 0. Sparse: one every 0.5 s. Rounds of all queues in turns; medians, "
-    f"percentiles of all rounds."
+    f"of the job; one that starts sooner counts 0; sparse: one every 0.5 s. Backlogs in turns of all queues, medians."
 )
 
 _AHEAD = Target(">=", 1.0)
@@ -38,17 +38,25 @@ _TARGETS = {
 }
 
 
-class _Round(NamedTuple):
-    """What one contender did in one round."""
+class _Backlog(NamedTuple):
+    """How a contender enqueued a backlog and got through it, in one round."""
 
     jobs_a_second: float
     one_by_one_a_second: float
-    backlog_a_second: float
+    enqueued_a_second: float
+
+
+class _Waits(NamedTuple):
+    """How long its jobs waited for their start while there was no backlog."""
+
     sparse_ms: Sequence[float]
     busy_ms: Sequence[float]
 
 
-_Rounds = Mapping[str, Sequence[_Round]]
+@dataclass(slots=True)
+class _Found:
+    backlogs: list[_Backlog] = field(default_factory=list)
+    waits: list[_Waits] = field(default_factory=list)
 
 
 def run(stage: Stage) -> Report:
@@ -58,18 +66,20 @@ def run(stage: Stage) -> Report:
 
 async def _run(stage: Stage) -> Report:
     present, notes = _present()
-    rounds: dict[str, list[_Round]] = {contender.name: [] for contender in present}
-    for _ in range(stage.rounds(3)):
-        for contender in [contender for contender in present if contender.name in rounds]:
+    found = {contender.name: _Found() for contender in present}
+    for turn in range(stage.rounds(3)):
+        for contender in [contender for contender in present if contender.name in found]:
             try:
-                rounds[contender.name].append(await _round(stage, contender))
+                found[contender.name].backlogs.append(await _backlog(stage, contender))
+                if turn == 0:
+                    found[contender.name].waits.append(await _waits(stage, contender))
             except ProgramFailed as error:
                 if contender is OURS:
                     raise
-                del rounds[contender.name]
+                del found[contender.name]
                 notes.append(f"Left out: {contender.name}: {error}")
-    told = [f"{name}: {_Summary.of(theirs)}." for name, theirs in rounds.items()]
-    return Report("jobs", _METHOD, _findings(rounds), [*told, *notes])
+    summaries = {name: _Summary.of(theirs) for name, theirs in found.items()}
+    return Report("jobs", _METHOD, _findings(summaries), [*(f"{name}: {s}." for name, s in summaries.items()), *notes])
 
 
 def _present() -> tuple[Sequence[Contender], list[str]]:
@@ -85,19 +95,23 @@ def _present() -> tuple[Sequence[Contender], list[str]]:
     return present, [f"Versions: {'; '.join(dict.fromkeys(filter(None, versions)))}.", *left_out]
 
 
-async def _round(stage: Stage, contender: Contender) -> _Round:
+async def _backlog(stage: Stage, contender: Contender) -> _Backlog:
     async with open_arena(stage, contender) as (programs, started, _):
         one_by_one = programs.enqueue(0, _ONE_BY_ONE)
-        backlog = programs.fill(_ONE_BY_ONE, contender.backlog - _ONE_BY_ONE)
+        enqueued = programs.fill(_ONE_BY_ONE, contender.backlog - _ONE_BY_ONE)
         with programs.working():
             jobs_a_second = _drained_a_second(started, contender.backlog, stage.seconds(_DRAIN_S))
+    return _Backlog(jobs_a_second, _a_second(one_by_one), _a_second(enqueued))
+
+
+async def _waits(stage: Stage, contender: Contender) -> _Waits:
     async with open_arena(stage, contender) as (programs, started, _):
         with programs.working():
             programs.enqueue(0, 1)
             started.wait_for(1)
             sparse_ms = _to_start_ms(programs, started, 1, _SPARSE, _SPARSE_A_SECOND)
             busy_ms = _to_start_ms(programs, started, 1 + _SPARSE, _BUSY, _BUSY_A_SECOND)
-    return _Round(jobs_a_second, _a_second(one_by_one), _a_second(backlog), sparse_ms, busy_ms)
+    return _Waits(sparse_ms, busy_ms)
 
 
 def _drained_a_second(started: StartedJobs, backlog: int, seconds: float) -> float:
@@ -119,10 +133,10 @@ def _a_second(times: Times) -> float:
     return 1e9 * len(times.returned_ns) / (times.returned_ns[-1] - times.began_ns)
 
 
-def _findings(rounds: _Rounds) -> list[Finding]:
+def _findings(summaries: "Mapping[str, _Summary]") -> list[Finding]:
     """Return our figures, the main ones beside those of each peer."""
-    ours = _Summary.of(rounds[OURS.name])
-    peers = {peer: _Summary.of(rounds[peer.name]) for peer in PEERS if peer.name in rounds}
+    ours = summaries[OURS.name]
+    peers = {peer: summaries[peer.name] for peer in PEERS if peer.name in summaries}
     return [
         *(
             Finding("no-op jobs", ours.jobs, "jobs/s", theirs.jobs, peer.name, _TARGETS.get(peer.name))
@@ -143,23 +157,23 @@ class _Summary(NamedTuple):
     least_jobs: float
     most_jobs: float
     one_by_one: float
-    backlog: float
+    enqueued: float
     sparse_p50_ms: float
     sparse_p99_ms: float
     busy_p50_ms: float
     busy_p99_ms: float
 
     @classmethod
-    def of(cls, rounds: Sequence[_Round]) -> "_Summary":
-        jobs = [one.jobs_a_second for one in rounds]
-        sparse_ms = [ms for one in rounds for ms in one.sparse_ms]
-        busy_ms = [ms for one in rounds for ms in one.busy_ms]
+    def of(cls, found: _Found) -> "_Summary":
+        jobs = [round_.jobs_a_second for round_ in found.backlogs]
+        sparse_ms = [ms for waits in found.waits for ms in waits.sparse_ms]
+        busy_ms = [ms for waits in found.waits for ms in waits.busy_ms]
         return cls(
             jobs=median(jobs),
             least_jobs=min(jobs),
             most_jobs=max(jobs),
-            one_by_one=median(one.one_by_one_a_second for one in rounds),
-            backlog=median(one.backlog_a_second for one in rounds),
+            one_by_one=median(round_.one_by_one_a_second for round_ in found.backlogs),
+            enqueued=median(round_.enqueued_a_second for round_ in found.backlogs),
             sparse_p50_ms=median(sparse_ms),
             sparse_p99_ms=percentile(sparse_ms, 0.99),
             busy_p50_ms=median(busy_ms),
@@ -169,7 +183,7 @@ class _Summary(NamedTuple):
     def __str__(self) -> str:
         return (
             f"{shown(self.jobs)} jobs/s ({shown(self.least_jobs)} to {shown(self.most_jobs)}); enqueued one by one "
-            f"{shown(self.one_by_one)}/s, a backlog {shown(self.backlog)}/s; to start, p50 / p99: sparse "
+            f"{shown(self.one_by_one)}/s, a backlog {shown(self.enqueued)}/s; to start, p50 / p99: sparse "
             f"{shown(self.sparse_p50_ms)} / {shown(self.sparse_p99_ms)} ms, at 50/s {shown(self.busy_p50_ms)} / "
             f"{shown(self.busy_p99_ms)} ms"
         )
