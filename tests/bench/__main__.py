@@ -16,6 +16,8 @@ from tests.bench import (
     end_to_end,
     fairness,
     imports,
+    jobs,
+    pinned_snapshot,
     projection,
     script_cage,
     script_limits,
@@ -40,6 +42,8 @@ BENCHMARKS: Mapping[str, Callable[[Stage], Report]] = {
     "script_cage": script_cage.run,
     "script_limits": script_limits.run,
     "script_path": script_path.run,
+    "jobs": jobs.run,
+    "pinned_snapshot": pinned_snapshot.run,
 }
 
 
@@ -48,7 +52,9 @@ def main() -> None:
     console = Console()
     reports = []
     try:
-        with open_stage(quick=arguments.quick, catalogue=arguments.catalogue) as stage:
+        with open_stage(
+            quick=arguments.quick, catalogue=arguments.catalogue, pinned_minutes=arguments.pinned_minutes
+        ) as stage:
             for name in arguments.names or BENCHMARKS:
                 started_s = time.perf_counter()
                 reports.append(BENCHMARKS[name](stage))
@@ -68,6 +74,9 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         metavar="FILE",
         help="package records, JSON Lines or .gz, for search and import instead of the repeated sample",
+    )
+    parser.add_argument(
+        "--pinned-minutes", type=float, default=1.0, metavar="N", help="how long pinned_snapshot keeps one, default 1"
     )
     return parser.parse_args()
 

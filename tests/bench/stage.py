@@ -46,6 +46,7 @@ class Stage:
     """The servers of one run. `quick` asks for rounds so short that their figures are only a check.
 
     `catalogue` is a file of package records to import; without one, benchmarks repeat the project's sample.
+    `pinned_minutes`: how long an old snapshot is kept.
     """
 
     server: DatabaseServer
@@ -53,6 +54,7 @@ class Stage:
     directory: Path
     quick: bool
     catalogue: Path | None
+    pinned_minutes: float
 
     @property
     def pgbench(self) -> Path:
@@ -76,7 +78,7 @@ class Shop:
 
 
 @contextmanager
-def open_stage(*, quick: bool, catalogue: Path | None) -> Iterator[Stage]:
+def open_stage(*, quick: bool, catalogue: Path | None, pinned_minutes: float) -> Iterator[Stage]:
     """Start PostgreSQL, which flushes every commit to disk, and Valkey; stop and delete both on leaving."""
     with ExitStack() as stack:
         directory = stack.enter_context(temporary_state_dir())
@@ -84,7 +86,7 @@ def open_stage(*, quick: bool, catalogue: Path | None) -> Iterator[Stage]:
         redis = stack.enter_context(embedded_redis(directory))
         server = DatabaseServer(postgres.admin_url)
         asyncio.run(server.create_template())
-        yield Stage(server, redis.url, directory, quick, catalogue)
+        yield Stage(server, redis.url, directory, quick, catalogue, pinned_minutes)
 
 
 @asynccontextmanager
@@ -106,22 +108,27 @@ async def analyze(shop: Shop) -> None:
         await admin.close()
 
 
+def environment(stage: Stage, shop: Shop) -> dict[str, str]:
+    """Return the environment of the platform's processes on one shop's database."""
+    return {
+        **os.environ,
+        "RUSTOK_ENVIRONMENT": "live",
+        "RUSTOK_DATABASE_URL": shop.database.app_url,
+        "RUSTOK_SYSTEM_DATABASE_URL": shop.database.system_url,
+        "RUSTOK_REDIS_URL": stage.redis_url,
+        "RUSTOK_SECRET": SECRET,
+        "RUSTOK_LOG_LEVEL": "INFO",
+        "RUSTOK_ADMISSION_SOFT_AGE_S": "inf",  # a write that is refused is no write to measure
+        "RUSTOK_ADMISSION_HARD_AGE_S": "inf",
+    }
+
+
 class Processes:
     """The platform's processes on one shop's database. Use as a context manager."""
 
     def __init__(self, stage: Stage, shop: Shop) -> None:
         self._log = stage.directory / f"{shop.database.name}.log"
-        self._environment = {
-            **os.environ,
-            "RUSTOK_ENVIRONMENT": "live",
-            "RUSTOK_DATABASE_URL": shop.database.app_url,
-            "RUSTOK_SYSTEM_DATABASE_URL": shop.database.system_url,
-            "RUSTOK_REDIS_URL": stage.redis_url,
-            "RUSTOK_SECRET": SECRET,
-            "RUSTOK_LOG_LEVEL": "INFO",
-            "RUSTOK_ADMISSION_SOFT_AGE_S": "inf",  # a write that is refused is no write to measure
-            "RUSTOK_ADMISSION_HARD_AGE_S": "inf",
-        }
+        self._environment = environment(stage, shop)
         self._running: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
