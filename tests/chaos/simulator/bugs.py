@@ -5,7 +5,7 @@ They are the mistakes that the design of delivery avoids. To add one, write the 
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -357,34 +357,42 @@ def _count_attempts(ids: Sequence[UUID], transaction: Transaction) -> None:
             transaction.put("jobs", job_id, replace(row, attempts=row.attempts + 1))
 
 
-BUGS: Mapping[str, Parts] = {
-    "stages apart": Parts(api=StagesApart),
-    "forgets keys": Parts(api=ForgetsKeys),
-    "answers too early": Parts(api=AnswersTooEarly),
-    "naive cursor": Parts(sequencer_store=NaiveCursor),
-    "floor at the highest id": Parts(sequencer_store=FloorAtTheHighestId),
-    "sequences in two commits": Parts(sequencer_store=SequencesInTwoCommits),
-    "sequences the latest first": Parts(sequencer_store=SequencesTheLatestFirst),
-    "no sweep": Parts(sweep=NoSweep),
-    "looks once": Parts(consumer=LooksOnce),
-    "never forgets hints": Parts(feeder=NeverForgetsHints),
-    "never repeats hints": Parts(feeder=NeverRepeatsHints),
-    "remembers no hints": Parts(feeder=RemembersNoHints),
-    "claims without locks": Parts(consumer_store=ClaimsWithoutLocks),
-    "commits checkpoints apart": Parts(consumer_store=CommitsCheckpointsApart),
-    "moves to the end": Parts(consumer_store=MovesToTheEnd),
-    "forgets what is parked": Parts(consumer_store=ForgetsWhatIsParked),
-    "drops what waited": Parts(consumer_store=DropsWhatWaited),
-    "retries the latest first": Parts(consumer_store=RetriesTheLatestFirst),
-    "reads before it locks": Parts(index=ReadsBeforeItLocks),
-    "makes jobs apart": Parts(journal=MakesJobsApart),
-    "ends in two commits": Parts(jobs=EndsInTwoCommits),
-    "ends without its lease": Parts(jobs=EndsWithoutItsLease),
-    "grants what is leased": Parts(job_store=GrantsWhatIsLeased),
-    "renews for others": Parts(job_store=RenewsForOthers),
-    "releases for others": Parts(job_store=ReleasesForOthers),
-    "rescues the living": Parts(job_store=RescuesTheLiving),
-    "no rescue": Parts(rescuer=NoRescue),
-    "counts hints": Parts(job_store=CountsHints),
-    "never gives up": Parts(job_store=NeverGivesUp),
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """`shows`: the invariants of which it must violate one."""
+
+    parts: Parts
+    shows: set[str]
+
+
+BUGS: Mapping[str, Bug] = {
+    "stages apart": Bug(Parts(api=StagesApart), {"I2", "I4"}),
+    "forgets keys": Bug(Parts(api=ForgetsKeys), {"I3"}),
+    "answers too early": Bug(Parts(api=AnswersTooEarly), {"I1"}),
+    "naive cursor": Bug(Parts(sequencer_store=NaiveCursor), {"I8"}),
+    "floor at the highest id": Bug(Parts(sequencer_store=FloorAtTheHighestId), {"I8"}),
+    "sequences in two commits": Bug(Parts(sequencer_store=SequencesInTwoCommits), {"I1"}),
+    "sequences the latest first": Bug(Parts(sequencer_store=SequencesTheLatestFirst), {"I4"}),
+    "no sweep": Bug(Parts(sweep=NoSweep), {"I8"}),
+    "looks once": Bug(Parts(consumer=LooksOnce), {"I8"}),
+    "never forgets hints": Bug(Parts(feeder=NeverForgetsHints), {"I8"}),
+    "never repeats hints": Bug(Parts(feeder=NeverRepeatsHints), {"I8"}),
+    "remembers no hints": Bug(Parts(feeder=RemembersNoHints), {"I9"}),
+    "claims without locks": Bug(Parts(consumer_store=ClaimsWithoutLocks), {"I3", "I4"}),
+    "commits checkpoints apart": Bug(Parts(consumer_store=CommitsCheckpointsApart), {"I3"}),
+    "moves to the end": Bug(Parts(consumer_store=MovesToTheEnd), {"I1", "I5"}),
+    "forgets what is parked": Bug(Parts(consumer_store=ForgetsWhatIsParked), {"I4", "I6"}),
+    "drops what waited": Bug(Parts(consumer_store=DropsWhatWaited), {"I1", "I6"}),
+    "retries the latest first": Bug(Parts(consumer_store=RetriesTheLatestFirst), {"I4"}),
+    "reads before it locks": Bug(Parts(index=ReadsBeforeItLocks), {"I4", "I5"}),
+    "makes jobs apart": Bug(Parts(journal=MakesJobsApart), {"I3"}),
+    "ends in two commits": Bug(Parts(jobs=EndsInTwoCommits), {"I3"}),
+    "ends without its lease": Bug(Parts(jobs=EndsWithoutItsLease), {"I3"}),
+    "grants what is leased": Bug(Parts(job_store=GrantsWhatIsLeased), {"I3"}),
+    "renews for others": Bug(Parts(job_store=RenewsForOthers), {"I3"}),
+    "releases for others": Bug(Parts(job_store=ReleasesForOthers), {"I3"}),
+    "rescues the living": Bug(Parts(job_store=RescuesTheLiving), {"I3"}),
+    "no rescue": Bug(Parts(rescuer=NoRescue), {"I8"}),
+    "counts hints": Bug(Parts(job_store=CountsHints), {"I6"}),
+    "never gives up": Bug(Parts(job_store=NeverGivesUp), {"I8"}),
 }

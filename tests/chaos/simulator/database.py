@@ -30,12 +30,16 @@ class Transaction:
 
     def __init__(self, database: "Database", *, is_durable: bool) -> None:
         self.now = database.now()
+        self._number = database.next_number("transactions")
         self.is_open = True
         self.is_durable = is_durable
         self._database = database
         self._writes: dict[str, Rows] = {}
         self._locked: set[tuple[str, Any]] = set()
         self._waiting: list[Callable[[], None]] = []
+
+    def __repr__(self) -> str:
+        return f"transaction {self._number}"
 
     def get(self, table: str, key: Any) -> Any:
         """Return a row; None when there is none."""

@@ -30,7 +30,7 @@ class Rates:
         most = {
             "killed": 0.02,
             "request_lost": 0.02,
-            "slow": 0.05,
+            "slow": 0.1,
             "message_lost": 0.5,
             "message_doubled": 0.3,
             "process_stopped": 0.3,
@@ -56,7 +56,7 @@ class Faults:
     def latency_s(self) -> float:
         """Return how long a request or an answer is under way."""
         if self.happens(self.rates.slow):
-            return self._chance.uniform(0.01, 1.5)
+            return self._chance.uniform(0.01, 3.0)
         return self._chance.uniform(0.0005, 0.005)
 
     def of_a_request(self, process: Process) -> RequestFault | None:

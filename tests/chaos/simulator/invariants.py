@@ -25,7 +25,7 @@ from tests.chaos.simulator.work import (
 
 FRESH_WITHIN_S = 0.6
 """Without any fault an event takes effect before the sweep, which comes each second, would have to find it."""
-MESSAGES_CAP = 32
+MESSAGES_CAP = 60
 """Messages that may wait in Redis at a time: the windows of two relays several times over, and hints at consumers."""
 
 

@@ -198,6 +198,30 @@ class FaultyWire:
         self._timeline.after(_IDLE_IN_TRANSACTION_S, lambda: action() if self._process.is_stopped else None)
 
 
+class DirectWire:
+    """No way at all: for tests of the stores alone, on an ordinary event loop."""
+
+    def __init__(self) -> None:
+        self._when_gone: list[Callable[[], None]] = []
+
+    async def call(self, work: Callable[[], Answer]) -> Answer:
+        while True:
+            await asyncio.sleep(0)
+            try:
+                return work()
+            except RowLocked as locked:
+                ended = asyncio.Event()
+                locked.holder.when_ended(ended.set)
+                await ended.wait()
+
+    def when_gone(self, action: Callable[[], None]) -> None:
+        self._when_gone.append(action)
+
+    def close(self) -> None:
+        for action in self._when_gone:
+            action()
+
+
 class Server:
     """Whether a server answers now."""
 

@@ -22,7 +22,7 @@ class Floor:
 
     floor: int = 0
     following: int | None = None
-    writers: frozenset[Transaction] = frozenset()
+    writers: tuple[Transaction, ...] = ()
 
 
 class Logged(NamedTuple):
@@ -72,10 +72,10 @@ class SimulatedSequencerStore:
     def _raise_floor(self, transaction: Transaction) -> None:
         """As the function `raise_outbox_floor`: what nobody can commit any more is passed over from now on."""
         state = _floor(transaction)
-        writers = frozenset(t for t in self._database.open if t.has_written("outbox"))
+        writers = tuple(t for t in self._database.open if t.has_written("outbox"))
         floor = state.floor
         if state.following is not None:
-            if state.writers & writers:
+            if set(state.writers) & set(writers):
                 return
             remaining = [number for number, _ in transaction.rows("outbox") if number > floor]
             floor = min(min(remaining) - 1, state.following) if remaining else state.following

@@ -27,7 +27,7 @@ from workers.actors import drain
 from workers.bypass import Bypass, BypassConfig
 
 SEQUENCER = SequencerConfig(batch=4, poll_min_s=0.05, poll_max_s=0.8, floor_interval_s=0.8)
-FEEDER = FeederConfig(ids_a_message=3, messages=2, hint_lost_s=1.5, busy_poll_s=0.05, idle_poll_s=0.5)
+FEEDER = FeederConfig(ids_a_message=3, messages=2, hint_lost_s=1.5, busy_poll_s=0.01, idle_poll_s=0.5)
 CONSUMER = ConsumerConfig(
     batch=5, retries_a_batch=2, batches_a_drain=3, retry=RetryPolicy(attempts=3, first_delay_s=0.5, growth=2.0)
 )

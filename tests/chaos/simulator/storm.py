@@ -14,6 +14,8 @@ from tests.chaos.simulator.timeline import Timeline
 
 _CANCELLED = 0.1
 """Jobs that an operator cancels a second."""
+_TERMINATED_WHILE_STOPPED = 0.3
+"""It finds the SIGTERM when it goes on, with leases that are somebody else's by then."""
 
 
 class Storm:
@@ -67,6 +69,8 @@ class Storm:
         process = self._one()
         self._note(f"{process.name} is stopped")
         process.stop()
+        if self._chance.random() < _TERMINATED_WHILE_STOPPED:
+            process.terminate()
         self._timeline.after(self._chance.uniform(0.5, 6.0), process.resume)
 
     def _terminate(self) -> None:

@@ -45,14 +45,15 @@ def logs_to(note: Callable[[str], None] | None) -> Iterator[None]:
         structlog.configure(**before)
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, *, is_outer: bool = True) -> str:
+    """Return a value in few words: of ids the end, of what stands inside of a row what names it."""
     if isinstance(value, UUID):
         return value.hex[-4:]
     if isinstance(value, tuple):
-        return "(" + ", ".join(map(_short, value)) + ")"
+        return "(" + ", ".join(_short(each, is_outer=False) for each in value) + ")"
     if is_dataclass(value):
-        told = {field.name: getattr(value, field.name) for field in fields(value)}
-        return (
-            type(value).__name__ + "(" + ", ".join(f"{n}={_short(v)}" for n, v in told.items() if v is not None) + ")"
-        )
+        names = [field.name for field in fields(value)]
+        told = {name: getattr(value, name) for name in (names if is_outer else names[:1])}
+        inner = ", ".join(f"{name}={_short(each, is_outer=False)}" for name, each in told.items() if each is not None)
+        return f"{type(value).__name__}({inner})"
     return str(value)
