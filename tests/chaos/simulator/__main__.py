@@ -24,7 +24,7 @@ def main() -> int:
 
 
 def _replay(seed: int, bug: str | None) -> int:
-    violations = World(seed, BUGS[bug].parts if bug else Parts(), print).run()  # noqa: T201
+    violations = World(seed, BUGS[bug].parts if bug else Parts(), print).run()
     sys.stdout.write("\n".join(map(str, violations)) + "\n" if violations else "every invariant holds\n")
     return bool(violations)
 

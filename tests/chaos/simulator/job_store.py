@@ -10,7 +10,7 @@ from uuid import UUID
 
 from rustok.jobs.ledger import Asker, Leased, LeaseLost, NewJob
 from tests.chaos.simulator.database import Transaction
-from tests.chaos.simulator.link import Session
+from tests.chaos.simulator.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from rustok.events.parking import Parked
 from rustok.events.sequencer import Sequenced
 from rustok.kernel.event import SHARDS, AggregateKey, Envelope, LoggedEvent
 from tests.chaos.simulator.database import Database, Transaction
-from tests.chaos.simulator.link import OpenTransaction, Session
+from tests.chaos.simulator.session import OpenTransaction, Session
 
 
 @dataclass(frozen=True, slots=True)

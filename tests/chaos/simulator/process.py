@@ -41,23 +41,20 @@ class Process:
         self.name = name
         self.is_dead = False
         self.clock = ProcessClock(timeline, timedelta(seconds=chance.uniform(-0.2, 0.2)))
-        self.loop = ProcessLoop(name, timeline, self._fail)  # type: ignore[abstract] # what is missing raises
-        self.stopped_s = 0.0
-        """For how long it has been stopped altogether."""
+        self.loop = ProcessLoop(name, timeline, self._end)  # type: ignore[abstract] # what is missing raises
         self.when_dead: list[Callable[[], None]] = []
         self.when_stopped: list[Callable[[], None]] = []
         self.on_sigterm: Callable[[], object] = self.kill
-        self._timeline = timeline
         self._on_end = on_end
-        self._stopped_at_s = 0.0
 
     @property
     def is_stopped(self) -> bool:
         return self.loop.is_frozen and not self.is_dead
 
     def start(self, main: Coroutine[Any, Any, None]) -> None:
-        self._main = self.spawn(main)
-        self._main.add_done_callback(self._exit)
+        task = self.spawn(main)
+        task.add_done_callback(self._exit)
+        self.on_sigterm = task.cancel
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         return self.loop.create_task(coroutine)
@@ -70,14 +67,12 @@ class Process:
         """SIGSTOP. Its servers notice nothing but its silence."""
         if not self.is_dead and not self.is_stopped:
             self.loop.is_frozen = True
-            self._stopped_at_s = self._timeline.now_s
             for action in self.when_stopped:
                 action()
 
     def resume(self) -> None:
         """SIGCONT."""
         if self.is_stopped:
-            self.stopped_s += self._timeline.now_s - self._stopped_at_s
             self.loop.thaw()
 
     def terminate(self) -> None:
@@ -94,11 +89,7 @@ class Process:
             self.loop.run_ready()
 
     def _exit(self, main: asyncio.Task[None]) -> None:
-        error = None if main.cancelled() else main.exception()
-        self._end(error)
-
-    def _fail(self, error: BaseException) -> None:
-        self._end(error)
+        self._end(None if main.cancelled() else main.exception())
 
     def _end(self, error: BaseException | None) -> None:
         if not self.is_dead:

@@ -19,9 +19,9 @@ from rustok.runtime import LocalWake
 from tests.chaos.simulator.bus import Bus, Message, Ready, Wanted
 from tests.chaos.simulator.database import Database
 from tests.chaos.simulator.job_store import SimulatedJobStore
-from tests.chaos.simulator.link import Session, Wire
 from tests.chaos.simulator.log_stores import SimulatedConsumerStore, SimulatedSequencerStore
 from tests.chaos.simulator.process import Process
+from tests.chaos.simulator.session import Session, Wire
 from tests.chaos.simulator.work import CONSUMERS, KINDS, QUEUE, SUBSCRIPTIONS, Api, Index, Jobs, Journal, Poison
 from workers.actors import drain
 from workers.bypass import Bypass, BypassConfig

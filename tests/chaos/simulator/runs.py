@@ -19,11 +19,20 @@ class Failure:
 
 
 def first_failure(seeds: Iterable[int], bug: str | None = None) -> Failure | None:
-    """Run the schedules of *seeds* and return the first that violates an invariant; with a seeded *bug*, if named."""
+    """Run the schedules of *seeds* and return the first that violates an invariant.
+
+    With a seeded *bug* that is the first that violates what this one must.
+    """
+    shows = BUGS[bug].shows if bug else ""
     parts = BUGS[bug].parts if bug else Parts()
     with _unhindered():
         for seed in seeds:
-            if violations := World(seed, parts).run():
+            try:
+                violations = World(seed, parts).run()
+            except Exception as error:
+                error.add_note(f"This was seed {seed} of the simulator.")
+                raise
+            if any(violation.invariant.startswith(shows) for violation in violations):
                 return Failure(seed, bug, tuple(violations))
     return None
 

@@ -14,9 +14,9 @@ from rustok.kernel.event import AggregateKey, Envelope, LoggedEvent
 from rustok.kernel.module import JobKind
 from tests.chaos.simulator.database import Database, Transaction
 from tests.chaos.simulator.job_store import enqueue, finish
-from tests.chaos.simulator.link import OpenTransaction, Session
 from tests.chaos.simulator.log_stores import stage
 from tests.chaos.simulator.process import Process
+from tests.chaos.simulator.session import OpenTransaction, Session
 
 INDEX, JOURNAL = "things.index", "things.journal"
 CONSUMERS = (INDEX, JOURNAL)

@@ -13,11 +13,12 @@ from tests.chaos.simulator.commands import draw_commands
 from tests.chaos.simulator.database import Change, Database
 from tests.chaos.simulator.faults import Faults, Rates
 from tests.chaos.simulator.invariants import Outcome, Violation, Watch, check
-from tests.chaos.simulator.link import FaultyWire, Server, Wire
+from tests.chaos.simulator.link import FaultyWire, Server
 from tests.chaos.simulator.process import START, Process
 from tests.chaos.simulator.roles import Parts, Surroundings, run_relay, run_worker
+from tests.chaos.simulator.session import Wire
 from tests.chaos.simulator.storm import Storm
-from tests.chaos.simulator.timeline import Timeline
+from tests.chaos.simulator.timeline import Spinning, Timeline
 from tests.chaos.simulator.trace import change_told, logs_to
 from tests.chaos.simulator.work import CONSUMERS, Api, Command, Poison, RolledBack
 
@@ -67,6 +68,8 @@ class World:
             try:
                 self._run_through_the_storm()
                 self._run_until_quiet()
+            except Spinning as error:
+                self._watch.found.append(Violation("I8", str(error)))
             finally:
                 for process in (*self._dead, *self._processes.values()):
                     process.bury()

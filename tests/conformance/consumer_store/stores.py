@@ -20,7 +20,7 @@ from rustok.kernel.event import AggregateKey, shard_of
 from rustok.testing import Database, FixedClock, an_envelope
 from tests.chaos.simulator import database as simulated
 from tests.chaos.simulator import log_stores
-from tests.chaos.simulator.link import DirectWire, OpenTransaction, Session
+from tests.chaos.simulator.session import DirectWire, OpenTransaction, Session
 from tests.conformance.transport.levels import TENANT, Level, Noted, open_level
 
 STORES = ("memory", "postgres", "simulated")

@@ -19,7 +19,7 @@ from rustok.jobs.rescuer import LostJobs
 from rustok.testing import Database, FixedClock
 from tests.chaos.simulator import database as simulated
 from tests.chaos.simulator import job_store
-from tests.chaos.simulator.link import DirectWire, Session
+from tests.chaos.simulator.session import DirectWire, Session
 from tests.integration.jobs.ledger import Ledger, open_ledger
 
 STORES = ("postgres", "simulated")
