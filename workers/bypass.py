@@ -84,8 +84,10 @@ class Bypass:
                 self._start(look, partial(self._work_on, queue))
 
     async def _start_consumers(self) -> None:
-        for name in self._consumers.keys() & set(await self._checkpoints.behind(self._clock.now())):
-            self._start(f"consumer {name}", partial(drain, self._consumers[name]))
+        behind = await self._checkpoints.behind(self._clock.now())
+        for name, consumer in self._consumers.items():
+            if name in behind:
+                self._start(f"consumer {name}", partial(drain, consumer))
 
     def _switch(self, *, is_on: bool) -> None:
         if is_on != self._is_on:

@@ -103,7 +103,7 @@ async def _claims_ms(shop: Shop, flow: "asyncio.Task[Times]") -> Sequence[float]
         store = PostgresJobStore(engine)
         while not flow.done():
             began_s = time.perf_counter()
-            await store.ready(NOOP.queue, [], _LOOK)
+            await store.ready(NOOP.queue, [], _LOOK, _LOOK)
             times_ms.append(1000 * (time.perf_counter() - began_s))
             await asyncio.wait([flow], timeout=_LOOK_EVERY_S)
     return times_ms

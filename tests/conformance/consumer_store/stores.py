@@ -1,9 +1,11 @@
 """The consumers' stores, each with a log that can be written to, and a table for effects."""
 
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -15,10 +17,13 @@ from rustok.events.consumer import ConsumerStore
 from rustok.events.memory_store import MemoryConsumerStore
 from rustok.events.store import PostgresConsumerStore
 from rustok.kernel.event import AggregateKey, shard_of
-from rustok.testing import Database
-from tests.conformance.transport.levels import TENANT, Level, open_level
+from rustok.testing import Database, FixedClock, an_envelope
+from tests.chaos.simulator import database as simulated
+from tests.chaos.simulator import log_stores
+from tests.chaos.simulator.session import DirectWire, OpenTransaction, Session
+from tests.conformance.transport.levels import TENANT, Level, Noted, open_level
 
-STORES = ("memory", "postgres")
+STORES = ("memory", "postgres", "simulated")
 CONSUMER = "notes.reader"
 SHARD = 3
 
@@ -34,23 +39,55 @@ def aggregates(count: int, shard: int = SHARD) -> list[UUID]:
 
 async def take_effect(transaction: Any, effect: str) -> None:
     """Do something inside a claim's transaction."""
-    await transaction.execute(_EFFECT, {"effect": effect})
+    if isinstance(transaction, OpenTransaction):
+        await transaction.run(lambda t: t.put("effects", effect, effect))
+    else:
+        await transaction.execute(_EFFECT, {"effect": effect})
+
+
+class StoreUnderTest(Protocol):
+    @property
+    def store(self) -> ConsumerStore: ...
+
+    async def log(self, *aggregate_ids: UUID) -> None:
+        """Write an event of each aggregate; together they stand at the positions from 1 on."""
+
+    async def effects(self) -> list[str]:
+        """Return what was committed inside claims."""
+
+
+class SimulatedUnderTest:
+    """The stand-in for PostgreSQL that the simulator uses."""
+
+    def __init__(self) -> None:
+        self._database = simulated.Database(FixedClock().now, random.Random(0))
+        self._session = Session(self._database, DirectWire)
+        self.store = log_stores.SimulatedConsumerStore(self._session)
+
+    async def log(self, *aggregate_ids: UUID) -> None:
+        for aggregate_id in aggregate_ids:
+            envelope = an_envelope(Noted, tenant_id=TENANT, aggregate_id=aggregate_id)
+            await self._session.run(partial(log_stores.stage, self._database, envelope=envelope))
+        await log_stores.SimulatedSequencerStore(self._database, self._session).sequence(1000)
+
+    async def effects(self) -> list[str]:
+        return sorted(self._database.tables["effects"])
 
 
 @dataclass(frozen=True, slots=True)
-class StoreUnderTest:
+class ServedUnderTest:
+    """A store that needs a server, if only for the effects."""
+
     store: ConsumerStore
     level: Level
     engine: AsyncEngine
 
     async def log(self, *aggregate_ids: UUID) -> None:
-        """Write an event of each aggregate; together they stand at the positions from 1 on."""
         for aggregate_id in aggregate_ids:
             await self.level.write(aggregate_id)
         await self.level.settle()
 
     async def effects(self) -> list[str]:
-        """Return what was committed inside claims."""
         async with self.engine.connect() as connection:
             return list((await connection.execute(_EFFECTS)).scalars())
 
@@ -70,11 +107,16 @@ async def forget_effects(database: Database) -> None:
 @asynccontextmanager
 async def open_store(name: str, database: Database) -> AsyncIterator[StoreUnderTest]:
     """Open the store *name* on *database*."""
+    if name == "simulated":
+        under_test = SimulatedUnderTest()
+        await under_test.store.prepare([CONSUMER, "notes.other"])
+        yield under_test
+        return
     transport = "memory" if name == "memory" else "outbox"
     async with open_level(transport, database) as level, open_engine(database.system_url) as engine:
         if name == "memory":
-            yield StoreUnderTest(MemoryConsumerStore(engine, level.transport), level, engine)
+            yield ServedUnderTest(MemoryConsumerStore(engine, level.transport), level, engine)
             return
         postgres = PostgresConsumerStore(engine)
         await postgres.prepare([CONSUMER, "notes.other"])
-        yield StoreUnderTest(postgres, level, engine)
+        yield ServedUnderTest(postgres, level, engine)

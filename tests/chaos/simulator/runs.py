@@ -1,0 +1,55 @@
+"""Many schedules, up to the first that violates something."""
+
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests.chaos.simulator.bugs import BUGS
+from tests.chaos.simulator.invariants import Violation
+from tests.chaos.simulator.roles import Parts
+from tests.chaos.simulator.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    seed: int
+    bug: str | None
+    violations: tuple[Violation, ...]
+
+
+def first_failure(seeds: Iterable[int], bug: str | None = None) -> Failure | None:
+    """Run the schedules of *seeds* and return the first that violates an invariant.
+
+    With a seeded *bug* that is the first that violates what this one must.
+    """
+    shows = BUGS[bug].shows if bug else ""
+    parts = BUGS[bug].parts if bug else Parts()
+    with _unhindered():
+        for seed in seeds:
+            try:
+                violations = World(seed, parts).run()
+            except Exception as error:
+                error.add_note(f"This was seed {seed} of the simulator.")
+                raise
+            if any(violation.invariant.startswith(shows) for violation in violations):
+                return Failure(seed, bug, tuple(violations))
+    return None
+
+
+def told(failure: Failure) -> str:
+    """Return what was violated, and how to see it again."""
+    bug = f" --bug '{failure.bug}'" if failure.bug else ""
+    replay = f"python -m tests.chaos.simulator --seed {failure.seed}{bug} --trace"
+    return "\n".join([f"Seed {failure.seed} fails; replay it with: {replay}", *map(str, failure.violations)])
+
+
+@contextmanager
+def _unhindered() -> Iterator[None]:
+    """Keep the garbage collector from walking through all that the tests have imported, schedule after schedule."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
