@@ -76,7 +76,8 @@ _PAUSED_KINDS = """
     END
     $$
 """
-# The limits with the least room come first: what they refuse takes no room of others.
+# The limits with the least room come first: what they refuse takes no room of others. OFFSET 0 has each job
+# sought by its id: in a join, or by its state, PostgreSQL would read all of them.
 _WITHIN = f"""
     CREATE FUNCTION within_limits(ids uuid[], hinted uuid[]) RETURNS uuid[]
     LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
@@ -90,9 +91,13 @@ _WITHIN = f"""
                     SELECT given.id, given.place, {_CONCERNS} AS is_limited,
                            row_number() OVER (PARTITION BY {_CONCERNS} ORDER BY given.place) AS number
                       FROM unnest(allowed) WITH ORDINALITY AS given (id, place)
-                     CROSS JOIN LATERAL (SELECT queue, kind, tenant_id FROM jobs WHERE id = given.id) AS j) AS numbered
+                     CROSS JOIN LATERAL (
+                           SELECT queue, kind, tenant_id FROM jobs WHERE id = given.id OFFSET 0) AS j) AS numbered
                  WHERE NOT is_limited OR number <= l.room - (
-                       SELECT count(*) FROM jobs AS j WHERE j.id = ANY (hinted) AND j.state = 'ready' AND {_CONCERNS})
+                       SELECT count(*) FROM unnest(hinted) AS given (id)
+                        CROSS JOIN LATERAL (
+                              SELECT queue, kind, tenant_id, state FROM jobs WHERE id = given.id OFFSET 0) AS j
+                        WHERE j.state = 'ready' AND {_CONCERNS})
                  ORDER BY place);
         END LOOP;
         RETURN allowed;

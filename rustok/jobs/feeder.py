@@ -113,7 +113,7 @@ class Feeder:
         if not jobs:
             return 0
         ids = [job_id for job_id, _ in jobs]
-        size = min(self._config.ids_a_message, self._size(queue, len(ids)))
+        size = self._size(queue, len(ids))
         try:
             await self._send(queue.name, [ids[start : start + size] for start in range(0, len(ids), size)])
         except Unavailable as error:
@@ -140,10 +140,9 @@ class Feeder:
         return ceil(queue.window / self._config.parts)
 
     def _size(self, queue: _Queue, count: int) -> int:
-        spread = ceil(count / self._config.messages)
-        return (
-            max(spread, ceil(self._part(queue) / self._config.messages_a_part)) if queue.shares.are_several else spread
-        )
+        """Return how many ids a message has, where so many are sent."""
+        least = ceil(self._part(queue) / self._config.messages_a_part) if queue.shares.are_several else 1
+        return min(self._config.ids_a_message, max(least, ceil(count / self._config.messages)))
 
     async def _forget_taken(self, queue: _Queue) -> None:
         """Forget the hints that were taken up, and those that are old enough to be sent again."""
