@@ -136,15 +136,15 @@ def _a_second(times: Times) -> float:
 def _findings(summaries: "Mapping[str, _Summary]") -> list[Finding]:
     """Return our figures, the main ones beside those of each peer."""
     ours = summaries[OURS.name]
-    peers = {peer: summaries[peer.name] for peer in PEERS if peer.name in summaries}
+    peers = {peer.name: summaries[peer.name] for peer in PEERS if peer.name in summaries}
     return [
         *(
-            Finding("no-op jobs", ours.jobs, "jobs/s", theirs.jobs, peer.name, _TARGETS.get(peer.name))
+            Finding("no-op jobs", ours.jobs, "jobs/s", theirs.jobs, peer, _TARGETS.get(peer))
             for peer, theirs in peers.items()
         ),
         Finding("to start, sparse, p50", ours.sparse_p50_ms, "ms", target=Target("<=", 5, "ours")),
         *(
-            Finding("to start, sparse, p50", ours.sparse_p50_ms, "ms", theirs.sparse_p50_ms, peer.name)
+            Finding("to start, sparse, p50", ours.sparse_p50_ms, "ms", theirs.sparse_p50_ms, peer)
             for peer, theirs in peers.items()
         ),
     ]
