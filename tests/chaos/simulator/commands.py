@@ -16,7 +16,8 @@ def draw_commands(chance: random.Random, *, is_calm: bool) -> list[Command]:
 
 
 def _short(chance: random.Random, value: int) -> Command:
-    key, after_s = chance.choice(KEYS[:2]), chance.uniform(0, 0.1)
+    """Return one of a few that come together, with nothing after them: nobody else's hint mends a lost one."""
+    key, after_s = chance.choice(KEYS[:2]), chance.uniform(0.7, 0.73)
     return Command(id=_id(chance), key=key, value=value, kind=COUNT, work_s=0.01, after_s=after_s)
 
 

@@ -23,7 +23,7 @@ from tests.chaos.simulator.work import (
     Effect,
 )
 
-FRESH_WITHIN_S = 0.6
+FRESH_WITHIN_S = 0.4
 """Without any fault an event takes effect before the sweep, which comes each second, would have to find it."""
 MESSAGES_CAP = 60
 """Messages that may wait in Redis at a time: the windows of two relays several times over, and hints at consumers."""

@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rustok.testing import Database, DatabaseServer
-from tests.conformance.consumer_store.stores import STORES, StoreUnderTest, create_effects, forget_effects, open_store
-from tests.conformance.transport.levels import forget_events
+from tests.conformance.consumer_store.stores import STORES, StoreUnderTest, create_effects, open_store
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +18,5 @@ async def shared_database(database_server: DatabaseServer) -> AsyncIterator[Data
 
 @pytest.fixture(params=STORES)
 async def under_test(request: pytest.FixtureRequest, shared_database: Database) -> AsyncIterator[StoreUnderTest]:
-    await forget_events(shared_database)
-    await forget_effects(shared_database)
     async with open_store(request.param, shared_database) as store:
         yield store

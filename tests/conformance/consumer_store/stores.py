@@ -21,7 +21,7 @@ from rustok.testing import Database, FixedClock, an_envelope
 from tests.chaos.simulator import database as simulated
 from tests.chaos.simulator import log_stores
 from tests.chaos.simulator.session import DirectWire, OpenTransaction, Session
-from tests.conformance.transport.levels import TENANT, Level, Noted, open_level
+from tests.conformance.transport.levels import TENANT, Level, Noted, forget_events, open_level
 
 STORES = ("memory", "postgres", "simulated")
 CONSUMER = "notes.reader"
@@ -98,7 +98,7 @@ async def create_effects(database: Database) -> None:
     await admin.close()
 
 
-async def forget_effects(database: Database) -> None:
+async def _forget_effects(database: Database) -> None:
     admin = await asyncpg.connect(database.admin_url)
     await admin.execute("DELETE FROM effects")
     await admin.close()
@@ -106,12 +106,14 @@ async def forget_effects(database: Database) -> None:
 
 @asynccontextmanager
 async def open_store(name: str, database: Database) -> AsyncIterator[StoreUnderTest]:
-    """Open the store *name* on *database*."""
+    """Open the store *name*, empty; *database* is for those that need a server."""
     if name == "simulated":
         under_test = SimulatedUnderTest()
         await under_test.store.prepare([CONSUMER, "notes.other"])
         yield under_test
         return
+    await forget_events(database)
+    await _forget_effects(database)
     transport = "memory" if name == "memory" else "outbox"
     async with open_level(transport, database) as level, open_engine(database.system_url) as engine:
         if name == "memory":
