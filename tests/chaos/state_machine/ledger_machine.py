@@ -51,9 +51,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize(target=asked_jobs)
     def begin(self) -> MultipleResults[Asked]:
-        """Forget the last example; each tenant has a job."""
+        """Forget the last example; each tenant has a job with a key."""
         self.world.run(self.world.forget())
-        asked = [Asked(tenant_id, NewJob(kind=SUM, args={})) for tenant_id in self.world.tenants]
+        asked = [Asked(tenant_id, NewJob(kind=SUM, args={}, dedup_key="a")) for tenant_id in self.world.tenants]
         self._enqueue(asked, commits=True)
         return multiple(*asked)
 
@@ -75,6 +75,14 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _in_state(self, *states: str) -> list[Job]:
         return [job for job in self.model.jobs.values() if job.state in states]
+
+    @precondition(lambda self: len(self._in_state(*OPEN)) < FEW_JOBS)
+    @rule(target=asked_jobs, asked=asked_jobs)
+    def enqueue_another_with_the_same_key(self, asked: Asked) -> Asked:
+        job = NewJob(kind=asked.job.kind, args={}, dedup_key=asked.job.dedup_key)
+        another = Asked(asked.tenant_id, job)
+        self._enqueue([another], commits=True)
+        return another
 
     @rule(asked=asked_jobs)
     def enqueue_again(self, asked: Asked) -> None:
