@@ -5,7 +5,7 @@ import sys
 
 from tests.chaos.simulator.bugs import BUGS
 from tests.chaos.simulator.roles import Parts
-from tests.chaos.simulator.runs import first_failure, told
+from tests.chaos.simulator.runs import first_failure_of_many, told
 from tests.chaos.simulator.world import World
 
 
@@ -18,7 +18,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.trace:
         return _replay(options.seed, options.bug)
-    failure = first_failure(range(options.seed, options.seed + options.schedules), options.bug)
+    failure = first_failure_of_many(range(options.seed, options.seed + options.schedules), options.bug)
     sys.stdout.write(f"{told(failure) if failure else f'{options.schedules} schedules: every invariant holds'}\n")
     return failure is not None
 

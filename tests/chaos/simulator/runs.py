@@ -2,13 +2,18 @@
 
 import gc
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 
 from tests.chaos.simulator.bugs import BUGS
 from tests.chaos.simulator.invariants import Violation
 from tests.chaos.simulator.roles import Parts
 from tests.chaos.simulator.world import World
+
+_CHUNK = 125
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,13 @@ def first_failure(seeds: Iterable[int], bug: str | None = None) -> Failure | Non
             if any(violation.invariant.startswith(shows) for violation in violations):
                 return Failure(seed, bug, tuple(violations))
     return None
+
+
+def first_failure_of_many(seeds: range, bug: str | None = None) -> Failure | None:
+    """Return what `first_failure` does, by all processors of the machine."""
+    chunks = [seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK)]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        return next(filter(None, pool.map(partial(first_failure, bug=bug), chunks)), None)
 
 
 def told(failure: Failure) -> str:
