@@ -69,7 +69,7 @@ class TenantMismatch(Forbidden):
 
 
 class TooManyWrites(RustokError):
-    """Events are delivered late, and the tenant sends more writes than its share: nothing was done."""
+    """Events are delivered late, and the tenant sends more writes than its share: this request has done nothing."""
 
     code = "too_many_writes"
     retryable = True
@@ -80,7 +80,7 @@ class TooManyWrites(RustokError):
 
 
 class Overloaded(Unavailable):
-    """Events are delivered so late that only critical commands are taken: nothing was done."""
+    """Events are delivered so late that only critical commands are taken: this request has done nothing."""
 
     code = "overloaded"
 

@@ -32,3 +32,4 @@ def upgrade() -> None:
         """
     )
     op.execute("CREATE INDEX jobs_needs_version_idx ON jobs (kind, id) WHERE state = 'needs_version'")
+    op.execute("CREATE INDEX jobs_needs_version_of_tenant_idx ON jobs (tenant_id, id) WHERE state = 'needs_version'")

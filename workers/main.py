@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, closing, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, closing, contextmanager, suppress
 
 import dramatiq
 import structlog
@@ -27,12 +27,14 @@ from workers.intake import Intake
 from workers.newcomer import Newcomer
 from workers.parts import WorkerParts, open_parts
 from workers.queues import job_queues, prefetch, stream, threads
-from workers.watchdog import Watchdog
+from workers.watchdog import Watchdog, deadline
 
 log = structlog.get_logger(__name__)
 
 STOP_TIMEOUT_S = 6.0
 """Messages in hand get this long to finish; the rest is handed back. A supervisor kills after 10 s."""
+_ENDING_S = 30.0
+"""A worker that was told to end by `rustok workers stop` has no supervisor that kills it."""
 _TICK_S = 1.0
 """How often a worker looks at itself: what it is wanted to do, what it can do, whether its event loop lives."""
 
@@ -63,7 +65,12 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
     kinds = [kind for module in MODULES for kind in module.jobs]
     queues = job_queues(kinds)
     broker = StreamBroker(required(settings.redis_url, "redis_url"), prefetch=prefetch(queues))
-    with EventLoopThread() as loop, closing(broker), _opened(loop, open_parts(settings)) as parts:
+    with (
+        ExitStack() as ending,
+        EventLoopThread() as loop,
+        closing(broker),
+        _opened(loop, open_parts(settings)) as parts,
+    ):
         declare_consume(broker, loop, parts.consumers)
         declare_work(broker, loop, parts.runner)
         open_queues(broker, filter(parts.can_do, kinds))
@@ -72,7 +79,7 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
         loop.start(parts.notifier.run())
         loop.start(parts.heartbeat.run())
         loop.start(_bypass(broker, parts, kinds, stop).run())
-        newcomer = _newcomer(parts, kinds)
+        newcomer = _newcomer(parts, kinds, stop)
         loop.start(newcomer.run_events())
         loop.start(newcomer.run_jobs())
         worker.start()
@@ -82,6 +89,7 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
             watchdog.tick()
             follow(parts.heartbeat, intake)
             open_queues(broker, filter(parts.can_do, kinds))  # the cage may be there by now
+        ending.enter_context(deadline(_ENDING_S))
         worker.stop(timeout=int(STOP_TIMEOUT_S * 1000))
         with suppress(Exception):  # it will be missed soon enough
             loop.run(parts.heartbeat.leave())
@@ -124,14 +132,14 @@ def _bypass(broker: StreamBroker, parts: WorkerParts, kinds: Sequence[JobKind], 
     )
 
 
-def _newcomer(parts: WorkerParts, kinds: Sequence[JobKind]) -> Newcomer:
+def _newcomer(parts: WorkerParts, kinds: Sequence[JobKind], stop: threading.Event) -> Newcomer:
     return Newcomer(
         parts.system_engine,
         consumers=parts.consumers,
         known=parts.platform.registry.known_events(),
         runner=parts.runner,
         kinds=lambda: [kind.name for kind in kinds if parts.can_do(kind)],
-        is_quiet=lambda: parts.heartbeat.wish is not None,
+        is_quiet=lambda: stop.is_set() or parts.heartbeat.wish is not None,
         clock=parts.clock,
     )
 

@@ -56,20 +56,24 @@ class Newcomer:
 
     async def take_up_events(self) -> None:
         """Handle all aggregates that waited for an event which is known here."""
-        while names := await take_up_aggregates(self._engine, self._consumers, self._known, _AGGREGATES):
+        while not self._is_quiet():
+            names = await take_up_aggregates(self._engine, self._consumers, self._known, _AGGREGATES)
+            if not names:
+                return
             for name in names:
                 await drain(self._consumers[name])
 
     async def take_up_jobs(self) -> None:
-        """Do all jobs that waited for somebody who knows their kind."""
-        while ids := await take_up_jobs(self._engine, self._kinds(), _JOBS):
-            await self._runner.work(ids)
+        """Do all jobs that waited for somebody who knows their kind, as long as any of them may begin."""
+        while not self._is_quiet():
+            ids = await take_up_jobs(self._engine, self._kinds(), _JOBS)
+            if not ids or not await self._runner.work(ids):
+                return
 
     async def _run(self, look: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                if not self._is_quiet():
-                    await look()
+                await look()
             except Exception as error:
                 log.warning("newcomer_waited", reason=describe(error), exc_info=not is_transient(error))
             await self._clock.sleep(INTERVAL_S)

@@ -7,7 +7,8 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -19,6 +20,18 @@ _TOLD_AFTER_TICKS = 5
 _GIVEN_UP_AFTER_TICKS = 30
 _EXIT_STATUS = 70
 """EX_SOFTWARE of sysexits.h."""
+
+
+@contextmanager
+def deadline(seconds: float, end: Callable[[int], object] = os._exit) -> Iterator[None]:
+    """End the process if what happens inside takes longer: nobody else might."""
+    timer = threading.Timer(seconds, end, (_EXIT_STATUS,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Watchdog:

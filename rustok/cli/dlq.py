@@ -8,6 +8,7 @@ from uuid import UUID
 
 import typer
 
+from rustok.cli.job_options import Tenant
 from rustok.cli.operations import follow
 from rustok.cli.output import err, print_rows, wrong_call
 from rustok.cli.session import Session, open_session
@@ -27,7 +28,6 @@ from rustok.kernel.errors import InvalidInput
 
 app = typer.Typer(no_args_is_help=True)
 What = Annotated[str | None, typer.Option("--consumer", "--kind", "-k", help="Only of this consumer or kind of job.")]
-Tenant = Annotated[str | None, typer.Option("--tenant", "-t", help="Only of this tenant, by slug or id.")]
 Fingerprint = Annotated[str | None, typer.Option("--fingerprint", "-f", help="Only of this cause, as `list` names it.")]
 Id = Annotated[UUID | None, typer.Option("--id", "--aggregate", help="Only this aggregate or job.")]
 OlderThan = Annotated[float | None, typer.Option("--older-than-h", min=0, help="Only what was given up hours ago.")]

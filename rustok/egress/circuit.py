@@ -7,6 +7,9 @@ from rustok.kernel.errors import RustokError
 from rustok.kernel.ports import Clock
 
 
+_MOST_DOUBLINGS = 30
+
+
 class CallPutOff(RustokError):
     """The call is not made now, for the sake of a server that fails; nothing was sent."""
 
@@ -81,7 +84,8 @@ class Circuit:
         """There was no answer, or one that says that the server cannot."""
         self._failures += 1
         if self._failures >= self._config.failures:
-            open_s = min(self._config.open_s * 2**self._trials, self._config.longest_open_s)
+            doublings = min(self._trials, _MOST_DOUBLINGS)
+            open_s = min(self._config.open_s * 2**doublings, self._config.longest_open_s)
             self._open_until_s = self._clock.monotonic_s() + open_s
 
     def _try_again(self) -> None:

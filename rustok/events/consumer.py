@@ -307,7 +307,7 @@ class Consumer:
             attempts = parked.attempts + 1
             state, due_at = self._config.retry.next(attempts, self._clock.now())
             error = describe(failures[parked.key])
-            await claim.park(replace(parked, state=state, attempts=attempts, due_at=due_at, error=error, needs=None))
+            await claim.park(replace(parked, state=state, attempts=attempts, due_at=due_at, error=error))
         elif unknown:
             await self._park_unknown(claim, unknown[parked.key], parked.parked_at)
         elif len(page) == self._config.batch:

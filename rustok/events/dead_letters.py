@@ -36,21 +36,21 @@ _OF_PAGE = f"""
      WHERE consumer = :consumer AND tenant_id = :tenant_id
        AND aggregate_id = ANY (ARRAY(SELECT id FROM page WHERE {CHOSEN}))
 """
-_TOLD = "SELECT (SELECT count(*) FROM changed) AS changed, (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last"
+TOLD = "SELECT (SELECT count(*) FROM changed) AS changed, (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last"
 _REDRIVE = text(
     f"""
     {_PAGE}, changed AS (
         UPDATE parked_aggregates SET state = 'retrying', attempts = 0, due_at = now(), needs = NULL
         {_OF_PAGE} AND state <> 'needs_version'
         RETURNING 1
-    ) {_TOLD}
+    ) {TOLD}
     """
 )
 _DISCARD = text(
     f"""
     {_PAGE}, changed AS (
         DELETE FROM parked_aggregates {_OF_PAGE} AND state = :state RETURNING 1
-    ) {_TOLD}
+    ) {TOLD}
     """
 )
 _CONSUMERS = text("SELECT DISTINCT consumer FROM parked_aggregates WHERE tenant_id = :tenant_id")

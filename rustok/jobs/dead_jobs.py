@@ -5,11 +5,16 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 
 from rustok.db.transaction import Transaction
-from rustok.events.dead_letters import BEFORE_ALL, CHOSEN, PAGE, Choice, Page, choice_values
+from rustok.events.dead_letters import BEFORE_ALL, CHOSEN, PAGE, TOLD, Choice, Page, choice_values
 
+# As the view dead_letters has them, by state, which is a literal since each has its own partial index.
+_ERRORS = {
+    "dead": "concat_ws(': ', error ->> 'code', error ->> 'message')",
+    "needs_version": "'This release knows no such jobs.'::text",
+}
 _PAGE = """
     WITH page AS MATERIALIZED (
-        SELECT id, kind AS what, concat_ws(': ', error ->> 'code', error ->> 'message') AS error, due_at AS since
+        SELECT id, kind AS what, {error} AS error, due_at AS since
           FROM jobs WHERE tenant_id = :tenant_id AND state = '{state}' AND id > :after ORDER BY id LIMIT :limit
     )
 """
@@ -17,14 +22,13 @@ _PAGE = """
 _OF_PAGE = f"""
      WHERE tenant_id = :tenant_id AND state = '{{state}}' AND id = ANY (ARRAY(SELECT id FROM page WHERE {CHOSEN}))
 """
-_TOLD = "SELECT (SELECT count(*) FROM changed) AS changed, (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last"
 _REDRIVE = text(
     f"""
     {_PAGE}, changed AS (
         UPDATE jobs SET state = 'ready', attempts = 0, due_at = now(), is_cancelled = false, dedup_key = NULL {_OF_PAGE}
         RETURNING 1
-    ) {_TOLD}
-    """.format(state="dead")
+    ) {TOLD}
+    """.format(state="dead", error=_ERRORS["dead"])
 )
 _DISCARD = f"""
     {_PAGE}, discarded AS (
@@ -36,10 +40,9 @@ _DISCARD = f"""
                actor, correlation_id, causation_id, created_at, now()
           FROM discarded
         RETURNING 1
-    ) {_TOLD}
+    ) {TOLD}
 """
-# Literals, since each state has its own partial index.
-_DISCARD_FROM = {state: text(_DISCARD.format(state=state)) for state in ("dead", "needs_version")}
+_DISCARD_FROM = {state: text(_DISCARD.format(state=state, error=error)) for state, error in _ERRORS.items()}
 
 
 async def redrive_page(transaction: Transaction, *, tenant_id: UUID, choice: Choice, after: UUID = BEFORE_ALL) -> Page:

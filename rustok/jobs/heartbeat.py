@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,11 +45,12 @@ _BEAT = text(
                                        is_quiet = excluded.is_quiet, sandbox = excluded.sandbox,
                                        seen_at = excluded.seen_at
     RETURNING wish,
-              ARRAY(SELECT pid FROM workers WHERE host = w.host
-                       AND seen_at < now() - make_interval(secs => :stalled_after_s)) AS silent_pids
+              (SELECT coalesce(jsonb_agg(jsonb_build_array(id, pid, extract(epoch FROM now() - seen_at))), '[]')
+                 FROM workers WHERE host = w.host
+                  AND seen_at < now() - make_interval(secs => :stalled_after_s)) AS silent
     """
 )
-_STRIKE_OFF = text("DELETE FROM workers WHERE host = :host AND pid = ANY (CAST(:pids AS integer[]))")
+_STRIKE_OFF = text("DELETE FROM workers WHERE id = ANY (CAST(:ids AS uuid[]))")
 _LEAVE = text("DELETE FROM workers WHERE id = :id OR seen_at < now() - interval '1 hour'")
 _LIST = text(
     """
@@ -171,13 +173,17 @@ class Heartbeat:
         }
         answer = (await run_alone(self._engine, _BEAT, facts)).one()
         self.wish = answer.wish
-        if dead := [pid for pid in answer.silent_pids if _is_dead(pid)]:
-            await run_alone(self._engine, _STRIKE_OFF, {"host": self._host, "pids": dead})
+        if dead := [worker_id for worker_id, pid, silent_s in answer.silent if _is_dead(pid, silent_s)]:
+            await run_alone(self._engine, _STRIKE_OFF, {"ids": dead})
 
 
-def _is_dead(pid: int) -> bool:
-    """Tell whether there is no such process any more: one that is silent and alive is frozen."""
+def _is_dead(pid: int, silent_s: float) -> bool:
+    """Tell whether there is no such process any more: one that is silent and alive is frozen.
+
+    One that is younger than the silence has got the number of another.
+    """
     try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        process = psutil.Process(pid)
+        return process.status() == psutil.STATUS_ZOMBIE or time.time() - process.create_time() < silent_s
     except psutil.NoSuchProcess:
         return True

@@ -199,7 +199,8 @@ async def finish_held(
     transaction: Statements, ended: Sequence[tuple[Leased, Any]], outcome: str = "done"
 ) -> Collection[UUID]:
     """End those jobs that are still held with their lease, as `finish_all` does; return their ids."""
-    rows = [{"id": job.id, "token": job.token, "result": result} for job, result in ended]
+    in_order = sorted(ended, key=lambda one: one[0].id)  # as those who renew the leases lock the rows
+    rows = [{"id": job.id, "token": job.token, "result": result} for job, result in in_order]
     found = await transaction.execute(_FINISH, {"ended": to_json(rows), "outcome": outcome})
     return {row.id for row in found}
 

@@ -14,6 +14,7 @@ _TAKE_UP = text(
      WHERE id = ANY (ARRAY(
            SELECT id FROM jobs
             WHERE state = 'needs_version' AND kind = ANY (CAST(:kinds AS text[]))
+              AND (SELECT is_active FROM tenants WHERE tenants.id = jobs.tenant_id)
             LIMIT :limit FOR UPDATE SKIP LOCKED))
     RETURNING id
     """

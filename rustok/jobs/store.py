@@ -119,7 +119,7 @@ class PostgresJobStore:
 
     async def renew(self, ids: Collection[UUID], token: UUID, lease_s: float) -> Mapping[UUID, bool]:
         """Prolong leases; return those that still hold, and whether somebody has cancelled the job."""
-        values = {"ids": list(ids), "token": token, "lease_s": lease_s}
+        values = {"ids": sorted(ids), "token": token, "lease_s": lease_s}
         return {row.id: row.is_cancelled for row in await run_alone(self.engine, _RENEW, values)}
 
     async def release(self, ids: Collection[UUID], token: UUID) -> None:

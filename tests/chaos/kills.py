@@ -104,7 +104,6 @@ def _are_at_work(stage: Stage) -> bool:
 
 def wake_zombies(servers: Servers, *, rounds: int, products: int, stopped_s: float) -> Result:
     """SIGSTOP of a relay and of a worker for longer than a lease, then SIGCONT: what comes late is refused."""
-    refused = 0.0
     with open_stage(servers, Plan(hook=SLOW_HOOK)) as stage:
         for number in range(rounds):
             relay, worker = f"relay {number % 2 + 1}", f"worker {number % 2 + 1}"
@@ -119,7 +118,7 @@ def wake_zombies(servers: Servers, *, rounds: int, products: int, stopped_s: flo
                 zombie.resume()
             stage.finish(writing)
             stage.settle()
-            refused = max(refused, 0.0) + _gave_up(stage.metrics_ports[worker])
+        refused = sum(map(_gave_up, stage.metrics_ports.values()))
         return conclude(stage, {"zombies": 2 * rounds, "stopped_s": stopped_s, "late_runs_refused": refused})
 
 

@@ -129,6 +129,8 @@ def _environment(plan: Plan, database: Database, ports: Mapping[str, int]) -> di
         "RUSTOK_REDIS_URL": f"redis://{HOST}:{ports['redis']}/0",
         "RUSTOK_SECRET": SECRET,
         "RUSTOK_LOG_LEVEL": "WARNING",
+        "RUSTOK_ADMISSION_SOFT_AGE_S": "inf",  # workers are kept from working while much is written
+        "RUSTOK_ADMISSION_HARD_AGE_S": "inf",
         **plan.environment,
     }
 

@@ -58,6 +58,7 @@ class Stage:
     metrics_ports: Mapping[str, int]
     """Where each worker tells its metrics."""
     peaks: Peaks = field(default_factory=Peaks)
+    longest_settle_s: float = 0.0
     _writing: "Future[None] | None" = None
     _sampled_s: float = 0.0
 
@@ -133,8 +134,13 @@ class Stage:
         writing.result()
 
     def settle(self, *, retries: bool = True) -> float:
-        """Return after how many seconds nothing is left to do; without *retries*, but what has failed before."""
-        return self.until(lambda: self._is_idle(retries=retries))
+        """Return after how many seconds nothing is left to do; without *retries*, but what has failed before.
+
+        The longest of these times is what a scenario is judged by.
+        """
+        settled_s = self.until(lambda: self._is_idle(retries=retries))
+        self.longest_settle_s = max(self.longest_settle_s, settled_s)
+        return settled_s
 
     def _is_idle(self, *, retries: bool) -> bool:
         row = self.ask(_IS_IDLE, {"retries": retries})

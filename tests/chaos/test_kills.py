@@ -19,7 +19,7 @@ BATCHES_A_KILL = 10
 BATCH = 10
 
 
-@pytest.mark.parametrize("kills", [12, pytest.param(100, marks=[pytest.mark.deep, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("kills", [6, pytest.param(100, marks=[pytest.mark.deep, pytest.mark.timeout(900)])])
 async def test_an_import_survives_the_death_of_relays_and_workers(
     rustok: PlatformUnderTest, processes: Supervisor, kills: int
 ) -> None:

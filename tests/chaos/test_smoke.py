@@ -20,10 +20,10 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture(scope="module")
 def results() -> Iterator[dict[str, Result]]:
-    """What was found; in the end it is `chaos-report.json`."""
+    """What was found; in the end it is `chaos-report-smoke.json`, beside the report of a full run."""
     results: dict[str, Result] = {}
     yield results
-    write_report("smoke", results, REPORT)
+    write_report("smoke", results, REPORT.with_name("chaos-report-smoke.json"))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

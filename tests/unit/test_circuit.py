@@ -103,6 +103,15 @@ def test_a_trial_that_fails_opens_it_for_twice_as_long(failing: Server) -> None:
     assert (waits, failing.wait_s()) == ([60, 100, 100], 30)
 
 
+def test_a_server_that_is_away_for_weeks_is_tried_now_and_then(failing: Server) -> None:
+    """However often it has failed."""
+    for _ in range(2_000):
+        failing.clock.advance(100)
+        failing.call(fails=True)
+
+    assert failing.wait_s() == 100
+
+
 def test_a_trial_of_which_nothing_is_heard_is_made_again(failing: Server) -> None:
     """Its worker may have been stopped."""
     failing.clock.advance(30)

@@ -8,7 +8,7 @@ from typing import cast
 from structlog.testing import capture_logs
 
 from workers.event_loop import EventLoopThread
-from workers.watchdog import Watchdog
+from workers.watchdog import Watchdog, deadline
 
 
 @contextmanager
@@ -42,6 +42,22 @@ def test_a_loop_that_does_not_answer_is_told_of_and_then_ended() -> None:
     [told, gave_up] = logs
     assert (told["event"], gave_up["event"]) == ("event_loop_blocked", "worker_gave_up")
     assert "hold_everything_up" in told["stack"]
+
+
+def test_an_end_that_takes_too_long_is_made_short() -> None:
+    """One that comes in time is let be."""
+    ended, is_over = [], threading.Event()
+
+    def end(status: int) -> None:
+        ended.append(status)
+        is_over.set()
+
+    with deadline(3600.0, end):
+        before = list(ended)
+    with deadline(0.0, end):
+        is_over.wait()
+
+    assert (before, ended) == ([], [70])
 
 
 def test_a_loop_that_answers_in_the_end_has_missed_nothing() -> None:

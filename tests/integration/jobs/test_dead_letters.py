@@ -235,6 +235,16 @@ async def test_a_discarded_job_is_history(morgue: Morgue) -> None:
     assert (await morgue.ledger.operation(UUID(int=1))).status == "discarded"
 
 
+async def test_jobs_of_another_release_are_discarded_by_the_cause_that_is_listed(morgue: Morgue) -> None:
+    """Whatever an earlier attempt failed of."""
+    await morgue.jobs(2, state="needs_version")
+    [group] = await group_dead_letters(morgue.engine, Choice(), None, 10)
+
+    ended = await morgue.have("discard", needs_version=True, fingerprint=group.fingerprint)
+
+    assert (ended.result, await morgue.of_jobs()) == ({"count": 2}, {})
+
+
 async def test_what_is_still_tried_is_not_discarded(morgue: Morgue) -> None:
     """Only what was given up; and what waits for another release, if one says so."""
     await morgue.parked(2, state="retrying")

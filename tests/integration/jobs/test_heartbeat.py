@@ -79,8 +79,9 @@ async def test_a_silent_worker_stalls_and_is_then_lost(host: Host) -> None:
 
 async def test_the_dead_are_struck_off_the_list_by_their_neighbours(host: Host, dead_pid: int) -> None:
     """Of a process that was killed nothing is left to look at; one that is frozen is still there."""
-    killed, frozen = await host.worker(), await host.worker()
+    killed, replaced, frozen = await host.worker(), await host.worker(), await host.worker()
     await host.fall_silent(killed, 10, dead_pid)
+    await host.fall_silent(replaced, 3500, os.getpid())  # a process that was not there yet has its number
     await host.fall_silent(frozen, 10, os.getppid())
 
     neighbour = await host.worker()
