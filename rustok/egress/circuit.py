@@ -6,7 +6,6 @@ from typing import ClassVar
 from rustok.kernel.errors import RustokError
 from rustok.kernel.ports import Clock
 
-
 _MOST_DOUBLINGS = 30
 
 

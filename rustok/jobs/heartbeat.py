@@ -184,6 +184,6 @@ def _is_dead(pid: int, silent_s: float) -> bool:
     """
     try:
         process = psutil.Process(pid)
-        return process.status() == psutil.STATUS_ZOMBIE or time.time() - process.create_time() < silent_s
+        return bool(process.status() == psutil.STATUS_ZOMBIE or time.time() - process.create_time() < silent_s)
     except psutil.NoSuchProcess:
         return True
