@@ -84,19 +84,30 @@ DELIVERY_BUGS = (
 
 @contextmanager
 def seeded(bug: Bug | None) -> Iterator[None]:
-    """Have every engine that connects meanwhile send its statements with *bug*."""
-    misreading = _misreading(*bug.statement) if bug is not None and bug.statement else None
+    """Have every engine that connects meanwhile send its statements with *bug*; one of them has to fit its pattern."""
+    if bug is None or bug.statement is None:
+        yield
+        return
+    misread: list[str] = []
+    misreading = _misreading(*bug.statement, misread)
     with connections_chosen(lambda _parameters: misreading):
         yield
+    assert misread, f"no statement reads like {bug.statement[0]} by now"
 
 
-def _misreading(pattern: str, wrong: str) -> type[asyncpg.Connection]:
+def _misreading(pattern: str, wrong: str, misread: list[str]) -> type[asyncpg.Connection]:
+    def read(query: str) -> str:
+        wrong_query, count = re.subn(pattern, wrong, query)
+        if count:
+            misread.append(query)
+        return wrong_query
+
     class MisreadingConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg ships no types
         async def prepare(self, query: str, **options: Any) -> PreparedStatement:
-            return await super().prepare(re.sub(pattern, wrong, query), **options)
+            return await super().prepare(read(query), **options)
 
         async def execute(self, query: str, *arguments: Any, **options: Any) -> str:
-            status: str = await super().execute(re.sub(pattern, wrong, query), *arguments, **options)
+            status: str = await super().execute(read(query), *arguments, **options)
             return status
 
     return MisreadingConnection
