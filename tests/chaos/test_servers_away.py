@@ -32,6 +32,8 @@ from rustok.testing.platform import SECRET
 from tests.checksums import index_checksums, source_checksums
 from tests.waiting import eventually, eventually_async
 
+pytestmark = pytest.mark.deep
+
 
 @dataclass(frozen=True, slots=True)
 class Servers:
@@ -136,7 +138,7 @@ def hung(redis: RedisServer) -> Iterator[None]:
         os.kill(redis.pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("away", [stopped, pytest.param(hung, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("away", [stopped, hung])
 async def test_the_index_follows_while_redis_stays_away(
     servers: Servers,
     rustok: PlatformUnderTest,
