@@ -6,6 +6,7 @@ from sqlalchemy import TextClause, text
 
 from rustok.db.transaction import Transaction
 from rustok.events.dead_letters import BEFORE_ALL, CHOSEN, PAGE, TOLD, Choice, Page, choice_values
+from rustok.jobs.history import into_history
 
 # As the view dead_letters has them, by state, which is a literal since each has its own partial index.
 _ERRORS = {
@@ -34,11 +35,7 @@ _DISCARD = f"""
     {_PAGE}, discarded AS (
         DELETE FROM jobs {_OF_PAGE} RETURNING *
     ), changed AS (
-        INSERT INTO finished_jobs (tenant_id, id, queue, kind, args, outcome, attempts, progress, result, actor,
-                                   correlation_id, causation_id, created_at, finished_at)
-        SELECT tenant_id, id, queue, kind, args, 'discarded', attempts, progress, jsonb_build_object('error', error),
-               actor, correlation_id, causation_id, created_at, now()
-          FROM discarded
+        {into_history("discarded", "'discarded'", "jsonb_build_object('error', error)")}
         RETURNING 1
     ) {TOLD}
 """

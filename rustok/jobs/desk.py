@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.transaction import run_alone
+from rustok.jobs.history import into_history
 from rustok.jobs.pauses import Scope
 
 State = Literal["waiting", "scheduled", "running", "dead", "needs_version"]
@@ -46,11 +47,7 @@ _PURGE = text(
     ), ended AS (
         DELETE FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM chosen)) RETURNING *
     )
-    INSERT INTO finished_jobs (tenant_id, id, queue, kind, args, outcome, attempts, progress, actor,
-                               correlation_id, causation_id, created_at, finished_at)
-    SELECT tenant_id, id, queue, kind, args, 'cancelled', attempts, progress, actor, correlation_id, causation_id,
-           created_at, now()
-      FROM ended
+    {into_history("ended", "'cancelled'")}
     RETURNING id
     """
 )

@@ -1,4 +1,4 @@
-"""How long the ledger remembers jobs that have ended."""
+"""Jobs that have ended: how they get into the history, and for how long it remembers them."""
 
 from datetime import timedelta
 
@@ -19,6 +19,17 @@ _PURGE = text(
          ORDER BY finished_at LIMIT :limit)
     """
 )
+
+
+def into_history(ended: str, outcome: str, result: str = "CAST(NULL AS jsonb)") -> str:
+    """Return the INSERT that keeps what the query *ended* returns, whole jobs; *outcome* and *result* are SQL."""
+    return f"""
+        INSERT INTO finished_jobs (tenant_id, id, queue, kind, args, outcome, attempts, progress, result, actor,
+                                   correlation_id, causation_id, created_at, finished_at)
+        SELECT tenant_id, id, queue, kind, args, {outcome}, attempts, progress, {result}, actor,
+               correlation_id, causation_id, created_at, now()
+          FROM {ended}
+    """
 
 
 async def keep_history(engine: AsyncEngine, kept_days: int, batch: int = 5_000) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import TextClause, text
 from rustok.db.engine import to_json
 from rustok.db.transaction import Rows
 from rustok.db.unit_of_work import UnitOfWork
+from rustok.jobs.history import into_history
 from rustok.kernel.ids import uuid7
 from rustok.kernel.module import JobKind
 
@@ -41,17 +42,13 @@ _REDRIVE = text(
 )
 _HELD = "id = :id AND state = 'leased' AND lease_token = :token"
 _FINISH = text(
-    """
+    f"""
     WITH ended AS (
         DELETE FROM jobs USING json_to_recordset(CAST(:ended AS json)) AS e (id uuid, token uuid, result jsonb)
          WHERE jobs.id = e.id AND jobs.state = 'leased' AND jobs.lease_token = e.token
         RETURNING jobs.*, e.result
     )
-    INSERT INTO finished_jobs (tenant_id, id, queue, kind, args, outcome, attempts, progress, result, actor,
-                               correlation_id, causation_id, created_at, finished_at)
-    SELECT tenant_id, id, queue, kind, args, :outcome, attempts, progress, result, actor,
-           correlation_id, causation_id, created_at, now()
-      FROM ended
+    {into_history("ended", ":outcome", "result")}
     RETURNING id
     """
 )

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from rustok.db.unit_of_work import UnitOfWork
+from rustok.jobs.history import into_history
 from rustok.kernel.errors import NotFound
 from rustok.kernel.module import Input, JobKind, QueryInput, Result
 
@@ -24,17 +25,13 @@ _FIND = text(
 )
 # Whoever has leased it is told when the lease is renewed; anybody else's job ends here and now.
 _CANCEL = text(
-    """
+    f"""
     WITH told AS (
         UPDATE jobs SET is_cancelled = true WHERE tenant_id = :tenant_id AND id = :id AND state = 'leased'
     ), ended AS (
         DELETE FROM jobs WHERE tenant_id = :tenant_id AND id = :id AND state <> 'leased' RETURNING *
     )
-    INSERT INTO finished_jobs (tenant_id, id, queue, kind, args, outcome, attempts, progress, actor,
-                               correlation_id, causation_id, created_at, finished_at)
-    SELECT tenant_id, id, queue, kind, args, 'cancelled', attempts, progress, actor, correlation_id, causation_id,
-           created_at, now()
-      FROM ended
+    {into_history("ended", "'cancelled'")}
     """
 )
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.engine import to_json
 from rustok.db.transaction import begin, run_alone
+from rustok.jobs.history import into_history
 from rustok.jobs.ledger import Leased, fail, finish_held, hand_back, park_unknown
 from rustok.jobs.shares import Standing
 
@@ -54,7 +55,7 @@ _RENEW = text(
     """
 )
 _RESCUE = text(
-    """
+    f"""
     WITH lost AS (
         SELECT id, is_cancelled FROM jobs WHERE state = 'leased' AND lease_expires_at < now()
          ORDER BY lease_expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED
@@ -66,11 +67,7 @@ _RESCUE = text(
     ), cancelled AS (
         DELETE FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM lost WHERE is_cancelled)) RETURNING *
     ), ended AS (
-        INSERT INTO finished_jobs (tenant_id, id, queue, kind, args, outcome, attempts, progress, actor,
-                                   correlation_id, causation_id, created_at, finished_at)
-        SELECT tenant_id, id, queue, kind, args, 'cancelled', attempts, progress, actor, correlation_id, causation_id,
-               created_at, now()
-          FROM cancelled
+        {into_history("cancelled", "'cancelled'")}
         RETURNING id, kind, outcome
     )
     SELECT id, kind, state FROM returned UNION ALL SELECT id, kind, outcome FROM ended
