@@ -1,7 +1,7 @@
 """Many schedules, up to the first that violates something."""
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +47,12 @@ def first_failure_of_many(seeds: range, bug: str | None = None) -> Failure | Non
     chunks = [seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK)]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         return next(filter(None, pool.map(partial(first_failure, bug=bug), chunks)), None)
+
+
+def hunted(bugs: Collection[str], seeds: range) -> Mapping[str, Failure | None]:
+    """Return what `first_failure` finds of each of *bugs*, by all processors of the machine."""
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        return dict(zip(bugs, pool.map(partial(first_failure, seeds), bugs), strict=True))
 
 
 def told(failure: Failure) -> str:
