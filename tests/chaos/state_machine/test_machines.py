@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 from hypothesis import Phase, settings
-from hypothesis.errors import Flaky, FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from rustok.db.failures import sqlstate
@@ -16,7 +15,7 @@ from tests.chaos.state_machine.ledger_world import LedgerWorld
 
 FEW = settings(max_examples=12, stateful_step_count=30, derandomize=True, deadline=None)
 MANY = settings(FEW, max_examples=300, stateful_step_count=50, derandomize=False, database=None)
-HUNT = settings(FEW, max_examples=500, stateful_step_count=40, phases=[Phase.generate])
+HUNT = settings(FEW, max_examples=2000, stateful_step_count=40, phases=[Phase.generate])
 EFFORTS = (
     pytest.param(FEW, id="few"),
     pytest.param(MANY, marks=[pytest.mark.deep, pytest.mark.timeout(900)], id="many"),
@@ -36,7 +35,7 @@ def test_the_delivery_keeps_its_promise(delivery_world: DeliveryWorld, effort: s
 
 
 @pytest.mark.deep
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("bug", LEDGER_BUGS, ids=str, indirect=True)
 def test_a_bug_of_the_ledger_is_found(ledger_world: LedgerWorld) -> None:
     """Else the machine would prove nothing."""
@@ -44,7 +43,7 @@ def test_a_bug_of_the_ledger_is_found(ledger_world: LedgerWorld) -> None:
 
 
 @pytest.mark.deep
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("bug", DELIVERY_BUGS, ids=str, indirect=True)
 def test_a_bug_of_the_delivery_is_found(delivery_world: DeliveryWorld) -> None:
     """Else the machine would prove nothing."""
@@ -62,13 +61,12 @@ def explore(machine: Machine, effort: settings) -> None:
 
 
 def is_found(machine: Machine) -> bool:
-    """Tell whether some example ends otherwise than the machine expects, whatever it is that shows it."""
+    """Tell whether some example ends otherwise than the machine expects, whatever it is that shows it.
+
+    Also a race that does not come again, which Hypothesis calls flaky: without a bug there is none.
+    """
     try:
         explore(machine, HUNT)
-    except FlakyFailure:  # a race, which did not come again as Hypothesis asked for it
-        return True
-    except Flaky:
-        raise
     except Exception as error:  # a broken invariant, a refused statement, a lease that was lost
         if (sqlstate(error) or "").startswith(_NO_SQL):
             raise
