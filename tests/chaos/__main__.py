@@ -1,4 +1,4 @@
-"""`make chaos`: every scenario of faults at full scale, or those named in ARGS, and `chaos-report.json`."""
+"""`make chaos`: every scenario of faults at full scale, or those named in ARGS; each enters `chaos-report.json`."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ import traceback
 from rich.console import Console
 
 from tests.chaos.opening import Servers, open_servers
-from tests.chaos.report import REPORT, Result, write_report
+from tests.chaos.report import Result, enter, report_path
 from tests.chaos.scenarios import SCENARIOS
 
 
@@ -18,15 +18,17 @@ def main() -> None:
     arguments = _arguments()
     console = Console(file=os.fdopen(os.dup(1), "w"), soft_wrap=True)
     _send_output_to(arguments.log)
-    results: dict[str, Result] = {}
+    report, all_met = report_path(arguments.scale), True
     with open_servers() as servers:
         for name in arguments.names or SCENARIOS:
             started_s = time.perf_counter()
-            results[name] = _play(name, servers, arguments.scale)
-            write_report(arguments.scale, results)
-            _tell(console, name, results[name], time.perf_counter() - started_s)
-    console.print(f"The report is in {REPORT}.")
-    sys.exit(any(result.missed for result in results.values()))
+            result = _play(name, servers, arguments.scale)
+            seconds = time.perf_counter() - started_s
+            enter(report, arguments.scale, name, result, seconds)
+            _tell(console, name, result, seconds)
+            all_met = all_met and not result.missed
+    console.print(f"The report is in {report}.")
+    sys.exit(not all_met)
 
 
 def _play(name: str, servers: Servers, scale: str) -> Result:

@@ -1,4 +1,4 @@
-"""What a scenario came to, and `chaos-report.json`."""
+"""What a scenario came to, and `chaos-report.json`, which keeps the last run of each."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import psutil
 
 from tests.chaos.evidence import Bound
 
-REPORT = Path(__file__).parents[2] / "chaos-report.json"
+_CHECKOUT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +34,37 @@ class Result:
         return missed + [f"{name}: {fault}" for name, faults in self.faults.items() for fault in faults]
 
 
-def write_report(scale: str, results: Mapping[str, Result], path: Path = REPORT) -> None:
-    """Write what a run came to, and where, when and of which commit it was."""
-    report = {
-        "scale": scale,
+def unproven(controls: Mapping[str, float]) -> list[str]:
+    """Name what should have been counted and was not: a run that was not harmed proves nothing."""
+    return [f"{name}: none, so this run proves nothing" for name, count in controls.items() if not count]
+
+
+def report_path(scale: str) -> Path:
+    """Return the file of a scale: a run of seconds does not replace what hours have found."""
+    return _CHECKOUT / ("chaos-report.json" if scale == "full" else f"chaos-report-{scale}.json")
+
+
+def enter(path: Path, scale: str, name: str, result: Result, seconds: float) -> None:
+    """Replace the entry of a scenario in the report at *path*; those of others stay, if they are of this scale."""
+    earlier = json.loads(path.read_text()) if path.exists() else {}
+    kept = earlier["scenarios"] if earlier.get("scale") == scale else {}
+    report = {"scale": scale, "scenarios": {**kept, name: _told(result, seconds)}}
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(report, indent=2) + "\n")
+    unfinished.replace(path)
+
+
+def _told(result: Result, seconds: float) -> dict[str, Any]:
+    return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
+        "seconds": round(seconds),
         "machine": {
             "system": platform.platform(),
             "cores": os.cpu_count(),
             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-            "load": os.getloadavg()[0],
+            "load": round(os.getloadavg()[0], 1),
         },
-        "scenarios": {name: _told(result) for name, result in results.items()},
-    }
-    path.write_text(json.dumps(report, indent=2) + "\n")
-
-
-def _told(result: Result) -> dict[str, Any]:
-    return {
         "met": not result.missed,
         "missed": result.missed[:20],
         "figures": result.figures,
@@ -62,5 +74,5 @@ def _told(result: Result) -> dict[str, Any]:
 
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty"]
-    told = subprocess.run(command, cwd=REPORT.parent, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    told = subprocess.run(command, cwd=_CHECKOUT, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     return told.stdout.strip() or "unknown"
