@@ -24,6 +24,9 @@ class Answer(NamedTuple):
     says_when_to_come_again: bool
 
 
+COME_AGAIN = Answer(503, says_when_to_come_again=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """A measured value and what it may be at most."""

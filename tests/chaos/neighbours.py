@@ -1,7 +1,6 @@
 """Poison, a tenant that floods, and a replay of the log: what one does must not be felt by the others."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -81,7 +80,7 @@ def digest_poison(servers: Servers, *, products: int, poison_every: int, retries
         stage.settle(retries=False)
         poisoned_witness, poisoned_runs = _witness_p95(stage), _run_p95(stage, since)
         failed = stage.ask(_FAILED)
-        result = conclude(
+        return conclude(
             stage,
             {
                 "failed_runs": failed.runs,
@@ -92,11 +91,10 @@ def digest_poison(servers: Servers, *, products: int, poison_every: int, retries
                 "p95 of other events, times the clean run's": Bound(poisoned_witness / witness, POISONED_P95),
                 "p95 of other runs, times the clean run's": Bound(poisoned_runs / runs, POISONED_P95),
             },
+            controls={"aggregates that were poison": failed.aggregates, "runs that were poison": failed.runs},
             settle_s=_ALL_ATTEMPTS_S,
             retries=retries,
         )
-    control = [] if failed.aggregates and failed.runs else ["nothing was poison: this load proves nothing"]
-    return replace(result, faults={**result.faults, "control": control})
 
 
 def _clean_waits(servers: Servers, products: int) -> tuple[float, float]:

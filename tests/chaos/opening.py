@@ -9,7 +9,6 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import httpx2
 from redis import Redis
 
 from rustok.catalog import MODULES
@@ -27,7 +26,7 @@ from rustok.testing import Database, DatabaseServer, PlatformUnderTest
 from rustok.testing.platform import SECRET
 from tests.chaos.clients import Clients
 from tests.chaos.proxy import HOST, FaultProxy
-from tests.chaos.stage import Stage
+from tests.chaos.stage import Stage, answers
 from tests.chaos.witness import WITNESS, create_witness
 from workers.event_loop import EventLoopThread
 
@@ -68,12 +67,14 @@ def open_servers() -> Iterator[Servers]:
 class Plan:
     """What a stage is made of.
 
-    `hook` is the code of each tenant's script, None: they have none. `proxied`: processes reach these servers through a
-    proxy. `environment`: of relays, workers and the API.
+    `hook` is the code of each tenant's script, None: they have none; `limits` are those of its runs, where they are not
+    the platform's. `proxied`: processes reach these servers through a proxy. `environment`: of relays, workers and the
+    API.
     """
 
     tenants: int = 3
     hook: str | None = HOOK
+    limits: Mapping[str, int] = field(default_factory=dict)
     relays: int = 2
     workers: int = 2
     proxied: frozenset[str] = frozenset()
@@ -102,7 +103,7 @@ def open_stage(servers: Servers, plan: Plan) -> Iterator[Stage]:
         tokens, hooks = loop.run(_furnish(platform, plan))
         clients = _enter(stack, loop, Clients(f"http://{HOST}:{port}", tokens, SEED))
         stage = Stage(postgres, redis, proxies, platform, processes, clients, hooks, loop, metrics_ports)
-        stage.until(lambda: _answers(f"http://{HOST}:{port}/health/ready"))
+        stage.until(lambda: answers(f"http://{HOST}:{port}/health/ready"))
         stage.settle()  # the hooks are checked and active
         yield stage
 
@@ -143,12 +144,13 @@ def _through(url: str, port: int) -> str:
 def _start(processes: Supervisor, plan: Plan, api_port: int) -> Mapping[str, int]:
     """Start the API as `rustok api` does, relays and workers as theirs do, with the witness; return metrics ports."""
     processes.start(ProcessSpec("api", ("-m", "uvicorn", *api_arguments(HOST, api_port))))
-    for number in range(plan.relays):
-        processes.start(ProcessSpec(f"relay {number + 1}", ("-m", "tests.chaos.root", "workers.relay")))
-    ports = {f"worker {number + 1}": free_port() for number in range(plan.workers)}
-    for name, port in ports.items():
-        environment = {"RUSTOK_WORKER_METRICS_PORT": str(port)}
-        processes.start(ProcessSpec(name, ("-m", "tests.chaos.root", "workers.main"), environment))
+    ports = {}
+    for role, module, count in (("relay", "workers.relay", plan.relays), ("worker", "workers.main", plan.workers)):
+        for number in range(count):
+            name, port = f"{role} {number + 1}", free_port()
+            environment = {f"RUSTOK_{role.upper()}_METRICS_PORT": str(port)}
+            processes.start(ProcessSpec(name, ("-m", "tests.chaos.root", module), environment))
+            ports[name] = port
     return ports
 
 
@@ -159,6 +161,8 @@ async def _furnish(platform: PlatformUnderTest, plan: Plan) -> tuple[Mapping[UUI
     for tenant in tenants:
         key = await platform.run("access.api_keys.create", tenant, name="writer", role="manager")
         tokens[tenant] = key.token
+        if plan.limits:
+            await platform.run("alloy.limits.set", tenant, **plan.limits)
         if plan.hook:
             hooks[tenant] = await _push_hook(platform, tenant, plan.hook)
     return tokens, hooks
@@ -175,10 +179,3 @@ async def _push_hook(platform: PlatformUnderTest, tenant: UUID, code: str) -> UU
     await platform.run("alloy.versions.push", tenant, script_id=str(script.id), code=code, activate=True)
     script_id: UUID = script.id
     return script_id
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx2.get(url).status_code == 200
-    except httpx2.TransportError:
-        return False

@@ -8,13 +8,14 @@ from contextlib import AbstractContextManager, contextmanager
 
 import psutil
 import redis
+from sqlalchemy import text
 
 from tests.bench.figures import percentile
-from tests.chaos.evidence import Answer, Bound
+from tests.chaos.evidence import COME_AGAIN, Bound
 from tests.chaos.opening import SEED, Plan, Servers, open_stage
 from tests.chaos.proxy import Chunk, Fate, always_pass, every
 from tests.chaos.report import Result
-from tests.chaos.root import DOUBLE_MESSAGES
+from tests.chaos.root import DOUBLE_MESSAGES, Handled
 from tests.chaos.stage import Stage
 from tests.chaos.verdict import conclude
 
@@ -22,7 +23,19 @@ FIRST_WRITE_S = 2.0
 
 _SLOW_S = 0.001
 
-_COME_AGAIN = Answer(503, says_when_to_come_again=True)
+_OUTSTANDING = text(
+    """
+    SELECT (SELECT count(*) FROM outbox) AS staged,
+           (SELECT count(*) FROM event_log AS e JOIN checkpoints AS c USING (shard)
+             WHERE c.consumer = 'witness.effects' AND e.position > c.position) AS unread
+    """
+)
+_LEASES = text(
+    """
+    SELECT (SELECT coalesce(sum(attempts), 0) FROM jobs) + (SELECT coalesce(sum(attempts), 0) FROM finished_jobs)
+           AS granted
+    """
+)
 
 
 def wipe_redis(servers: Servers, *, wipes: int, products: int) -> Result:
@@ -32,19 +45,46 @@ def wipe_redis(servers: Servers, *, wipes: int, products: int) -> Result:
         for worker in workers:
             worker.suspend()
         stage.finish(stage.write(products))
-        outstanding = len(stage.clients.promises)
+        stage.until(lambda: not stage.ask(_OUTSTANDING).staged)
+        outstanding = stage.ask(_OUTSTANDING).unread
         for worker in workers:
             worker.resume()
         with stage.load(), redis.Redis.from_url(stage.redis.url) as client:
+            wiped = []
             for _ in range(wipes):
-                client.flushall()
+                wiped.append(_wipe(client))
                 stage.until_answered(5)
-        return conclude(stage, {"wipes": wipes, "outstanding": outstanding}, _no_write_errors(stage))
+        return conclude(
+            stage,
+            {"wipes": wipes, "outstanding": outstanding, "messages_wiped": sum(wiped)},
+            _no_write_errors(stage),
+            controls={"wipes of messages": sum(map(bool, wiped))},
+        )
+
+
+@contextmanager
+def redis_down(stage: Stage) -> Iterator[None]:
+    """Connections are refused."""
+    stage.redis.stop_immediately()
+    try:
+        yield
+    finally:
+        stage.redis.start()
+
+
+@contextmanager
+def redis_hung(stage: Stage) -> Iterator[None]:
+    """Connections stay open, and nobody answers."""
+    os.kill(stage.redis.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(stage.redis.pid, signal.SIGCONT)
 
 
 def lose_redis(servers: Servers, *, away_s: float) -> Result:
     """Redis is stopped for a while, then it hangs for a while: connections are refused, then nobody answers."""
-    ways: Mapping[str, Callable[[Stage], AbstractContextManager[None]]] = {"down": _down, "hung": _hung}
+    ways: Mapping[str, Callable[[Stage], AbstractContextManager[None]]] = {"down": redis_down, "hung": redis_hung}
     settled_s = {}
     with open_stage(servers, Plan()) as stage:
         for name, away in ways.items():
@@ -62,20 +102,44 @@ def cut_redis_replies(servers: Servers, *, nth: int, cuts: int) -> Result:
 
     What was asked was done all the same.
     """
+    spoil = every(nth, Fate.CUT, Fate.RESET, Fate.EAT)
+    deliveries = 0
+
+    def lose(chunk: Chunk) -> Fate:
+        nonlocal deliveries
+        fate = spoil(chunk)
+        deliveries += fate is not Fate.PASS and delivers(chunk)
+        return fate
+
     with open_stage(servers, Plan(proxied=frozenset({"redis"}))) as stage:
         proxy = stage.proxies["redis"]
-        proxy.replies, proxy.delay_s = every(nth, Fate.CUT, Fate.RESET, Fate.EAT), _SLOW_S
+        proxy.replies, proxy.delay_s = lose, _SLOW_S
         with stage.load():
             stage.until(lambda: proxy.faults >= cuts)
         proxy.replies = always_pass
-        return conclude(stage, {"lost_replies": proxy.faults}, _no_write_errors(stage))
+        return conclude(
+            stage,
+            {"lost_replies": proxy.faults, "lost_deliveries": deliveries},
+            _no_write_errors(stage),
+            controls={"lost replies with messages": deliveries},
+        )
 
 
 def double_messages(servers: Servers, *, products: int) -> Result:
     """Every message of relay and workers is sent, delivered and handled twice."""
     with open_stage(servers, Plan(environment={DOUBLE_MESSAGES: "1"})) as stage:
         stage.finish(stage.write(products))
-        return conclude(stage, {"products": products})
+        stage.settle()
+        handled = Handled.read(stage.redis.url)
+        refused = handled.hints - stage.ask(_LEASES).granted
+        return conclude(
+            stage,
+            {"products": products, "handled_twice": handled.messages_twice, "leases_refused": refused},
+            controls={
+                "messages that were handled twice": handled.messages_twice,
+                "leases that were refused": max(0, refused),
+            },
+        )
 
 
 def stop_postgres(servers: Servers, *, stops: int) -> Result:
@@ -86,8 +150,7 @@ def stop_postgres(servers: Servers, *, stops: int) -> Result:
             for _ in range(stops):
                 stage.until_answered(5)
                 stage.postgres.stop_immediately()
-                told = stage.clients.answers[_COME_AGAIN]
-                stage.until(lambda told=told: stage.clients.answers[_COME_AGAIN] > told)  # type: ignore[misc]
+                stage.until_put_off(1)
                 stage.postgres.start()
                 first_writes_s.append(stage.until_answered(1))
         first_write_s = Bound(round(percentile(first_writes_s, 0.99), 2), FIRST_WRITE_S)
@@ -126,28 +189,24 @@ def cut_commits(servers: Servers, *, felt: int) -> Result:
         proxy = stage.proxies["postgres"]
         proxy.requests, proxy.replies = cut_request, cut_reply
         with stage.load():
-            stage.until(lambda: stage.clients.answers[_COME_AGAIN] >= felt)
+            stage.until_put_off(felt)
             proxy.requests = proxy.replies = always_pass
-        told = stage.clients.answers[_COME_AGAIN]
+        told = stage.clients.answers[COME_AGAIN]
         return conclude(stage, {"cut_before_commit": before, "cut_after_commit": after, "felt_by_clients": told})
+
+
+def _wipe(client: redis.Redis) -> int:
+    """Empty Redis and return how many messages were in its queues."""
+    messages = sum(client.xlen(stream) for stream in client.scan_iter("rustok:queue:*"))
+    client.flushall()
+    return messages
+
+
+def delivers(chunk: Chunk) -> bool:
+    """Tell whether a reply of Redis brings messages to a worker, and does not only say that there are none."""
+    return b"XREADGROUP" in chunk.asked and not chunk.said.startswith((b"*-1", b"-"))
 
 
 def _no_write_errors(stage: Stage) -> Mapping[str, Bound]:
     errors = sum(count for answer, count in stage.clients.answers.items() if answer.status >= 500)
     return {"write errors of the API": Bound(errors + stage.clients.unanswered, 0)}
-
-
-@contextmanager
-def _down(stage: Stage) -> Iterator[None]:
-    stage.redis.stop_immediately()
-    yield
-    stage.redis.start()
-
-
-@contextmanager
-def _hung(stage: Stage) -> Iterator[None]:
-    os.kill(stage.redis.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(stage.redis.pid, signal.SIGCONT)

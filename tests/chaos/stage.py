@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
+import httpx2
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -18,6 +19,7 @@ from rustok.db.transaction import run_alone
 from rustok.embedded import PostgresServer, RedisServer
 from rustok.testing import PlatformUnderTest
 from tests.chaos.clients import Clients
+from tests.chaos.evidence import COME_AGAIN
 from tests.chaos.peaks import Peaks
 from tests.chaos.proxy import FaultProxy
 from workers.event_loop import EventLoopThread
@@ -56,7 +58,7 @@ class Stage:
     hooks: Mapping[UUID, UUID]
     loop: EventLoopThread
     metrics_ports: Mapping[str, int]
-    """Where each worker tells its metrics."""
+    """Where each relay and each worker tells its metrics."""
     peaks: Peaks = field(default_factory=Peaks)
     longest_settle_s: float = 0.0
     _writing: "Future[None] | None" = None
@@ -128,6 +130,11 @@ class Stage:
         enough = len(self.clients.answered_s) + more
         return self.until(lambda: len(self.clients.answered_s) >= enough)
 
+    def until_put_off(self, more: int) -> float:
+        """Return how long it took until clients were told to come again *more* times."""
+        enough = self.clients.answers[COME_AGAIN] + more
+        return self.until(lambda: self.clients.answers[COME_AGAIN] >= enough)
+
     def finish(self, writing: "Future[None]") -> None:
         """Wait until all that was begun is answered. Raises as `until` does."""
         self.until(writing.done)
@@ -154,3 +161,11 @@ class Stage:
         self.peaks.see_redis(self.redis.url)
         if row := self.ask(_OUTBOX):
             self.peaks.see_outbox(row.rows)
+
+
+def answers(url: str) -> bool:
+    """Tell whether whoever should be at *url* is there, and content."""
+    try:
+        return httpx2.get(url).status_code == 200
+    except httpx2.TransportError:
+        return False

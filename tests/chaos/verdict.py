@@ -8,7 +8,7 @@ from sqlalchemy import text
 from tests.chaos.evidence import Bound, Evidence
 from tests.chaos.invariants import check
 from tests.chaos.rebuild import rebuilt_checksums
-from tests.chaos.report import Result
+from tests.chaos.report import Result, unproven
 from tests.chaos.stage import Stage
 
 SETTLE_S = 60.0
@@ -28,12 +28,14 @@ def conclude(
     figures: Mapping[str, Any],
     targets: Mapping[str, Bound] | None = None,
     *,
+    controls: Mapping[str, float] | None = None,
     settle_s: float = SETTLE_S,
     retries: bool = True,
 ) -> Result:
     """Let *stage* settle, for which it may never have needed more than *settle_s*; stop it, and check every invariant.
 
     Args:
+        controls: how often the faults hit what they were to hit, by name; never is a fault of the run.
         retries: wait for what has failed to succeed or to be given up.
 
     """
@@ -66,7 +68,7 @@ def conclude(
             "peaks": {name: round(bound.measured) for name, bound in stage.peaks.bounds.items()},
         },
         {"seconds to settle": settled_s, **(targets or {})},
-        faults,
+        {**faults, "control": unproven(controls or {})},
     )
 
 
