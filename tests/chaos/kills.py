@@ -110,9 +110,11 @@ def kill_processes(servers: Servers, *, kills: int, products_a_kill: int) -> Res
         pick_ups = PickUps(stage)
         for roles in batches(kills, chance):
             stage.until(partial(_may_begin, stage, pick_ups))
+            moments = sorted(chance.choices(range(1, products_a_kill), k=len(roles)))
+            answered = len(stage.clients.answered_s)
             writing = stage.write(products_a_kill * len(roles))
-            for role in roles:
-                stage.until_answered(chance.randint(1, products_a_kill // 2))
+            for role, moment in zip(roles, moments, strict=True):
+                stage.until_answered(moment, since=answered)
                 pick_ups.wait_for(_kill(stage, role, chance))
             stage.finish(writing)
         stage.until(pick_ups.look)

@@ -37,7 +37,10 @@ _NAIVE = """
 """
 _POLL = "SELECT id FROM naive_outbox WHERE id > $1 ORDER BY id"
 _LOGGED = text(
-    "SELECT CAST(payload ->> 'transaction' AS bigint) AS number FROM event_log WHERE type = 'clocks.clock.wound'"
+    """
+    SELECT CAST(payload ->> 'transaction' AS bigint) AS number, count(*) AS events
+      FROM event_log WHERE type = 'clocks.clock.wound' GROUP BY number
+    """
 )
 
 
@@ -82,7 +85,7 @@ def write_out_of_order(servers: Servers, *, writers: int, events: int) -> Result
         written, naively_lost = writing.result()
         stage.settle()
         rows = stage.loop.run(run_alone(stage.platform.system_engine, _LOGGED))
-        logged = Counter(int(row.number) for row in rows)
+        logged = Counter({row.number: row.events for row in rows})
         result = conclude(
             stage,
             {

@@ -25,8 +25,8 @@ class Scenario:
 SCENARIOS: Mapping[str, Scenario] = {
     "kills": Scenario(
         kills.kill_processes,
-        smoke={"kills": 5, "products_a_kill": 30},
-        full={"kills": 1_500, "products_a_kill": 30},
+        smoke={"kills": 5, "products_a_kill": 22},
+        full={"kills": 1_500, "products_a_kill": 22},
     ),
     "redis_wipes": Scenario(
         servers.wipe_redis,
@@ -37,14 +37,14 @@ SCENARIOS: Mapping[str, Scenario] = {
     "redis_cuts": Scenario(
         servers.cut_redis_replies,
         smoke={"nth": 50, "cuts": 20},
-        full={"nth": 50, "cuts": 2_000},
+        full={"nth": 50, "cuts": 500},
     ),
     "postgres_stops": Scenario(servers.stop_postgres, smoke={"stops": 3}, full={"stops": 200}),
     "commit_cuts": Scenario(servers.cut_commits, smoke={"felt": 10}, full={"felt": 500}),
     "zombies": Scenario(
         kills.wake_zombies,
         smoke={"rounds": 1, "products": 60, "stopped_s": 8.0},
-        full={"rounds": 20, "products": 300, "stopped_s": 10.0},
+        full={"rounds": 20, "products": 120, "stopped_s": 10.0},
     ),
     "doubled_messages": Scenario(servers.double_messages, smoke={"products": 100}, full={"products": 10_000}),
     "writers": Scenario(
