@@ -6,7 +6,7 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -91,12 +91,23 @@ class PickUps:
         """Look after this one, too."""
         self._waiting.append(kill)
 
-    def look(self) -> bool:
-        """Note what has been picked up by now; tell whether that is all."""
+    def until(self, holds: Callable[[], object]) -> None:
+        """Wait until *holds* does, as `Stage.until`, and note meanwhile what has been picked up."""
+
+        def have_looked_and_holds() -> object:
+            self._look()
+            return holds()
+
+        self._stage.until(have_looked_and_holds)
+
+    def are_complete(self) -> bool:
+        """Tell whether nothing waits."""
+        return not self._waiting
+
+    def _look(self) -> None:
         for kill in [kill for kill in self._waiting if kill.under_way.is_picked_up(self._stage)]:
             self._waiting.remove(kill)
             self.seconds.append((time.monotonic() - kill.at_s, kill.name))
-        return not self._waiting
 
 
 def kill_processes(servers: Servers, *, kills: int, products_a_kill: int) -> Result:
@@ -109,15 +120,16 @@ def kill_processes(servers: Servers, *, kills: int, products_a_kill: int) -> Res
     with open_stage(servers, Plan()) as stage:
         pick_ups = PickUps(stage)
         for roles in batches(kills, chance):
-            stage.until(partial(_may_begin, stage, pick_ups))
+            pick_ups.until(partial(_are_at_work, stage))
             moments = sorted(chance.choices(range(1, products_a_kill), k=len(roles)))
             answered = len(stage.clients.answered_s)
             writing = stage.write(products_a_kill * len(roles))
             for role, moment in zip(roles, moments, strict=True):
-                stage.until_answered(moment, since=answered)
+                pick_ups.until(partial(_has_answered, stage, answered + moment))
                 pick_ups.wait_for(_kill(stage, role, chance))
-            stage.finish(writing)
-        stage.until(pick_ups.look)
+            pick_ups.until(writing.done)
+            writing.result()
+        pick_ups.until(pick_ups.are_complete)
         seconds = [pick_up_s for pick_up_s, _ in pick_ups.seconds]
         return conclude(
             stage,
@@ -143,17 +155,15 @@ def batches(kills: int, chance: random.Random) -> Iterator[Sequence[str]]:
         kills -= len(roles)
 
 
-def _may_begin(stage: Stage, pick_ups: PickUps) -> bool:
-    """Tell whether everybody is at work, and look meanwhile who has taken over what."""
-    pick_ups.look()
-    return _are_at_work(stage)
-
-
 def _kill(stage: Stage, role: str, chance: random.Random) -> Kill:
     under_way = UnderWay.of(stage)
     name = chance.choice([name for name in sorted(stage.processes.pids) if name.startswith(role)])
     os.kill(stage.processes.pids[name], signal.SIGKILL)
     return Kill(name, time.monotonic(), under_way)
+
+
+def _has_answered(stage: Stage, enough: int) -> bool:
+    return len(stage.clients.answered_s) >= enough
 
 
 def _are_at_work(stage: Stage) -> bool:

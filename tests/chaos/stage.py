@@ -125,9 +125,9 @@ class Stage:
             is_over.set()
         self.finish(writing)
 
-    def until_answered(self, more: int, since: int | None = None) -> float:
-        """Return how long it took until *more* writes were answered 2xx than now, or than *since*."""
-        enough = (len(self.clients.answered_s) if since is None else since) + more
+    def until_answered(self, more: int) -> float:
+        """Return how long it took until *more* writes were answered 2xx."""
+        enough = len(self.clients.answered_s) + more
         return self.until(lambda: len(self.clients.answered_s) >= enough)
 
     def until_put_off(self, more: int) -> float:
