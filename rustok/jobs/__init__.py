@@ -12,6 +12,7 @@ from rustok.jobs.ledger import (
     finish,
     finish_all,
     hand_back,
+    put_off,
     redrive,
     report,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "get_operation",
     "hand_back",
     "next_due",
+    "put_off",
     "redrive",
     "report",
     "set_schedules",

@@ -134,7 +134,7 @@ class PostgresJobStore:
             await fail(transaction, job, error, retry_in_s)
 
     async def hand_back(self, job: Leased, delay_s: float) -> None:
-        """Give *job* back, due in *delay_s*, as if it had never been leased. Raises LeaseLost."""
+        """Give *job* back, due in *delay_s*, without an attempt. Raises LeaseLost."""
         async with begin(self.engine, "BEGIN") as (transaction, _):
             await hand_back(transaction, job, delay_s)
 
