@@ -17,7 +17,7 @@ from rustok.jobs.ledger import (
     report,
 )
 from rustok.jobs.operations import Accepted, GetOperation, Operation, find_args, get_operation
-from rustok.jobs.schedules import Missed, NewSchedule, set_schedules
+from rustok.jobs.schedules import Missed, NewSchedule, set_schedules, suspend_schedules
 
 __all__ = [
     "Accepted",
@@ -42,4 +42,5 @@ __all__ = [
     "redrive",
     "report",
     "set_schedules",
+    "suspend_schedules",
 ]
