@@ -33,9 +33,11 @@ _ENQUEUE = text(
         ON CONFLICT DO NOTHING
     """
 )
+AS_NEW = "state = 'ready', attempts = 0, due_at = now(), is_cancelled = false, dedup_key = NULL"
+"""What a job becomes that is to be tried again. Another job may have its key by now."""
 _REDRIVE = text(
-    """
-    UPDATE jobs SET state = 'ready', attempts = 0, due_at = now(), is_cancelled = false, dedup_key = NULL
+    f"""
+    UPDATE jobs SET {AS_NEW}
      WHERE tenant_id = :tenant_id AND state = 'dead' AND kind = :kind AND args @> CAST(:args AS jsonb)
        AND (CAST(:id AS uuid) IS NULL OR id = :id)
     """
