@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.failures import describe, is_transient
 from rustok.events.consumer import Consumer
-from rustok.events.newer_events import take_up_aggregates
+from rustok.events.newer_events import give_back_aggregates, take_up_aggregates
 from rustok.jobs.newer_kinds import take_up_jobs
 from rustok.jobs.runner import JobRunner
 from rustok.kernel.ports import Clock
@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 
 INTERVAL_S = 2.0
 _AGGREGATES = 100
+_GIVEN_BACK = 1_000
 _JOBS = 16
 """At a time: what one worker has, others could be doing."""
 
@@ -55,7 +56,9 @@ class Newcomer:
         await self._run(self.take_up_jobs)
 
     async def take_up_events(self) -> None:
-        """Handle all aggregates that waited for an event which is known here."""
+        """Handle all aggregates that waited for an event which is known here, and let others wait again."""
+        if given_back := await give_back_aggregates(self._engine, self._known, _GIVEN_BACK):
+            log.warning("aggregates_given_back", count=given_back)
         while not self._is_quiet():
             names = await take_up_aggregates(self._engine, self._consumers, self._known, _AGGREGATES)
             if not names:

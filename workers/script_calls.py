@@ -14,7 +14,7 @@ from rustok.bootstrap import Platform
 from rustok.db.transaction import begin
 from rustok.db.unit_of_work import StaleAuthorization
 from rustok.egress import CallPutOff, EgressFailed, EgressRefused, OutgoingAnswer, OutgoingRequest
-from rustok.jobs import Leased, fail, finish, hand_back
+from rustok.jobs import Leased, fail, finish, put_off
 from rustok.jobs.runner import retry_delay_s
 from rustok.kernel.errors import Forbidden, NotFound
 from rustok.kernel.ports import Clock
@@ -57,7 +57,7 @@ class ScriptCalls:
         except (EgressRefused, NotFound, Forbidden) as error:
             await self._end(fail, job, {"code": error.code, "message": str(error)}, None)
         except StaleAuthorization:
-            await self._end(hand_back, job, _BUSY_S)
+            await self._end(put_off, job, _BUSY_S)
         except CallPutOff as error:
             await self._put_off(job, error)
         except EgressFailed as error:
@@ -108,7 +108,7 @@ class ScriptCalls:
             await self._give_up_or_wait(job, told)
             return
         delay_s = random.uniform(error.wait_s, 2 * error.wait_s)  # noqa: S311 - no secret
-        await self._end(hand_back, job, delay_s, told)
+        await self._end(put_off, job, delay_s, told)
 
     async def _give_up_or_wait(self, job: Leased, error: Mapping[str, Any]) -> None:
         await self._end(fail, job, error, None if job.is_last_attempt else retry_delay_s(job.attempt))

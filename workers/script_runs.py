@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rustok.bootstrap import Platform
 from rustok.db.transaction import begin
 from rustok.db.unit_of_work import StaleAuthorization, TenantDisabled
-from rustok.jobs import Leased, fail, finish, hand_back
+from rustok.jobs import Leased, fail, finish, hand_back, put_off
 from rustok.jobs.runner import retry_delay_s
 from rustok.kernel.errors import Unavailable, VersionMismatch
 from rustok.kernel.ports import Clock
@@ -109,7 +109,7 @@ class ScriptRuns:
                     await self._end(finish, job, None, "cancelled")  # it was deleted meanwhile
                     return
                 if script.status in _WAITING:
-                    await self._end(hand_back, job, _PAUSED_S)
+                    await self._end(put_off, job, _PAUSED_S)
                     return
                 if isinstance(ended.overtaken, VersionMismatch) and not is_in_turn:
                     await in_turn.enter_async_context(self._reruns.setdefault(script.id, asyncio.Lock()))

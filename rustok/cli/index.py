@@ -29,6 +29,6 @@ async def _status(*, as_json: bool) -> None:
     async with open_session() as session:
         with translated_failures():
             figures = await read_figures(session.system_engine)
-    columns = ("consumer", "lag_events", "lag_s", "retrying", "dead")
+    columns = ("consumer", "lag_events", "lag_s", "retrying", "dead", "needs_version")
     print_rows([asdict(consumer) for consumer in figures.consumers], columns, as_json=as_json)
     err.print(f"log at {figures.position}, {figures.outbox_pending} events wait for the sequencer")

@@ -14,9 +14,7 @@ from rustok.cli.output import err, print_rows, printable, to_json
 from rustok.cli.session import Session, open_session
 from rustok.cli.tenant import Json
 from rustok.db.failures import translated_failures
-from rustok.dispatch import Call
-from rustok.jobs import redrive
-from rustok.jobs.desk import STATES, State, find_job, list_jobs
+from rustok.jobs.desk import STATES, State, cancel_job, find_job, list_jobs, retry_job
 from rustok.jobs.operations import OperationNotFound
 from rustok.jobs.tail import CHANGES, Change, ChangedJob, JobTail
 from rustok.kernel.errors import Conflict
@@ -119,22 +117,22 @@ async def _show(job_id: UUID) -> None:
 
 async def _cancel(job_id: UUID) -> None:
     async with open_session() as session:
-        context = session.operator(UUID((await _find(session, job_id))["tenant_id"]))
-        command = session.platform.registry.commands["jobs.operations.cancel"]
-        call = Call(command, {"operation_id": str(job_id)})
-        operation = (await session.platform.dispatcher.run(call, context)).result.model_dump()
-    err.print(_STOPS if operation["status"] == "running" else f"the job is {operation['status']}")
+        tenant_id = UUID((await _find(session, job_id))["tenant_id"])
+        with translated_failures():
+            await cancel_job(session.system_engine, tenant_id, job_id)
+        state = (await _find(session, job_id))["state"]
+    err.print(_STOPS if state == "running" else f"the job is {state}")
 
 
 async def _retry(job_id: UUID) -> None:
     async with open_session() as session:
         job = await _find(session, job_id)
-        kind = session.platform.registry.jobs.get(job["kind"])
-        if kind is None:
+        if job["kind"] not in session.platform.registry.jobs:
             raise NotDead(f"This release knows no jobs of kind {job['kind']}: use the one that does.")
-        async with session.platform.units.begin(session.operator(UUID(job["tenant_id"]))) as uow:
-            if not await redrive(uow, kind, {}, job_id):
-                raise NotDead(f"The job was not given up, it is {job['state']}: there is nothing to try again.")
+        with translated_failures():
+            is_retried = await retry_job(session.system_engine, UUID(job["tenant_id"]), job_id)
+    if not is_retried:
+        raise NotDead(f"The job was not given up, it is {job['state']}: there is nothing to try again.")
     err.print("the job is due now")
 
 

@@ -6,7 +6,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 _LOG = text("SELECT outbox_pending, outbox_oldest_age_s, log_position FROM log_figures()")
-_CONSUMERS = text("SELECT consumer, lag_events, lag_s, retrying, dead FROM consumer_figures()")
+_CONSUMERS = text(
+    """
+    SELECT consumer, lag_events, lag_s, retrying, dead, coalesce(waiting, 0)
+      FROM consumer_figures() LEFT JOIN needs_version_figures() ON what = consumer
+     ORDER BY consumer
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +22,7 @@ class ConsumerFigures:
     lag_s: float
     retrying: int
     dead: int
+    needs_version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Takes aggregates up that waited for a release that knows their next event."""
+"""Takes up aggregates that waited for a release that knows their event, and gives back those of one that is gone."""
 
 from collections.abc import Collection
 
@@ -19,6 +19,17 @@ _TAKE_UP = text(
     RETURNING consumer
     """
 )
+# Whoever knows the event would have come to it in a minute: after a failure it is due later.
+_GIVE_BACK = text(
+    """
+    UPDATE parked_aggregates SET state = 'needs_version'
+     WHERE (consumer, tenant_id, aggregate_id) IN (
+           SELECT consumer, tenant_id, aggregate_id FROM parked_aggregates
+            WHERE state = 'retrying' AND due_at < now() - interval '1 minute'
+              AND needs <> ALL (CAST(:known AS text[]))
+            LIMIT :limit FOR UPDATE SKIP LOCKED)
+    """
+)
 
 
 async def take_up_aggregates(
@@ -30,3 +41,11 @@ async def take_up_aggregates(
     """
     rows = await run_alone(engine, _TAKE_UP, {"consumers": list(consumers), "known": list(known), "limit": limit})
     return {row.consumer for row in rows}
+
+
+async def give_back_aggregates(engine: AsyncEngine, known: Collection[str], limit: int) -> int:
+    """Let up to *limit* aggregates wait again whose event is not *known* here, and nobody who took them up has handled.
+
+    A release that was taken back leaves them behind. If it is there after all, it only takes them up once more.
+    """
+    return (await run_alone(engine, _GIVE_BACK, {"known": list(known), "limit": limit})).rowcount

@@ -12,11 +12,12 @@ from rustok.jobs.ledger import (
     finish,
     finish_all,
     hand_back,
+    put_off,
     redrive,
     report,
 )
 from rustok.jobs.operations import Accepted, GetOperation, Operation, find_args, get_operation
-from rustok.jobs.schedules import Missed, NewSchedule, set_schedules
+from rustok.jobs.schedules import Missed, NewSchedule, set_schedules, suspend_schedules
 
 __all__ = [
     "Accepted",
@@ -37,7 +38,9 @@ __all__ = [
     "get_operation",
     "hand_back",
     "next_due",
+    "put_off",
     "redrive",
     "report",
     "set_schedules",
+    "suspend_schedules",
 ]

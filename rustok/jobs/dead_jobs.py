@@ -7,6 +7,7 @@ from sqlalchemy import TextClause, text
 from rustok.db.transaction import Transaction
 from rustok.events.dead_letters import BEFORE_ALL, CHOSEN, PAGE, TOLD, Choice, Page, choice_values
 from rustok.jobs.history import into_history
+from rustok.jobs.ledger import AS_NEW
 
 # As the view dead_letters has them, by state, which is a literal since each has its own partial index.
 _ERRORS = {
@@ -26,7 +27,7 @@ _OF_PAGE = f"""
 _REDRIVE = text(
     f"""
     {_PAGE}, changed AS (
-        UPDATE jobs SET state = 'ready', attempts = 0, due_at = now(), is_cancelled = false, dedup_key = NULL {_OF_PAGE}
+        UPDATE jobs SET {AS_NEW} {_OF_PAGE}
         RETURNING 1
     ) {TOLD}
     """.format(state="dead", error=_ERRORS["dead"])

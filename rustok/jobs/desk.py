@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.transaction import run_alone
 from rustok.jobs.history import into_history
+from rustok.jobs.ledger import AS_NEW
+from rustok.jobs.operations import CANCEL
 from rustok.jobs.pauses import Scope
 
 State = Literal["waiting", "scheduled", "running", "dead", "needs_version"]
@@ -51,6 +53,7 @@ _PURGE = text(
     RETURNING id
     """
 )
+_RETRY = text(f"UPDATE jobs SET {AS_NEW} WHERE tenant_id = :tenant_id AND id = :id AND state = 'dead'")
 _FIND = text(
     f"""
     SELECT to_jsonb(j) - 'lease_token' || jsonb_build_object('state', {_STATE}) AS job FROM jobs AS j WHERE id = :id
@@ -107,3 +110,16 @@ async def find_job(engine: AsyncEngine, job_id: UUID) -> Mapping[str, Any] | Non
     """Return all that is known of a job, also of one that has ended; None: there is none, or it was forgotten."""
     row = (await run_alone(engine, _FIND, {"id": job_id})).first()
     return None if row is None else row.job
+
+
+async def cancel_job(engine: AsyncEngine, tenant_id: UUID, job_id: UUID) -> None:
+    """End a job that waits, and stop a running one soon, also of a tenant that is switched off."""
+    await run_alone(engine, CANCEL, {"tenant_id": tenant_id, "id": job_id})
+
+
+async def retry_job(engine: AsyncEngine, tenant_id: UUID, job_id: UUID) -> bool:
+    """Make a dead letter due now, with all its attempts; tell whether it was one.
+
+    While its tenant is switched off it waits.
+    """
+    return (await run_alone(engine, _RETRY, {"tenant_id": tenant_id, "id": job_id})).rowcount > 0

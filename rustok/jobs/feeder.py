@@ -46,8 +46,8 @@ class ReadyJobs(Protocol):
     ) -> Sequence[tuple[UUID, UUID]]:
         """Return jobs that may begin and are not *except_ids*, with their tenants, in turns, the most urgent first."""
 
-    async def still_ready(self, ids: Collection[UUID]) -> set[UUID]:
-        """Return those of *ids* that may still begin: nobody has leased them, or put them off, since."""
+    async def still_ready(self, ids: Collection[UUID]) -> Mapping[UUID, bool]:
+        """Return those of *ids* that nobody has leased, or put off, since; and whether no pause or limit holds them."""
 
     async def standings(self, queue: str) -> Mapping[UUID, Standing]:
         """Return how many jobs each tenant has leased, and its weight; without those that have none, of weight 1."""
@@ -145,12 +145,15 @@ class Feeder:
         return min(self._config.ids_a_message, max(least, ceil(count / self._config.messages)))
 
     async def _forget_taken(self, queue: _Queue) -> None:
-        """Forget the hints that were taken up, and those that are old enough to be sent again."""
+        """Forget the hints that were taken up, those that come to nothing, and those that are to be sent again."""
         if not queue.hinted:
             return
         ready = await self._store.still_ready(queue.hinted)
         lost_before = self._clock.monotonic_s() - self._config.hint_lost_s
         taken = [job_id for job_id in queue.hinted if job_id not in ready]
         queue.shares.begun(Counter(queue.hinted.pop(job_id).tenant_id for job_id in taken))
+        for job_id, may_begin in ready.items():
+            if not may_begin:
+                del queue.hinted[job_id]
         lost = [job_id for job_id, hint in queue.hinted.items() if hint.sent_s < lost_before]
         queue.shares.lost({queue.hinted.pop(job_id).tenant_id for job_id in lost})

@@ -29,7 +29,7 @@ class JobLeases(Protocol):
         """End this attempt: *job* is due again in *retry_in_s*, or (None) a dead letter. Raises LeaseLost."""
 
     async def hand_back(self, job: Leased, delay_s: float) -> None:
-        """Give *job* back, due in *delay_s*, as if it had never been leased. Raises LeaseLost."""
+        """Give *job* back, due in *delay_s*, without an attempt. Raises LeaseLost."""
 
     async def park_unknown(self, job: Leased) -> None:
         """Let *job* wait, without an attempt, for a release that knows its kind. Raises LeaseLost."""

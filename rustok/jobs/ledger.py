@@ -33,9 +33,11 @@ _ENQUEUE = text(
         ON CONFLICT DO NOTHING
     """
 )
+AS_NEW = "state = 'ready', attempts = 0, due_at = now(), is_cancelled = false, dedup_key = NULL"
+"""What a job becomes that is to be tried again. Another job may have its key by now."""
 _REDRIVE = text(
-    """
-    UPDATE jobs SET state = 'ready', attempts = 0, due_at = now(), is_cancelled = false, dedup_key = NULL
+    f"""
+    UPDATE jobs SET {AS_NEW}
      WHERE tenant_id = :tenant_id AND state = 'dead' AND kind = :kind AND args @> CAST(:args AS jsonb)
        AND (CAST(:id AS uuid) IS NULL OR id = :id)
     """
@@ -60,20 +62,23 @@ _FAIL = text(
      WHERE {_HELD}
     """
 )
+_UNCOUNTED = "attempts = attempts - 1, lease_token = NULL, lease_expires_at = NULL"
+_GIVE_START_BACK = "RETURNING give_start_back(queue, kind, tenant_id)"
 _HAND_BACK = text(
     f"""
-    UPDATE jobs SET state = 'ready', attempts = attempts - 1, lease_token = NULL, lease_expires_at = NULL,
-                    due_at = now() + make_interval(secs => :delay_s), error = coalesce(CAST(:error AS jsonb), error)
+    UPDATE jobs SET state = 'ready', {_UNCOUNTED}, due_at = now() + make_interval(secs => :delay_s)
      WHERE {_HELD}
+    """
+)
+_PUT_OFF = text(
+    f"""
+    UPDATE jobs SET state = 'ready', {_UNCOUNTED}, due_at = now() + make_interval(secs => :delay_s),
+                    error = coalesce(CAST(:error AS jsonb), error)
+     WHERE {_HELD} {_GIVE_START_BACK}
     """
 )
 # As if it had never been leased; it is found by `rustok.jobs.newer_kinds` alone.
-_PARK_UNKNOWN = text(
-    f"""
-    UPDATE jobs SET state = 'needs_version', attempts = attempts - 1, lease_token = NULL, lease_expires_at = NULL
-     WHERE {_HELD}
-    """
-)
+_PARK_UNKNOWN = text(f"UPDATE jobs SET state = 'needs_version', {_UNCOUNTED} WHERE {_HELD} {_GIVE_START_BACK}")
 _REPORT = text(f"UPDATE jobs SET progress = CAST(:progress AS jsonb) WHERE {_HELD}")
 
 
@@ -213,19 +218,29 @@ async def fail(transaction: Statements, job: Leased, error: Mapping[str, Any], r
     await _as_holder(transaction, _FAIL, job, values)
 
 
-async def hand_back(
-    transaction: Statements, job: Leased, delay_s: float, error: Mapping[str, Any] | None = None
-) -> None:
-    """Give *job* back as if it had never been leased: what kept it from being done was not its own fault.
+async def hand_back(transaction: Statements, job: Leased, delay_s: float) -> None:
+    """Give *job* back, due in *delay_s*: what kept it from being done was not its own fault.
 
-    *error*, if given, says what it was.
+    No attempt is counted. Limits count that it began, since some of it may have been done.
+
+    Raises:
+        LeaseLost: it is somebody else's by now.
+
+    """
+    await _as_holder(transaction, _HAND_BACK, job, {"delay_s": delay_s})
+
+
+async def put_off(transaction: Statements, job: Leased, delay_s: float, error: Mapping[str, Any] | None = None) -> None:
+    """Give *job* back, due in *delay_s*, as if it had never been leased: nothing of it was begun.
+
+    *error*, if given, says why.
 
     Raises:
         LeaseLost: it is somebody else's by now.
 
     """
     values = {"delay_s": delay_s, "error": None if error is None else to_json(error)}
-    await _as_holder(transaction, _HAND_BACK, job, values)
+    await _as_holder(transaction, _PUT_OFF, job, values)
 
 
 async def park_unknown(transaction: Statements, job: Leased) -> None:

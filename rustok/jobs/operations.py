@@ -24,7 +24,7 @@ _FIND = text(
     """
 )
 # Whoever has leased it is told when the lease is renewed; anybody else's job ends here and now.
-_CANCEL = text(
+CANCEL = text(
     f"""
     WITH told AS (
         UPDATE jobs SET is_cancelled = true WHERE tenant_id = :tenant_id AND id = :id AND state = 'leased'
@@ -97,7 +97,7 @@ async def find_args(uow: UnitOfWork, kind: JobKind, job_id: UUID) -> Mapping[str
 
 async def cancel_operation(uow: UnitOfWork, data: CancelOperation) -> Operation:
     """End an operation that waits, and stop a running one soon; one that has ended stays as it is."""
-    await uow.execute(_CANCEL, {"tenant_id": uow.tenant_id, "id": data.operation_id})
+    await uow.execute(CANCEL, {"tenant_id": uow.tenant_id, "id": data.operation_id})
     return await _find(uow, data.operation_id)
 
 

@@ -39,8 +39,8 @@ class JobHandler(Protocol):
         """Do *job*. What it raises ends the attempt: it is tried again, later, up to its last attempt.
 
         Returns:
-            None: it has ended the job itself (`finish`, `fail` or `hand_back`), in the transaction that has its
-            effects, so that both happen or neither.
+            None: it has ended the job itself (`finish`, `fail`, `hand_back` or `put_off`), in the transaction that
+            has its effects, so that both happen or neither.
             Done: it has no effects in PostgreSQL. The job is ended after it, together with others, at a seventh of
             what a transaction each costs; a crash in between has it done again.
 

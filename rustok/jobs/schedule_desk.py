@@ -25,30 +25,30 @@ _CHOSEN = """
 _LIST = text(
     f"""
     SELECT s.id, s.tenant_id, s.owner, s.kind, s.cron, s.timezone, s.missed, NULLIF(s.due_at, 'infinity') AS due_at,
-           s.last_due_at, CASE WHEN d.owner IS NOT NULL THEN 'off' WHEN s.due_at = 'infinity' THEN 'unreadable'
+           s.last_due_at, CASE WHEN d.schedule_id IS NOT NULL THEN 'off' WHEN s.due_at = 'infinity' THEN 'unreadable'
                                ELSE 'on' END AS state, d.reason
       FROM schedules AS s
-      LEFT JOIN disabled_schedules AS d USING (tenant_id, owner, kind, cron, timezone)
+      LEFT JOIN disabled_schedules AS d ON (d.tenant_id, d.schedule_id) = (s.tenant_id, s.id)
      WHERE {_CHOSEN}
-     ORDER BY s.tenant_id, s.owner, s.id
+     ORDER BY s.tenant_id, s.owner, s.cron, s.id
     """
 )
 _CHOOSE = text(
     f"SELECT s.id, s.tenant_id, s.kind, s.args, now() AS now FROM schedules AS s WHERE {_CHOSEN} ORDER BY s.id"
 )
+# Relays of the release before find what is off by its kind, expression and time zone.
 _DISABLE = text(
     f"""
-    INSERT INTO disabled_schedules AS d (tenant_id, owner, kind, cron, timezone, reason, disabled_by)
-    SELECT DISTINCT tenant_id, owner, kind, cron, timezone, CAST(:reason AS text), CAST(:disabled_by AS text)
+    INSERT INTO disabled_schedules AS d (tenant_id, schedule_id, owner, kind, cron, timezone, reason, disabled_by)
+    SELECT tenant_id, id, owner, kind, cron, timezone, CAST(:reason AS text), CAST(:disabled_by AS text)
       FROM schedules AS s WHERE {_CHOSEN}
-        ON CONFLICT (tenant_id, owner, kind, cron, timezone) DO UPDATE SET reason = coalesce(excluded.reason, d.reason)
+        ON CONFLICT (tenant_id, schedule_id) DO UPDATE SET reason = coalesce(excluded.reason, d.reason)
     """
 )
 _ENABLE = text(
     f"""
     DELETE FROM disabled_schedules AS d USING schedules AS s
-     WHERE (d.tenant_id, d.owner, d.kind, d.cron, d.timezone) = (s.tenant_id, s.owner, s.kind, s.cron, s.timezone)
-       AND {_CHOSEN}
+     WHERE (d.tenant_id, d.schedule_id) = (s.tenant_id, s.id) AND {_CHOSEN}
     """
 )
 

@@ -16,7 +16,6 @@ from rustok.db.transaction import Transaction, begin
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.jobs.cron import moments_between, next_due
 from rustok.jobs.ledger import Asker, NewJob, enqueue_for
-from rustok.kernel.ids import uuid7
 from rustok.kernel.module import JobKind
 from rustok.kernel.ports import Clock
 
@@ -29,32 +28,35 @@ GRACE = timedelta(minutes=1)
 MOST_MADE_UP = 100
 
 _GIVEN = """
-    json_to_recordset(CAST(:schedules AS json)) AS new (
-        id uuid, kind text, args jsonb, cron text, timezone text, missed text, due_at timestamptz)
+    SELECT schedule_id(CAST(:tenant_id AS uuid), CAST(:owner AS text), kind, args, cron, timezone, missed) AS id,
+           given.*
+      FROM json_to_recordset(CAST(:schedules AS json)) AS given (
+           kind text, args jsonb, cron text, timezone text, missed text, due_at timestamptz)
 """
-_SAME = "(new.kind, new.args, new.cron, new.timezone, new.missed) = (s.kind, s.args, s.cron, s.timezone, s.missed)"
 _FORGET = text(
     f"""
-    DELETE FROM schedules AS s
-     WHERE tenant_id = :tenant_id AND owner = :owner AND NOT EXISTS (SELECT FROM {_GIVEN} WHERE {_SAME})
+    WITH given AS ({_GIVEN}), forgotten AS (
+        DELETE FROM disabled_schedules
+         WHERE tenant_id = :tenant_id AND owner = :owner AND schedule_id NOT IN (SELECT id FROM given)
+    )
+    DELETE FROM schedules WHERE tenant_id = :tenant_id AND owner = :owner AND id NOT IN (SELECT id FROM given)
     """
 )
 _INSERT = text(
     f"""
     INSERT INTO schedules (tenant_id, id, owner, kind, args, cron, timezone, missed, due_at, actor)
-    SELECT DISTINCT ON (kind, args, cron, timezone, missed)
-           :tenant_id, id, :owner, kind, args, cron, timezone, missed, due_at, :actor
-      FROM {_GIVEN}
-     WHERE NOT EXISTS (SELECT FROM schedules AS s WHERE tenant_id = :tenant_id AND owner = :owner AND {_SAME})
+    SELECT :tenant_id, id, :owner, kind, args, cron, timezone, missed, due_at, :actor FROM ({_GIVEN}) AS given
+        ON CONFLICT DO NOTHING
     """
 )
+_SUSPEND = text("DELETE FROM schedules WHERE tenant_id = :tenant_id AND owner = :owner")
 _DUE = text(
     """
     SELECT s.tenant_id, s.id, s.kind, s.args, s.cron, s.timezone, s.missed, s.due_at, s.last_due_at, s.actor,
-           d.owner IS NOT NULL AS is_off, now() AS now
+           d.schedule_id IS NOT NULL AS is_off, now() AS now
       FROM schedules AS s
       JOIN tenants ON tenants.id = s.tenant_id AND tenants.is_active
-      LEFT JOIN disabled_schedules AS d USING (tenant_id, owner, kind, cron, timezone)
+      LEFT JOIN disabled_schedules AS d ON (d.tenant_id, d.schedule_id) = (s.tenant_id, s.id)
      WHERE s.due_at <= now() AND s.kind = ANY (CAST(:kinds AS text[]))
      ORDER BY s.due_at LIMIT 100 FOR UPDATE OF s SKIP LOCKED
     """
@@ -84,11 +86,11 @@ class NewSchedule:
 async def set_schedules(uow: UnitOfWork, owner: str, schedules: Sequence[NewSchedule]) -> None:
     """Replace all schedules of *owner* by these. One that the owner has already goes on: what it missed is made up.
 
+    What is written in the same words has the same id, and stays off if an operator has switched it off.
     Raises InvalidInput as `next_due` does.
     """
     rows = [
         {
-            "id": uuid7(),
             "kind": schedule.kind.name,
             "args": schedule.args,
             "cron": schedule.cron,
@@ -102,6 +104,11 @@ async def set_schedules(uow: UnitOfWork, owner: str, schedules: Sequence[NewSche
     await uow.execute(_FORGET, values)
     if rows:
         await uow.execute(_INSERT, {**values, "actor": uow.context.principal.actor})
+
+
+async def suspend_schedules(uow: UnitOfWork, owner: str) -> None:
+    """Take all schedules of *owner* away until it sets them again; what is switched off will still be."""
+    await uow.execute(_SUSPEND, {"tenant_id": uow.tenant_id, "owner": owner})
 
 
 class _Turn(NamedTuple):

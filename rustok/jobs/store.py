@@ -19,14 +19,20 @@ _READY = text(
     """
 )
 _STANDINGS = text("SELECT tenant_id, leased, weight FROM tenant_standings(:queue)")
-_MAY_BEGIN = """
-    state = 'ready' AND due_at <= now()
-    AND NOT EXISTS (SELECT FROM held_jobs() AS held
-                     WHERE (held.queue IS NULL OR held.queue = jobs.queue)
-                       AND (held.kind IS NULL OR held.kind = jobs.kind)
-                       AND (held.tenant_id IS NULL OR held.tenant_id = jobs.tenant_id))
+_IS_READY = "state = 'ready' AND due_at <= now()"
+_IS_CONCERNED = """
+    (held.queue IS NULL OR held.queue = jobs.queue) AND (held.kind IS NULL OR held.kind = jobs.kind)
+    AND (held.tenant_id IS NULL OR held.tenant_id = jobs.tenant_id)
 """
-_STILL_READY = text(f"SELECT id FROM jobs WHERE id = ANY (CAST(:ids AS uuid[])) AND {_MAY_BEGIN}")
+_MAY_BEGIN = f"{_IS_READY} AND NOT EXISTS (SELECT FROM held_jobs() AS held WHERE {_IS_CONCERNED})"
+# What is held is looked up once, not once a job.
+_STILL_READY = text(
+    f"""
+    WITH held AS MATERIALIZED (SELECT queue, kind, tenant_id FROM held_jobs())
+    SELECT id, NOT EXISTS (SELECT FROM held WHERE {_IS_CONCERNED}) AS may_begin
+      FROM jobs WHERE id = ANY (CAST(:ids AS uuid[])) AND {_IS_READY}
+    """
+)
 # No joins here, and in the rescue: PostgreSQL, which believes that the ledger is empty, would read all of it for each.
 _GRANT = f"""
     UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :token,
@@ -90,9 +96,9 @@ class PostgresJobStore:
         values = {"queue": queue, "except_ids": list(except_ids), "limit": limit, "limit_a_tenant": limit_a_tenant}
         return [(row.id, row.tenant_id) for row in await run_alone(self.engine, _READY, values)]
 
-    async def still_ready(self, ids: Collection[UUID]) -> set[UUID]:
-        """Return those of *ids* that may still begin: nobody has leased, put off, paused or limited them since."""
-        return {row.id for row in await run_alone(self.engine, _STILL_READY, {"ids": list(ids)})}
+    async def still_ready(self, ids: Collection[UUID]) -> Mapping[UUID, bool]:
+        """Return those of *ids* that nobody has leased, or put off, since; and whether no pause or limit holds them."""
+        return {row.id: row.may_begin for row in await run_alone(self.engine, _STILL_READY, {"ids": list(ids)})}
 
     async def standings(self, queue: str) -> Mapping[UUID, Standing]:
         """Return how many jobs each tenant has leased now, by whomever, and its weight, 1 unless somebody set another.
@@ -134,7 +140,7 @@ class PostgresJobStore:
             await fail(transaction, job, error, retry_in_s)
 
     async def hand_back(self, job: Leased, delay_s: float) -> None:
-        """Give *job* back, due in *delay_s*, as if it had never been leased. Raises LeaseLost."""
+        """Give *job* back, due in *delay_s*, without an attempt. Raises LeaseLost."""
         async with begin(self.engine, "BEGIN") as (transaction, _):
             await hand_back(transaction, job, delay_s)
 

@@ -24,6 +24,8 @@ class ReadyJobs:
         self.tenant_of: dict[UUID, UUID] = {}
         self.leased: Counter[UUID] = Counter()
         self.weights: dict[UUID, float] = {}
+        self.held: set[UUID] = set()
+        """Tenants that are paused."""
 
     @property
     def ids(self) -> list[UUID]:
@@ -50,12 +52,13 @@ class ReadyJobs:
         self, queue: str, except_ids: Collection[UUID], limit: int, limit_a_tenant: int
     ) -> Sequence[tuple[UUID, UUID]]:
         assert queue == "sums"
-        others = [(job_id for job_id in ids if job_id not in except_ids) for ids in self.waiting.values()]
+        served = [ids for tenant_id, ids in self.waiting.items() if tenant_id not in self.held]
+        others = [(job_id for job_id in ids if job_id not in except_ids) for ids in served]
         turns = zip_longest(*[islice(ids, limit_a_tenant) for ids in others])
         return [(job_id, self.tenant_of[job_id]) for job_id in islice(chain(*turns), limit) if job_id is not None]
 
-    async def still_ready(self, ids: Collection[UUID]) -> set[UUID]:
-        return {job_id for job_id in ids if self.is_waiting(job_id)}
+    async def still_ready(self, ids: Collection[UUID]) -> Mapping[UUID, bool]:
+        return {job_id: self.tenant_of[job_id] not in self.held for job_id in ids if self.is_waiting(job_id)}
 
     async def standings(self, queue: str) -> Mapping[UUID, Standing]:
         assert queue == "sums"
@@ -258,3 +261,19 @@ async def test_who_cannot_use_its_turns_holds_up_nobody_for_long() -> None:
     able, unable = await crowd.work(5)
 
     assert (able > 0.9 * 8 * 5, unable) == (True, 0)
+
+
+async def test_a_hint_that_a_pause_made_void_is_no_job_that_has_begun() -> None:
+    """Its place comes free at once, and its tenant is charged nothing: it has its turn when it may begin again."""
+    fed = Fed(1000, 1000)
+    _, often_paused = fed.tenants
+
+    for _ in range(30):
+        await fed.feeder.run_once()
+        fed.jobs.held = {often_paused}
+        await fed.feeder.run_once()
+        fed.jobs.held.clear()
+    fed.sent.messages.clear()
+    await fed.feeder.run_once()
+
+    assert {fed.jobs.tenant_of[job_id] for job_id in chain(*fed.sent.messages)} == {often_paused}

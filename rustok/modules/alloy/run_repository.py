@@ -110,6 +110,15 @@ _PURGE_VALUES = text(
          ORDER BY expires_at LIMIT :limit)
     """
 )
+# Versions with the same code share it. One that is pushed at this moment is compiled again at its first run.
+_PURGE_BYTECODE = text(
+    """
+    DELETE FROM script_bytecode WHERE (tenant_id, sha256) IN (
+        SELECT tenant_id, sha256 FROM script_bytecode AS b
+         WHERE NOT EXISTS (SELECT FROM script_versions AS v WHERE (v.tenant_id, v.sha256) = (b.tenant_id, b.sha256))
+         LIMIT :limit)
+    """
+)
 
 
 async def listening_scripts(transaction: Transaction, tenant_ids: Collection[UUID]) -> Sequence[Row[Any]]:
@@ -184,7 +193,10 @@ async def attempts_of(uow: UnitOfWork, run_id: UUID) -> Sequence[Row[Any]]:
 
 
 async def purge(engine: AsyncEngine, days: int, batch: int = 5_000) -> None:
-    """Forget attempts older than this, and values that have expired, in batches, each on its own."""
-    for statement, values in ((_PURGE, {"days": days}), (_PURGE_VALUES, {})):
-        while (await run_alone(engine, statement, {**values, "limit": batch})).rowcount == batch:
+    """Forget attempts older than this, values that have expired, and bytecode of code that no version has any more.
+
+    That is done in batches, each on its own.
+    """
+    for statement, values in ((_PURGE, {"days": days}), (_PURGE_VALUES, {}), (_PURGE_BYTECODE, {})):
+        while (await run_alone(engine, statement, {**values, "limit": batch})).rowcount >= batch:
             pass

@@ -9,7 +9,7 @@ from sqlalchemy import Row
 
 from rustok.db.failures import conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
-from rustok.jobs import NewJob, NewSchedule, enqueue, next_due, set_schedules
+from rustok.jobs import NewJob, NewSchedule, enqueue, next_due, set_schedules, suspend_schedules
 from rustok.kernel.errors import InvalidInput, Violation
 from rustok.kernel.module import PageLinks
 from rustok.modules.alloy import errors, events, repository, schemas, state
@@ -156,7 +156,7 @@ async def pause_script(uow: UnitOfWork, data: schemas.ScriptReference) -> Script
     if row.status == "active":
         version = uow.emit(events.ScriptPaused(), data.script_id)
         await set_state(uow, row, version, status="paused", status_reason=None)
-        await _schedule(uow, data.script_id, [])
+        await suspend_schedules(uow, _schedules_of(data.script_id))
     return await find(uow, data.script_id)
 
 
@@ -197,7 +197,7 @@ async def disable(uow: UnitOfWork, row: Row[Any], reason: str, number: int | Non
     if row.status != "disabled":
         version = uow.emit(events.ScriptDisabled(reason=reason, number=number), row.id)
         await set_state(uow, row, version, status="disabled", status_reason=reason)
-        await _schedule(uow, row.id, [])
+        await suspend_schedules(uow, _schedules_of(row.id))
 
 
 async def end_canary(uow: UnitOfWork, row: Row[Any]) -> None:
@@ -263,7 +263,12 @@ async def _schedule(uow: UnitOfWork, script_id: UUID, triggers: Sequence[Any]) -
         for trigger in read_triggers(triggers)
         if isinstance(trigger, CronTrigger)
     ]
-    await set_schedules(uow, f"script:{script_id}", schedules)
+    await set_schedules(uow, _schedules_of(script_id), schedules)
+
+
+def _schedules_of(script_id: UUID) -> str:
+    """Return the owner of the script's schedules."""
+    return f"script:{script_id}"
 
 
 async def _lock(uow: UnitOfWork, script_id: UUID) -> Row[Any]:

@@ -112,9 +112,9 @@ class SimulatedJobStore:
     ) -> Sequence[tuple[UUID, UUID]]:
         return await self._session.run(partial(_ready, queue, set(except_ids), limit, limit_a_tenant))
 
-    async def still_ready(self, ids: Collection[UUID]) -> set[UUID]:
+    async def still_ready(self, ids: Collection[UUID]) -> Mapping[UUID, bool]:
         wanted = list(ids)
-        return await self._session.run(lambda t: {row.id for row in _rows(t, wanted) if row.is_ready(t.now)})
+        return await self._session.run(lambda t: {row.id: True for row in _rows(t, wanted) if row.is_ready(t.now)})
 
     async def grant(self, ids: Sequence[UUID], lease_s: float) -> Sequence[Leased]:
         return await self._session.run(partial(self._grant, lambda _: ids, lease_s))

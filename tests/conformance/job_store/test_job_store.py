@@ -121,7 +121,7 @@ async def test_a_job_waits_until_it_is_due(under_test: StoreUnderTest) -> None:
     [job_id] = await under_test.add(a_job(due_at=datetime.now(UTC) + timedelta(days=365)))
 
     assert await ready_ids(under_test) == []
-    assert await under_test.store.still_ready([job_id]) == set()
+    assert await under_test.store.still_ready([job_id]) == {}
     assert await under_test.store.grant([job_id], LEASE_S) == []
 
 
@@ -130,7 +130,7 @@ async def test_a_hint_holds_until_the_job_is_leased(under_test: StoreUnderTest) 
     [leased, waiting] = await under_test.add(a_job(), a_job())
     await under_test.store.grant([leased], LEASE_S)
 
-    assert await under_test.store.still_ready([leased, waiting]) == {waiting}
+    assert await under_test.store.still_ready([leased, waiting]) == {waiting: True}
 
 
 async def test_a_holder_renews_its_lease_and_nobody_else_does(under_test: StoreUnderTest) -> None:

@@ -7,12 +7,23 @@ import socket
 import sys
 from dataclasses import asdict
 
+from sqlalchemy import text
+
+from rustok.db.transaction import run_alone
 from rustok.jobs.heartbeat import Heartbeat
+from rustok.kernel.ids import uuid7
 from rustok.sandbox.contract import Report
 from rustok.sandbox.layers import LAYERS
 from rustok.testing import FixedClock, PlatformUnderTest
 from tests.integration.cli.conftest import Cli
 
+_PARK = text(
+    """
+    INSERT INTO parked_aggregates (consumer, shard, tenant_id, aggregate_id, aggregate_type, position, state, attempts,
+                                   due_at, error, parked_at)
+    VALUES ('commerce.index_products', 0, :tenant_id, :aggregate_id, 'product', 1, :state, 0, now(), '?', now())
+    """
+)
 _WITHOUT_SCRIPTS = """
 import sys
 from rustok import catalog, cli
@@ -169,3 +180,15 @@ async def test_index_status_shows_the_lag_of_each_consumer(rustok: PlatformUnder
     consumers = {row["consumer"]: row["lag_events"] for row in json.loads(finished.out)}
     assert consumers["commerce.index_products"] == 0
     assert "1 events wait for the sequencer" in finished.err
+
+
+async def test_index_status_shows_what_each_consumer_has_parked(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """Failures, and what waits for another release."""
+    tenant = await rustok.create_tenant("acme")
+    for state in ("retrying", "dead", "needs_version", "needs_version"):
+        await run_alone(rustok.system_engine, _PARK, {"tenant_id": tenant, "aggregate_id": uuid7(), "state": state})
+
+    finished = await cli("index", "status", "--json")
+
+    parked = {row["consumer"]: (row["retrying"], row["dead"], row["needs_version"]) for row in json.loads(finished.out)}
+    assert (parked["commerce.index_products"], parked["content.index_content"]) == ((1, 1, 2), (0, 0, 0))

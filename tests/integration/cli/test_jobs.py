@@ -9,8 +9,9 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
-from rustok.db.transaction import begin
+from rustok.db.transaction import begin, run_alone
 from rustok.jobs import Leased, NewJob, enqueue, fail, finish
 from rustok.jobs.desk import find_job
 from rustok.jobs.heartbeat import Heartbeat
@@ -19,6 +20,8 @@ from rustok.jobs.store import PostgresJobStore
 from rustok.modules.alloy import CALL, RUN
 from rustok.testing import FixedClock, PlatformUnderTest
 from tests.integration.cli.conftest import Cli
+
+_SWITCH_OFF = text("UPDATE tenants SET is_active = false WHERE id = :id")
 
 
 async def add(rustok: PlatformUnderTest, tenant: UUID, *jobs: NewJob) -> list[UUID]:
@@ -208,6 +211,22 @@ async def test_a_job_that_was_given_up_is_tried_again(rustok: PlatformUnderTest,
     assert (retried.code, shown["state"], shown["attempts"]) == (0, "waiting", 0)
     assert again.code == 1
     assert "job_not_dead" in again.err
+
+
+async def test_jobs_of_a_tenant_that_is_switched_off_are_cancelled_and_tried_again(
+    rustok: PlatformUnderTest, cli: Cli
+) -> None:
+    """That is when somebody clears up. What is tried again waits until the tenant is switched on."""
+    tenant = await rustok.create_tenant("acme")
+    waiting, dead = [(await add(rustok, tenant))[0] for _ in range(2)]
+    await give_up(rustok, dead)
+    await run_alone(rustok.system_engine, _SWITCH_OFF, {"id": tenant})
+
+    cancelled = await cli("jobs", "cancel", str(waiting))
+    retried = await cli("jobs", "retry", str(dead))
+
+    assert (cancelled.code, cancelled.err.strip()) == (0, "the job is cancelled")
+    assert (retried.code, json.loads((await cli("jobs", "show", str(dead))).out)["state"]) == (0, "waiting")
 
 
 @pytest.mark.parametrize("verb", ["show", "cancel", "retry"])

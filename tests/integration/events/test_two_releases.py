@@ -11,7 +11,7 @@ from sqlalchemy import text
 from rustok.db.transaction import run_alone
 from rustok.events.consumer import Consumer, ConsumerConfig
 from rustok.events.dead_letters import Choice
-from rustok.events.newer_events import take_up_aggregates
+from rustok.events.newer_events import give_back_aggregates, take_up_aggregates
 from rustok.events.store import PostgresConsumerStore
 from rustok.jobs.dead_letters import DeadLetter, each_dead_letter
 from rustok.jobs.runner import JobRunner, RunnerConfig
@@ -25,6 +25,7 @@ NAME = "clocks.diary"
 OLD, NEW = frozenset({"clocks.clock.wound.v1"}), frozenset({"clocks.clock.wound.v1", "clocks.clock.wound.v2"})
 
 _ENTER = text("INSERT INTO diary (clock, version) VALUES (:clock, :version)")
+_SECONDS_PASS = text("UPDATE parked_aggregates SET due_at = due_at - make_interval(secs => :seconds)")
 _DIARY = text("SELECT clock, version FROM diary ORDER BY number")
 
 
@@ -161,18 +162,37 @@ async def test_a_redrive_is_not_for_what_has_not_failed(rollout: Rollout) -> Non
     assert await redrive(rollout.log.system_engine, TENANT) == 0
 
 
-async def test_a_redrive_gives_back_what_a_release_took_up_that_is_gone(rollout: Rollout) -> None:
-    """It was taken back before it came to it: the old one parks it again, and all see it."""
+async def test_what_a_release_took_up_that_is_gone_waits_for_the_next_one(rollout: Rollout) -> None:
+    """It was taken back before it came to it: the old one makes it needs_version again, for all to see, and to discard.
+
+    Not at once: until a minute has passed the new one may be about to handle it.
+    """
     [clock] = await rollout.log.create_clocks(1)
     await rollout.write(clock, event=WoundAnew())
     await rollout.old.drain()
     await take_up_aggregates(rollout.log.system_engine, [NAME], NEW, 10)
 
-    redriven = await redrive(rollout.log.system_engine, TENANT)
-    await rollout.old.drain()
+    states = []
+    for passed_s in (50, 11):
+        await run_alone(rollout.log.system_engine, _SECONDS_PASS, {"seconds": passed_s})
+        await rollout.old.newcomer.take_up_events()
+        states += [letter.state for letter in await rollout.letters()]
 
-    [letter] = await rollout.letters()
-    assert (redriven, letter.state, letter.attempts) == (1, "needs_version", 0)
+    assert states == ["retrying", "needs_version"]
+
+
+async def test_a_release_gives_nothing_back_that_it_knows(rollout: Rollout) -> None:
+    """It may have had no time yet, or have failed at it."""
+    known, failed = await rollout.log.create_clocks(2)
+    await rollout.write(known, failed, event=WoundAnew())
+    await rollout.old.drain()
+    engine = rollout.log.system_engine
+    await take_up_aggregates(engine, [NAME], NEW, 10)
+    await run_alone(engine, _SECONDS_PASS, {"seconds": 3600})
+
+    given_back = await give_back_aggregates(engine, NEW, 10)
+
+    assert (given_back, {letter.state for letter in await rollout.letters()}) == (0, {"retrying"})
 
 
 async def test_a_rolling_restart_loses_nothing_and_keeps_the_order(rollout: Rollout) -> None:

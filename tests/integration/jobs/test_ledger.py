@@ -106,7 +106,7 @@ async def test_a_job_that_was_put_off_is_no_hint_any_more(ledger: Ledger) -> Non
 
     await ledger.end(hand_back, job, 60.0)
 
-    assert await ledger.store.still_ready([job_id]) == set()
+    assert await ledger.store.still_ready([job_id]) == {}
 
 
 async def test_a_job_without_attempts_left_is_a_dead_letter(ledger: Ledger) -> None:

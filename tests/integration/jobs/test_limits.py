@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from rustok.db.transaction import run_alone
-from rustok.jobs import Leased, NewJob, hand_back
+from rustok.jobs import Leased, NewJob, hand_back, put_off
 from rustok.jobs.limits import Rate, clear_limit, list_limits, set_limit
 from rustok.jobs.pauses import Scope
 from rustok.jobs.shares import Standing
@@ -64,7 +64,7 @@ async def test_no_more_jobs_run_than_the_limit_says(ledger: Ledger, limits: Limi
     await limits.running(SUMS, 2)
 
     first, _ = await limits.begin(2, ids)
-    assert (await ledger.ready(), await ledger.store.still_ready(ids)) == ([], set())
+    assert (await ledger.ready(), await ledger.store.still_ready(ids)) == ([], dict.fromkeys(ids[2:], False))
     await ledger.count(first)
     third = await limits.begin(1, ids)
 
@@ -132,8 +132,8 @@ async def test_jobs_begin_at_the_rate_that_is_set(ledger: Ledger, limits: Limits
     await limits.begin(3, ids)
 
 
-async def test_a_job_that_comes_back_begins_again(ledger: Ledger, limits: Limits) -> None:
-    """The rate is that of attempts: each calls whatever is protected."""
+async def test_a_job_that_is_handed_back_begins_again(ledger: Ledger, limits: Limits) -> None:
+    """Its attempt may have called whatever is protected."""
     [job_id] = await limits.add(1)
     await limits.rate(SUMS, Rate(starts=1, per_s=3600, burst=1))
     [job] = await limits.begin(1, [job_id])
@@ -141,6 +141,47 @@ async def test_a_job_that_comes_back_begins_again(ledger: Ledger, limits: Limits
     await ledger.end(hand_back, job, 0.0)
 
     await limits.begin(0, [job_id])
+
+
+@pytest.mark.parametrize("scope", [SUMS, Scope(kind=COUNT.name)])
+async def test_a_job_that_is_put_off_has_not_begun(ledger: Ledger, limits: Limits, scope: Scope) -> None:
+    """While a server is spared, the calls that wait for it use up nobody's rate."""
+    ids = await limits.add(2)
+    await limits.rate(scope, Rate(starts=1, per_s=3600, burst=1))
+
+    for _ in range(3):
+        [job] = await limits.begin(1, ids[:1])
+        await ledger.end(put_off, job, 0.0)
+    [job] = await limits.begin(1, ids[:1])
+    await ledger.store.park_unknown(job)
+
+    await limits.begin(1, ids)
+
+
+async def test_what_is_given_back_fills_no_bucket_above_its_burst(ledger: Ledger, limits: Limits) -> None:
+    """However long the job was held."""
+    ids = await limits.add(4)
+    await limits.rate(SUMS, Rate(starts=1, per_s=3600, burst=2))
+    first = await limits.begin(2, ids[:2])
+    await limits.seconds_pass(7200)
+
+    for job in first:
+        await ledger.end(put_off, job, 60.0)
+
+    await limits.begin(2, ids)
+
+
+async def test_what_is_put_off_gives_a_start_back_to_its_own_limits_alone(ledger: Ledger, limits: Limits) -> None:
+    """Those of another tenant stay used up, and a limit without a rate has none to give."""
+    [ours], theirs = await limits.add(1), await limits.add(2, tenant_id=ledger.other_tenant_id)
+    for tenant_id in (ledger.tenant_id, ledger.other_tenant_id):
+        await limits.rate(Scope(tenant_id=tenant_id), Rate(starts=1, per_s=3600, burst=1))
+    await limits.running(SUMS, 5)
+    [job, _] = await limits.begin(2, [ours, theirs[0]])
+
+    await ledger.end(put_off, job, 0.0)
+
+    assert [again.id for again in await limits.begin(1, [ours, theirs[1]])] == [ours]
 
 
 async def test_a_limit_that_is_changed_keeps_what_is_not_named(ledger: Ledger, limits: Limits) -> None:

@@ -40,6 +40,20 @@ _OLD_VALUES = text(
       FROM generate_series(0, 5) AS number
     """
 )
+_VERSION = text(
+    """
+    INSERT INTO script_versions (tenant_id, script_id, number, code, sha256, author, message, state, created_at)
+    VALUES (:tenant_id, :script_id, 1, '', 'kept', 'user:ann', '', 'ready', now())
+    """
+)
+_BYTECODE = text(
+    """
+    INSERT INTO script_bytecode (tenant_id, sha256, policy_version, magic, bytecode, created_at)
+    SELECT :tenant_id, sha256, policy, 'magic', '', now()
+      FROM unnest(ARRAY['deleted-1', 'deleted-2', 'deleted-3', 'kept']) AS sha256, unnest(ARRAY['1', '2']) AS policy
+    """
+)
+_KEPT_BYTECODE = text("SELECT sha256, policy_version FROM script_bytecode WHERE tenant_id = :tenant_id ORDER BY 2")
 _KEPT_ATTEMPTS = text("SELECT attempt FROM script_attempts WHERE tenant_id = :tenant_id")
 _KEPT_VALUES = text("SELECT key FROM script_values WHERE tenant_id = :tenant_id")
 
@@ -70,6 +84,23 @@ async def test_attempts_and_values_of_scripts_are_forgotten(ledger: Ledger) -> N
     attempts = (await run_alone(engine, _KEPT_ATTEMPTS, tenant)).scalars().all()
     values = (await run_alone(engine, _KEPT_VALUES, tenant)).scalars().all()
     assert (attempts, values) == ([5], ["key-5"])
+
+
+async def test_bytecode_of_scripts_that_were_deleted_is_forgotten(ledger: Ledger) -> None:
+    """In all its compilations; what a version of the same tenant still needs stays."""
+    engine = ledger.platform.system_engine
+    script = await ledger.platform.run("alloy.scripts.create", ledger.tenant_id, name="s", triggers=[], grants=[])
+    await run_alone(engine, _VERSION, {"tenant_id": ledger.tenant_id, "script_id": script.id})
+    for tenant_id in (ledger.tenant_id, ledger.other_tenant_id):
+        await run_alone(engine, _BYTECODE, {"tenant_id": tenant_id})
+
+    await purge(engine, 30, batch=2)
+
+    kept = [
+        (await run_alone(engine, _KEPT_BYTECODE, {"tenant_id": tenant_id})).all()
+        for tenant_id in (ledger.tenant_id, ledger.other_tenant_id)
+    ]
+    assert kept == [[("kept", "1"), ("kept", "2")], []]
 
 
 async def test_a_row_that_somebody_holds_delays_its_batch_alone(ledger: Ledger) -> None:

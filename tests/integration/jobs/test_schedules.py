@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from rustok.db.transaction import run_alone
-from rustok.jobs import Missed, NewSchedule, next_due, set_schedules
+from rustok.jobs import Missed, NewSchedule, next_due, set_schedules, suspend_schedules
 from rustok.jobs.cron import moments_between
 from rustok.jobs.schedule_desk import Choice, ScheduleRow, disable, enable, list_schedules, make_now
 from rustok.jobs.schedules import Scheduler
@@ -31,6 +31,7 @@ _DIE_BEFORE_ADVANCING = """
 _NEXT = text("SELECT due_at > now() AS is_ahead FROM schedules")
 _SPOIL = text("UPDATE schedules SET cron = :cron, timezone = :timezone WHERE cron = '0 8 * * *'")
 _PARKED = text("SELECT cron FROM schedules WHERE due_at = 'infinity'")
+_SWITCHES = text("SELECT cron FROM disabled_schedules")
 OF_TOMORROW = JobKind(name="tenants.of_tomorrow", summary="?", queue="sums")
 NOON = datetime(2026, 3, 27, 12, tzinfo=UTC)
 
@@ -38,6 +39,11 @@ NOON = datetime(2026, 3, 27, 12, tzinfo=UTC)
 async def schedule(ledger: Ledger, schedules: Sequence[NewSchedule]) -> None:
     async with ledger.platform.platform.units.begin(ledger.platform.context(ledger.tenant_id)) as uow:
         await set_schedules(uow, "tenants.sums", schedules)
+
+
+async def suspend(ledger: Ledger) -> None:
+    async with ledger.platform.platform.units.begin(ledger.platform.context(ledger.tenant_id)) as uow:
+        await suspend_schedules(uow, "tenants.sums")
 
 
 def a_schedule(
@@ -289,12 +295,12 @@ async def test_a_schedule_that_is_written_again_goes_on(ledger: Ledger) -> None:
 
 
 async def test_moments_of_a_schedule_that_is_off_pass_without_a_job(ledger: Ledger) -> None:
-    """Also when its owner takes it away and writes it again; when it is on, it begins with its next moment."""
+    """Also when its owner takes it away for a while; when it is on, it begins with its next moment."""
     engine, [scheduler] = ledger.platform.system_engine, schedulers(ledger, 1)
     await schedule(ledger, [a_schedule(missed="all"), a_schedule("0 8 * * *")])
     [chosen] = [row for row in await listed(ledger) if row.cron == "0 7 * * *"]
     await disable(engine, Choice(id=chosen.id), disabled_by="operator:o", reason="it floods")
-    await schedule(ledger, [])
+    await suspend(ledger)
     await schedule(ledger, [a_schedule(missed="all"), a_schedule("0 8 * * *")])
     await run_alone(engine, _DUE)
 
@@ -306,6 +312,36 @@ async def test_moments_of_a_schedule_that_is_off_pass_without_a_job(ledger: Ledg
     assert (made, jobs_while_off) == (2, 1)
     assert states == {"0 7 * * *": ("off", "it floods", True), "0 8 * * *": ("on", None, False)}
     assert (await scheduler.run_once(), {row.state for row in await listed(ledger)}) == (0, {"on"})
+
+
+async def test_each_schedule_has_a_switch_of_its_own(ledger: Ledger) -> None:
+    """Also beside one that differs only in what becomes of missed moments."""
+    engine = ledger.platform.system_engine
+    await schedule(ledger, [a_schedule(missed="all"), a_schedule(missed="skip")])
+    [chosen] = [row for row in await listed(ledger) if row.missed == "all"]
+
+    await disable(engine, Choice(id=chosen.id), disabled_by="operator:o")
+    off = {row.missed: row.state for row in await listed(ledger)}
+    await enable(engine, Choice(id=chosen.id))
+
+    assert off == {"all": "off", "skip": "on"}
+    assert {row.state for row in await listed(ledger)} == {"on"}
+
+
+async def test_a_schedule_that_is_no_more_leaves_no_switch(ledger: Ledger) -> None:
+    """Who writes it once more, later, gets one that is on; what stays stays off."""
+    engine = ledger.platform.system_engine
+    await schedule(ledger, [a_schedule(), a_schedule("0 8 * * *")])
+    await disable(engine, Choice(owner="tenants.sums"), disabled_by="operator:o")
+
+    await schedule(ledger, [a_schedule("0 8 * * *")])
+    switches = (await run_alone(engine, _SWITCHES)).scalars().all()
+    await schedule(ledger, [a_schedule(), a_schedule("0 8 * * *")])
+    states = {row.cron: row.state for row in await listed(ledger)}
+    await schedule(ledger, [])
+
+    assert (switches, states) == (["0 8 * * *"], {"0 7 * * *": "on", "0 8 * * *": "off"})
+    assert (await run_alone(engine, _SWITCHES)).scalars().all() == []
 
 
 async def test_a_job_can_be_made_at_any_time(ledger: Ledger) -> None:
