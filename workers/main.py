@@ -26,7 +26,7 @@ from workers.event_loop import EventLoopThread
 from workers.intake import Intake
 from workers.newcomer import Newcomer
 from workers.parts import WorkerParts, open_parts
-from workers.queues import job_queues, prefetch, stream, threads
+from workers.queues import job_queues, prefetch, streams, threads
 from workers.watchdog import Watchdog, deadline
 
 log = structlog.get_logger(__name__)
@@ -98,8 +98,8 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
 
 def open_queues(broker: dramatiq.Broker, kinds: Iterable[JobKind]) -> None:
     """Take messages about jobs of *kinds* from now on."""
-    for queue in job_queues(kinds):
-        broker.declare_queue(stream(queue))
+    for name in streams(job_queues(kinds)):
+        broker.declare_queue(name)
 
 
 def follow(heartbeat: Heartbeat, intake: Intake) -> None:

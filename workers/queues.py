@@ -1,6 +1,6 @@
 """The queues and what a message on them says: which consumer should look, which jobs are ready, and nothing else."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,8 @@ WORK = "work"
 
 _CONSUME_PREFETCH = 8
 """Messages a process takes at a time: few, since one may be seconds of work and other processes may be idle."""
-_WORK_PREFETCH = 4
+_LANES = {False: 4, True: 8}
+"""The same of jobs, in the common and in the express lane: there, messages have few jobs each."""
 _CAP = 10_000
 """While no worker runs, hints would pile up for ever: the relay repeats those that still hold."""
 
@@ -35,25 +36,30 @@ def job_queues(kinds: Iterable[JobKind]) -> Sequence[str]:
 
 def prefetch(queues: Iterable[str]) -> Mapping[str, int]:
     """Return how many messages a worker takes at a time, by the name that the broker has for a queue."""
-    return {CONSUME: _CONSUME_PREFETCH, **{stream(queue): _WORK_PREFETCH for queue in queues}}
+    jobs = {_stream(queue, express=express): most for queue in queues for express, most in _LANES.items()}
+    return {CONSUME: _CONSUME_PREFETCH, **jobs}
 
 
-def threads(consuming: int, queues: Sequence[str]) -> int:
-    """Return how many threads leave *consuming* to consumers, whatever jobs are under way.
+def threads(consuming: int, queues: Collection[str]) -> int:
+    """Return how many threads leave *consuming* to consumers, whatever jobs are under way, and some to each lane.
 
     A message of jobs holds its thread until the last of them has ended. The thread only waits: it costs little.
     """
-    return consuming + _WORK_PREFETCH * len(queues)
+    return consuming + len(queues) * sum(_LANES.values())
 
 
 def caps(queues: Iterable[str]) -> Mapping[str, int]:
     """Return how many messages a queue keeps at most."""
-    return dict.fromkeys([CONSUME, *map(stream, queues)], _CAP)
+    return dict.fromkeys([CONSUME, *streams(queues)], _CAP)
 
 
-def stream(queue: str) -> str:
-    """Return the name that the broker has for a queue of the ledger."""
-    return f"jobs.{queue}"
+def streams(queues: Iterable[str]) -> Sequence[str]:
+    """Return the names that the broker has for queues of the ledger: each has two lanes."""
+    return [_stream(queue, express=express) for queue in queues for express in _LANES]
+
+
+def _stream(queue: str, *, express: bool) -> str:
+    return f"jobs.{queue}.express" if express else f"jobs.{queue}"
 
 
 def consume_message(consumer: str) -> Message[Any]:
@@ -61,7 +67,7 @@ def consume_message(consumer: str) -> Message[Any]:
     return Message(queue_name=CONSUME, actor_name=CONSUME, args=(consumer,), kwargs={}, options={})
 
 
-def work_message(queue: str, job_ids: Sequence[UUID]) -> Message[Any]:
+def work_message(queue: str, job_ids: Sequence[UUID], *, express: bool = False) -> Message[Any]:
     """Return the hint that these jobs of a queue are ready."""
     ids = [str(job_id) for job_id in job_ids]
-    return Message(queue_name=stream(queue), actor_name=WORK, args=(ids,), kwargs={}, options={})
+    return Message(queue_name=_stream(queue, express=express), actor_name=WORK, args=(ids,), kwargs={}, options={})

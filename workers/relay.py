@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 import structlog
 import uvloop
@@ -25,7 +24,7 @@ from rustok.events.retention import shorten_log
 from rustok.events.sequencer import Sequencer, SequencerConfig
 from rustok.events.store import PostgresConsumerStore, PostgresSequencerStore
 from rustok.events.wakeup import OutboxWake
-from rustok.jobs.feeder import Feeder, FeederConfig
+from rustok.jobs.feeder import Feeder, FeederConfig, JobsMessage
 from rustok.jobs.history import keep_history
 from rustok.jobs.rescuer import Rescuer
 from rustok.jobs.schedules import Scheduler
@@ -40,7 +39,7 @@ from rustok.telemetry import metrics
 from rustok.telemetry.logging import configure_logging
 from workers.broker import BrokerUnavailable, StreamBroker
 from workers.main import refuse_memory_transport, start
-from workers.queues import CONSUME, caps, consume_message, job_queues, stream, windows, work_message
+from workers.queues import CONSUME, caps, consume_message, job_queues, streams, windows, work_message
 
 log = structlog.get_logger(__name__)
 
@@ -102,16 +101,16 @@ class _DramatiqSender:
 
     def __init__(self, broker: StreamBroker, queues: Sequence[str]) -> None:
         self._broker = broker
-        for name in (CONSUME, *map(stream, queues)):
+        for name in (CONSUME, *streams(queues)):
             broker.declare_queue(name)
 
     async def wake_consumers(self, consumers: Sequence[str]) -> None:
         """Tell these consumers that there is news. Raises Unavailable."""
         await self._send([consume_message(consumer) for consumer in consumers])
 
-    async def hint_jobs(self, queue: str, chunks: Sequence[Sequence[UUID]]) -> None:
-        """Send a message for each chunk of jobs. Raises Unavailable."""
-        await self._send([work_message(queue, ids) for ids in chunks])
+    async def hint_jobs(self, queue: str, messages: Sequence[JobsMessage]) -> None:
+        """Send hints at jobs of *queue*. Raises Unavailable."""
+        await self._send([work_message(queue, message.job_ids, express=message.express) for message in messages])
 
     async def _send(self, messages: Sequence[Message[Any]]) -> None:
         try:

@@ -26,6 +26,7 @@ from rustok.telemetry.metrics import (
     SANDBOX_RUN_SECONDS,
     SCRIPT_RUNS,
 )
+from workers.fair_turns import FairTurns
 from workers.script_attempt import RunAttempt
 from workers.script_code import CodeMissing, ScriptCode
 from workers.script_commits import EndedRun, ScriptCommits
@@ -57,7 +58,8 @@ class _Ended(NamedTuple):
 
 class ScriptRuns:
     """Handles jobs of the kind `alloy.run`. At most four a child of the cage are under way, two of them in the cage
-    while the effects of others are gathered and committed; further ones wait with their lease.
+    while the effects of others are gathered and committed; further ones wait with their lease, those of tenants that
+    have much under way for longest.
     """
 
     def __init__(self, engine: AsyncEngine, platform: Platform, cage: Cage, clock: Clock, children: int) -> None:
@@ -70,8 +72,8 @@ class ScriptRuns:
         self._code = ScriptCode(engine, cage)
         self._concurrency = _UNDER_WAY_A_CHILD * children
         self._commits = ScriptCommits(platform, lambda: 2 * self._under_way > self._concurrency)
-        self._turns = asyncio.Semaphore(self._concurrency)
-        self._caged_turns = asyncio.Semaphore(_CAGED_A_CHILD * children)
+        self._turns = FairTurns(self._concurrency)
+        self._caged_turns = FairTurns(_CAGED_A_CHILD * children)
         self._reruns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         """By script: runs that have met a conflict go one after the other, or they would meet each other again."""
         self._under_way = 0
@@ -84,7 +86,7 @@ class ScriptRuns:
     async def __call__(self, job: Leased) -> None:
         self._under_way += 1
         try:
-            async with self._turns:
+            async with self._turns.turn(job.tenant_id):
                 await self._run(job)
         finally:
             self._under_way -= 1
@@ -165,7 +167,7 @@ class ScriptRuns:
         return _Ended(outcome, host, outcome.fault)
 
     async def _caged(self, run: RunAttempt, bytecode: bytes, host: Host) -> Outcome:
-        async with self._caged_turns:  # the cage lets nobody wait for long
+        async with self._caged_turns.turn(run.job.tenant_id):  # the cage lets nobody wait for long
             outcome = await run.caged(self._cage, bytecode, host)
         SANDBOX_RUN_SECONDS.observe(outcome.usage.wall_ms / 1000)
         SANDBOX_PEAK_BYTES.observe(outcome.usage.peak_bytes)

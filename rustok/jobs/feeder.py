@@ -2,27 +2,36 @@
 
 It writes nothing. What it has hinted at is kept in memory, a window a queue, until a worker has leased it or the
 hint is so old that it must have been lost. While several tenants have work, each has a part of the window at most, so
-that a hint never waits behind many of another tenant, and `Shares` says who may have the next one.
+that a hint never waits behind many of another tenant, and `Shares` says who may have the next one. Tenants with next
+to nothing in flight have a lane of their own, whose threads in a worker no flood can hold.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import structlog
 
 from rustok.db.failures import is_transient
-from rustok.jobs.shares import Shares, SharesConfig, Standing
+from rustok.jobs.shares import Chosen, Shares, SharesConfig, Standing
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.ports import Clock, Wake
 
 log = structlog.get_logger(__name__)
 
-SendJobs = Callable[[str, Sequence[Sequence[UUID]]], Awaitable[None]]
-"""Send messages to a queue, each with these job ids. It may raise Unavailable: the window repeats them."""
+
+class JobsMessage(NamedTuple):
+    """A hint at jobs of a queue; an `express` one goes by the lane of those who have next to nothing in flight."""
+
+    job_ids: Sequence[UUID]
+    express: bool = False
+
+
+SendJobs = Callable[[str, Sequence[JobsMessage]], Awaitable[None]]
+"""Send messages to a queue. It may raise Unavailable: the window repeats them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,8 @@ class FeederConfig:
     """While several tenants have work, each has one of so many parts of the window at most."""
     messages_a_part: int = 2
     """Few: a hint waits for the messages ahead of it, whose jobs begin together."""
+    newcomers_s: float = 0.02
+    """How often a window without much room is left alone, and asked only for tenants that are not in it."""
     hint_lost_s: float = 5.0
     """A hint that nobody has taken up for this long is sent again."""
     busy_poll_s: float = 0.005
@@ -58,12 +69,13 @@ class _Hint(NamedTuple):
     sent_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Queue:
     name: str
     window: int
     shares: Shares
     hinted: dict[UUID, _Hint] = field(default_factory=dict)
+    looked_s: float = -inf
 
 
 class Feeder:
@@ -107,42 +119,60 @@ class Feeder:
 
     async def _feed(self, queue: _Queue) -> int:
         await self._forget_taken(queue)
-        room = queue.window - len(queue.hinted)
-        # Few at a time would ask for the same ones again and again.
-        jobs = await self._choose(queue, room) if 2 * room >= queue.window else []
+        jobs = await self._choose(queue)
         if not jobs:
             return 0
-        ids = [job_id for job_id, _ in jobs]
-        size = self._size(queue, len(ids))
         try:
-            await self._send(queue.name, [ids[start : start + size] for start in range(0, len(ids), size)])
+            await self._send(queue.name, self._messages(queue, jobs))
         except Unavailable as error:
-            log.warning("job_hints_lost", queue=queue.name, count=len(ids), reason=str(error))
+            log.warning("job_hints_lost", queue=queue.name, count=len(jobs), reason=str(error))
         now_s = self._clock.monotonic_s()
-        queue.hinted.update({job_id: _Hint(tenant_id, now_s) for job_id, tenant_id in jobs})
-        return len(ids)
+        queue.hinted.update({job.id: _Hint(job.tenant_id, now_s) for job in jobs})
+        return len(jobs)
 
-    async def _choose(self, queue: _Queue, room: int) -> Sequence[tuple[UUID, UUID]]:
-        """Return what is to be hinted at, with its tenants."""
-        shares = queue.shares
-        most_a_tenant = self._part(queue) if shares.are_several else queue.window
-        ready = await self._store.ready(queue.name, queue.hinted.keys(), room, most_a_tenant)
-        if not ready:
-            return []
+    async def _choose(self, queue: _Queue) -> Sequence[Chosen]:
+        """Return what is to be hinted at."""
+        room, now_s = queue.window - len(queue.hinted), self._clock.monotonic_s()
         hinted = Counter(hint.tenant_id for hint in queue.hinted.values())
-        shares.claim(self._clock.monotonic_s(), {tenant_id for _, tenant_id in ready} | hinted.keys())
-        if not shares.are_several:
-            return ready
-        shares.charge(self._clock.monotonic_s(), await self._store.standings(queue.name))
-        return shares.choose(ready, hinted, self._part(queue))
+        if 2 * room >= queue.window:
+            most_a_tenant = self._part(queue) if queue.shares.are_several else queue.window
+            ready = await self._store.ready(queue.name, queue.hinted.keys(), room, most_a_tenant)
+        elif now_s - queue.looked_s >= self._config.newcomers_s:
+            # Of the others, few at a time would ask for the same ones again and again.
+            first = await self._store.ready(queue.name, queue.hinted.keys(), len(hinted) + self._part(queue), 1)
+            ready = [(job_id, tenant_id) for job_id, tenant_id in first if tenant_id not in hinted]
+        else:
+            return []
+        queue.looked_s = now_s
+        return await self._share(queue, ready, hinted) if ready else []
+
+    async def _share(
+        self, queue: _Queue, ready: Sequence[tuple[UUID, UUID]], hinted: Mapping[UUID, int]
+    ) -> Sequence[Chosen]:
+        """Return those of *ready* whose turn it is, by what each tenant has *hinted* at and leased."""
+        queue.shares.claim(self._clock.monotonic_s(), {tenant_id for _, tenant_id in ready} | hinted.keys())
+        if not queue.shares.are_several:
+            return [Chosen(job_id, tenant_id) for job_id, tenant_id in ready]
+        queue.shares.charge(self._clock.monotonic_s(), await self._store.standings(queue.name))
+        return queue.shares.choose(ready, hinted, self._part(queue))
 
     def _part(self, queue: _Queue) -> int:
         return ceil(queue.window / self._config.parts)
 
-    def _size(self, queue: _Queue, count: int) -> int:
-        """Return how many ids a message has, where so many are sent."""
+    def _messages(self, queue: _Queue, jobs: Sequence[Chosen]) -> list[JobsMessage]:
+        """Return what is to be sent: jobs spread over messages, by lane."""
         least = ceil(self._part(queue) / self._config.messages_a_part) if queue.shares.are_several else 1
-        return min(self._config.ids_a_message, max(least, ceil(count / self._config.messages)))
+        express = [job.id for job in jobs if job.is_among_first]
+        others = [job.id for job in jobs if not job.is_among_first]
+        return [
+            *(JobsMessage(ids, express=True) for ids in self._spread(express, 1)),
+            *(JobsMessage(ids) for ids in self._spread(others, least)),
+        ]
+
+    def _spread(self, ids: Sequence[UUID], least: int) -> Iterator[Sequence[UUID]]:
+        """Share *ids* out among messages, each with *least* of them where there are as many."""
+        size = min(self._config.ids_a_message, max(least, ceil(len(ids) / self._config.messages)))
+        return (ids[start : start + size] for start in range(0, len(ids), size))
 
     async def _forget_taken(self, queue: _Queue) -> None:
         """Forget the hints that were taken up, those that come to nothing, and those that are to be sent again."""

@@ -30,6 +30,14 @@ class Standing(NamedTuple):
     weight: float = 1.0
 
 
+class Chosen(NamedTuple):
+    """A job that may be hinted at; `is_among_first` where its tenant has next to nothing in flight."""
+
+    id: UUID
+    tenant_id: UUID
+    is_among_first: bool = False
+
+
 _NOTHING = Standing()
 
 
@@ -40,6 +48,8 @@ class SharesConfig:
     """Who has had nothing to do for this long has nothing to catch up with."""
     memory_s: float = 30.0
     """For how long a tenant that has nothing to do is still reckoned with."""
+    first: int = 2
+    """How many jobs of a tenant, leased or hinted at, are its first ones."""
 
 
 @dataclass(slots=True)
@@ -51,6 +61,10 @@ class _Account:
     begun_since_look: int = 0
     taken_s: float = 0.0
     is_stuck: bool = False
+
+    def is_among_first(self, hints: int, first: int) -> bool:
+        """Tell whether the next job is one of the *first*; not where hints are not taken up, by whatever way."""
+        return not self.is_stuck and self.standing.leased + hints < first
 
     def ahead_s(self, hints: int) -> float:
         """Return how far the tenant will have come when all that is in flight has ended."""
@@ -113,7 +127,7 @@ class Shares:
 
     def choose(
         self, ready: Sequence[tuple[UUID, UUID]], hinted: Mapping[UUID, int], most_a_tenant: int
-    ) -> list[tuple[UUID, UUID]]:
+    ) -> list[Chosen]:
         """Return those of *ready*, jobs with their tenants in turns, that may be hinted at now.
 
         *hinted*: how many hints of each tenant, which has claimed, are on their way; a tenant has *most_a_tenant*.
@@ -125,7 +139,8 @@ class Shares:
         limit_s = min((ahead_s[tenant_id] for tenant_id in able), default=0.0) + self._config.quantum_s
         chosen = []
         for job_id, tenant_id in ready:
-            if hints[tenant_id] < most_a_tenant and self._accounts[tenant_id].ahead_s(hints[tenant_id]) <= limit_s:
+            account, in_hints = self._accounts[tenant_id], hints[tenant_id]
+            if in_hints < most_a_tenant and account.ahead_s(in_hints) <= limit_s:
                 hints[tenant_id] += 1
-                chosen.append((job_id, tenant_id))
+                chosen.append(Chosen(job_id, tenant_id, account.is_among_first(in_hints, self._config.first)))
         return chosen

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from itertools import cycle
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any, Self
 from uuid import UUID
 
 import asyncpg
@@ -18,7 +20,7 @@ from rustok.catalog import MODULES
 from rustok.db.engine import create_engine
 from rustok.db.transaction import begin, run_alone
 from rustok.jobs import Leased, finish
-from rustok.jobs.feeder import Feeder, FeederConfig
+from rustok.jobs.feeder import Feeder, FeederConfig, JobsMessage
 from rustok.jobs.limits import set_limit
 from rustok.jobs.pauses import Scope
 from rustok.jobs.runner import JobRunner, RunnerConfig
@@ -33,7 +35,8 @@ from tests.bench.table import Finding, Report, Target
 from workers.actors import declare_work
 from workers.broker import StreamBroker
 from workers.event_loop import EventLoopThread
-from workers.queues import prefetch, stream, threads, windows, work_message
+from workers.fair_turns import FairTurns
+from workers.queues import prefetch, streams, threads, windows, work_message
 
 _QUEUE, _KIND = "scripts", "bench.sleep"
 _FLOOD = 100_000
@@ -43,12 +46,12 @@ _SLOTS = 16
 """Jobs that the worker does at a time, as many as one with four children does runs of scripts."""
 
 _METHOD = (
-    "jobs that sleep, 16 at a time, in one process with the production's feeder, broker and runner, on PostgreSQL and "
-    "Valkey. Wait: from the creation of a job to the start of its handler, of {others} tenants with a job of 10 ms a "
-    "second each, without and beside a tenant that has {flood:,} such jobs waiting. Shares: two tenants with backlogs, "
-    "jobs of 500 ms and of 10 ms, the worker-seconds that each gets; Jain's index of them, over the weights, is 1 if "
-    "shares are equal and 0.5 if one has all. Beside it, by the same code: a feeder that sends what has been due "
-    "for the longest."
+    "jobs that sleep, 16 at a time, with the production's feeder in one process, broker and runner in another, on "
+    "PostgreSQL and Valkey. Wait: from the creation of a job to the start of its handler, of {others} tenants with a "
+    "job of 10 ms a second each, without and beside a tenant that has {flood:,} such jobs waiting. Shares: two tenants "
+    "with backlogs, jobs of 500 ms and of 10 ms, the worker-seconds that each gets; Jain's index of them, over the "
+    "weights, is 1 if shares are equal and 0.5 if one has all. Beside it, by the same code: a feeder that sends what "
+    "has been due for the longest."
 )
 _ADD = text(
     """
@@ -84,22 +87,54 @@ class _FirstCome(PostgresJobStore):
 
 
 @dataclass(slots=True)
-class _Sleeper:
-    """Handles jobs by sleeping, and keeps how long each waited and what each tenant got."""
+class _Told:
+    """How long the jobs of each tenant waited, and the worker-seconds that they took."""
 
-    store: PostgresJobStore
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SLOTS))
-    waits_s: dict[UUID, list[float]] = field(default_factory=lambda: defaultdict(list))
-    worked_s: dict[UUID, float] = field(default_factory=lambda: defaultdict(float))
+    waits_s: dict[UUID, list[float]] = field(default_factory=dict)
+    worked_s: dict[UUID, float] = field(default_factory=dict)
+
+
+class _Sleeper:
+    """Handles jobs by sleeping."""
+
+    def __init__(self, store: PostgresJobStore) -> None:
+        self._store = store
+        self._turns = FairTurns(_SLOTS)
+        self.told = _Told()
 
     async def __call__(self, job: Leased) -> None:
-        async with self.slots:
-            self.waits_s[job.tenant_id].append(time.time() - job.created_at.timestamp())
+        async with self._turns.turn(job.tenant_id):
+            self.told.waits_s.setdefault(job.tenant_id, []).append(time.time() - job.created_at.timestamp())
             began_s = time.monotonic()
             await asyncio.sleep(job.args["s"])
-            async with begin(self.store.engine, "BEGIN") as (transaction, _):
+            async with begin(self._store.engine, "BEGIN") as (transaction, _):
                 await finish(transaction, job)
-            self.worked_s[job.tenant_id] += time.monotonic() - began_s
+            worked_s = self.told.worked_s.get(job.tenant_id, 0.0)
+            self.told.worked_s[job.tenant_id] = worked_s + time.monotonic() - began_s
+
+
+class _WorkerProcess:
+    """A process that does jobs as a worker does, and tells of them."""
+
+    def __init__(self, database: Database, redis_url: str, namespace: str) -> None:
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(database, redis_url, namespace, theirs))
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        self.take()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._pipe.send(None)
+        self._process.join()
+
+    def take(self) -> _Told:
+        """Return what has been done since the last time."""
+        self._pipe.send("take")
+        told: _Told = self._pipe.recv()
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +143,7 @@ class _Works:
 
     platform: PlatformUnderTest
     wake: LocalWake
-    done: _Sleeper
+    worker: _WorkerProcess
 
     async def tenants(self, count: int) -> list[UUID]:
         return [await self.platform.create_tenant(f"tenant-{uuid7().hex[-12:]}") for _ in range(count)]
@@ -129,7 +164,8 @@ class _Works:
             asked_s.append(time.monotonic())
             await self.add(tenant_id, 1, _JOB_S)
         await asyncio.sleep(0.5)
-        waits_s = [wait_s for tenant_id in tenants for wait_s in self.done.waits_s[tenant_id]]
+        told = self.worker.take()
+        waits_s = [wait_s for tenant_id in tenants for wait_s in told.waits_s.get(tenant_id, [])]
         unbegun = asked_s[len(waits_s) :]
         return waits_s + [time.monotonic() - since_s for since_s in unbegun]
 
@@ -183,7 +219,6 @@ async def _waits(stage: Stage, store: type[PostgresJobStore], seconds: float, *,
         for _ in range(flood // 5000):  # no statement may take for long
             await works.add(flooding, 5000, _JOB_S)
         await works.trickle(others, 2)
-        works.done.waits_s.clear()
         return await works.trickle(others, seconds)
 
 
@@ -200,23 +235,25 @@ async def _shares(
             await works.add(tenants[0], 50, 0.5)
             await works.add(tenants[1], 1000, 0.01)
         await asyncio.sleep(seconds / 2)
-        works.done.worked_s.clear()
+        works.worker.take()
         await asyncio.sleep(seconds)
-        return [works.done.worked_s[tenant_id] for tenant_id in tenants]
+        told = works.worker.take()
+        return [told.worked_s.get(tenant_id, 0.0) for tenant_id in tenants]
 
 
 @asynccontextmanager
 async def _open(stage: Stage, store: type[PostgresJobStore]) -> AsyncIterator[_Works]:
-    """Run a feeder on this loop and a worker on another, over a database of its own."""
+    """Run a feeder in this process and a worker in another, over a database of its own."""
     async with stage.server.throw_away() as database, PlatformUnderTest.open(MODULES, database) as platform:
         admin = await asyncpg.connect(database.admin_url)
         await admin.execute(_DUE_INDEX)
         await admin.close()
-        broker = StreamBroker(stage.redis_url, namespace=f"fairness-{uuid7()}", prefetch=prefetch([_QUEUE]))
+        broker = _broker(stage.redis_url, namespace := f"fairness-{uuid7()}")
         wake = LocalWake()
 
-        async def send(queue: str, chunks: Sequence[Sequence[UUID]]) -> None:
-            await asyncio.to_thread(broker.enqueue_many, [work_message(queue, ids) for ids in chunks])
+        async def send(queue: str, messages: Sequence[JobsMessage]) -> None:
+            sent = [work_message(queue, message.job_ids, express=message.express) for message in messages]
+            await asyncio.to_thread(broker.enqueue_many, sent)
 
         feeder = Feeder(
             FeederConfig(),
@@ -226,29 +263,35 @@ async def _open(stage: Stage, store: type[PostgresJobStore]) -> AsyncIterator[_W
             clock=SystemClock(),
             wake=wake,
         )
-        with _worker(database, broker) as done:
+        with closing(broker), _WorkerProcess(database, stage.redis_url, namespace) as worker:
             feeding = asyncio.create_task(feeder.run())
             try:
-                yield _Works(platform, wake, done)
+                yield _Works(platform, wake, worker)
             finally:
                 feeding.cancel()
                 await asyncio.gather(feeding, return_exceptions=True)
 
 
-@contextmanager
-def _worker(database: Database, broker: StreamBroker) -> Iterator[_Sleeper]:
-    """Do jobs as a worker process does."""
-    with EventLoopThread() as loop, closing(broker):
+def _broker(redis_url: str, namespace: str) -> StreamBroker:
+    broker = StreamBroker(redis_url, namespace=namespace, prefetch=prefetch([_QUEUE]))
+    for name in streams([_QUEUE]):
+        broker.declare_queue(name)
+    return broker
+
+
+def _work(database: Database, redis_url: str, namespace: str, pipe: "Connection[Any, Any]") -> None:
+    """Do jobs, and answer each `take`, until None comes."""
+    configure_logging("json", "WARNING")
+    with EventLoopThread() as loop, closing(_broker(redis_url, namespace)) as broker:
         engine = create_engine(database.system_url, settings={"synchronous_commit": "off"})
         sleeper = _Sleeper(PostgresJobStore(engine))
-        runner = JobRunner(RunnerConfig(), sleeper.store, {_KIND: sleeper}, SystemClock())
+        runner = JobRunner(RunnerConfig(), PostgresJobStore(engine), {_KIND: sleeper}, SystemClock())
         declare_work(broker, loop, runner)
-        broker.declare_queue(stream(_QUEUE))
         worker = dramatiq.Worker(broker, worker_threads=threads(1, [_QUEUE]))
         worker.start()
-        try:
-            yield sleeper
-        finally:
-            loop.run(runner.stop())
-            worker.stop()
-            loop.run(engine.dispose())
+        while pipe.recv():
+            told, sleeper.told = sleeper.told, _Told()
+            pipe.send(told)
+        loop.run(runner.stop())
+        worker.stop()
+        loop.run(engine.dispose())

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from rustok.jobs.feeder import Feeder, FeederConfig
+from rustok.jobs.feeder import Feeder, FeederConfig, JobsMessage
 from rustok.jobs.shares import Standing
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.ids import uuid7
@@ -55,7 +55,8 @@ class ReadyJobs:
         served = [ids for tenant_id, ids in self.waiting.items() if tenant_id not in self.held]
         others = [(job_id for job_id in ids if job_id not in except_ids) for ids in served]
         turns = zip_longest(*[islice(ids, limit_a_tenant) for ids in others])
-        return [(job_id, self.tenant_of[job_id]) for job_id in islice(chain(*turns), limit) if job_id is not None]
+        found = (job_id for job_id in chain(*turns) if job_id is not None)
+        return [(job_id, self.tenant_of[job_id]) for job_id in islice(found, limit)]
 
     async def still_ready(self, ids: Collection[UUID]) -> Mapping[UUID, bool]:
         return {job_id: self.tenant_of[job_id] not in self.held for job_id in ids if self.is_waiting(job_id)}
@@ -72,12 +73,15 @@ class Sent:
 
     def __init__(self) -> None:
         self.messages: list[list[UUID]] = []
+        self.express: set[UUID] = set()
+        """Jobs that were hinted at by the express lane."""
         self.is_away = False
 
-    async def __call__(self, _queue: str, chunks: Sequence[Sequence[UUID]]) -> None:
+    async def __call__(self, _queue: str, messages: Sequence[JobsMessage]) -> None:
         if self.is_away:
             raise Unavailable("Redis is away")
-        self.messages += [list(chunk) for chunk in chunks]
+        self.messages += [list(message.job_ids) for message in messages]
+        self.express.update(*(message.job_ids for message in messages if message.express))
 
 
 class Fed:
@@ -237,7 +241,8 @@ async def test_a_part_of_the_window_is_few_messages() -> None:
     await fed.feeder.run_once()
     await fed.feeder.run_once()
 
-    assert [len(message) for message in fed.sent.messages] == [3, 3, 3, 1]
+    sizes = [len(message) for message in fed.sent.messages if fed.sent.express.isdisjoint(message)]
+    assert sizes == [3, 3]
     assert Counter(fed.jobs.tenant_of[job_id] for job_id in chain(*fed.sent.messages)) == dict.fromkeys(fed.tenants, 5)
 
 
@@ -277,3 +282,51 @@ async def test_a_hint_that_a_pause_made_void_is_no_job_that_has_begun() -> None:
     await fed.feeder.run_once()
 
     assert {fed.jobs.tenant_of[job_id] for job_id in chain(*fed.sent.messages)} == {often_paused}
+
+
+async def test_a_tenant_with_next_to_nothing_in_flight_goes_by_the_express_lane() -> None:
+    """A flood holds all threads of the other one; what has more in flight than that is a flood of its own."""
+    crowd = Crowd([500, 1], [0.1, 0.1])
+    await crowd.work(1)
+    crowd.sent.express.clear()
+
+    late = crowd.jobs.add(crowd.tenants[1], 3)
+    await crowd.feeder.run_once()
+
+    assert crowd.sent.express == {*late[:2]}
+
+
+async def test_a_window_that_others_have_filled_has_room_for_a_newcomer() -> None:
+    """Were it to wait until the half of it is taken up, it would wait for their slowest jobs."""
+    fed = Fed(100, 0)
+    await fed.feeder.run_once()
+    fed.sent.messages.clear()
+
+    late = fed.jobs.add(fed.tenants[1], 9)
+    fed.clock.advance(FeederConfig().newcomers_s)
+    await fed.feeder.run_once()
+
+    assert fed.sent.messages == [late[:1]]
+
+
+async def test_a_tenant_that_is_alone_has_one_lane() -> None:
+    """There is nobody to be overtaken."""
+    fed = Fed(5)
+
+    await fed.feeder.run_once()
+
+    assert not fed.sent.express
+
+
+async def test_what_nobody_takes_from_the_express_lane_goes_by_the_other_one() -> None:
+    """Workers of an older release do not listen there."""
+    fed = Fed(1, 1)
+    await fed.feeder.run_once()
+    before = {*fed.sent.express}
+    fed.sent.express.clear()
+
+    fed.clock.advance(FeederConfig().hint_lost_s + 1)
+    await fed.feeder.run_once()
+
+    assert (before, fed.sent.express) == ({*fed.jobs.ids}, set())
+    assert [*chain(*fed.sent.messages)] == 2 * fed.jobs.ids

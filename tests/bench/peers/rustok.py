@@ -32,7 +32,7 @@ from tests.bench.peers.program import Marks, run_program
 from workers.actors import declare_consume, declare_work
 from workers.broker import StreamBroker
 from workers.event_loop import EventLoopThread
-from workers.queues import prefetch, stream, threads
+from workers.queues import prefetch, streams, threads
 
 NOOP = JobKind(name="bench.noop", summary="Nothing")
 """Its queue is one that the relay feeds."""
@@ -80,8 +80,8 @@ def _work() -> None:
         runner, consumers = loop.run(stack.enter_async_context(_open_parts(settings)))
         declare_consume(broker, loop, consumers)
         declare_work(broker, loop, runner)
-        for queue in queues:
-            broker.declare_queue(stream(queue))
+        for name in streams(queues):
+            broker.declare_queue(name)
         worker = dramatiq.Worker(broker, worker_threads=threads(settings.worker_threads, queues))
         freeze_heap()
         worker.start()

@@ -4,14 +4,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from rustok.db.failures import is_transient
 from rustok.events.consumer import Consumer, ConsumerConfig
 from rustok.events.hints import CoalescedHints, Sweep
 from rustok.events.parking import RetryPolicy
 from rustok.events.sequencer import Sequencer, SequencerConfig
-from rustok.jobs.feeder import Feeder, FeederConfig
+from rustok.jobs.feeder import Feeder, FeederConfig, JobsMessage
 from rustok.jobs.rescuer import Rescuer
 from rustok.jobs.runner import JobRunner, RunnerConfig
 from rustok.kernel.errors import Unavailable
@@ -90,8 +89,8 @@ async def run_relay(process: Process, around: Surroundings) -> None:
     async def wake_consumers(names: Sequence[str]) -> None:
         await around.send(process, [Wanted(name) for name in names])
 
-    async def hint_jobs(_queue: str, chunks: Sequence[Sequence[UUID]]) -> None:
-        await around.send(process, [Ready(tuple(chunk)) for chunk in chunks])
+    async def hint_jobs(_queue: str, messages: Sequence[JobsMessage]) -> None:
+        await around.send(process, [Ready(tuple(message.job_ids)) for message in messages])
 
     await _when_it_answers(lambda: consumers.prepare(CONSUMERS), process)
     hints = CoalescedHints(SUBSCRIPTIONS, wake_consumers, clock, LocalWake())

@@ -20,7 +20,7 @@ from workers.main import open_queues
 from workers.queues import consume_message, job_queues, prefetch, threads, work_message
 
 KINDS = (RUN, CHECK, CALL)
-MESSAGES_IN_HAND = 12
+MESSAGES_IN_HAND = 36
 
 
 class SlowJobs:
@@ -60,7 +60,8 @@ def test_consumers_are_woken_however_many_jobs_are_under_way(redis_url: str) -> 
         worker = dramatiq.Worker(broker, worker_threads=threads(1, queues), worker_timeout=100)
         worker.start()
         open_queues(broker, KINDS)  # as when the cage comes late
-        broker.enqueue_many([work_message(queue, [uuid7()]) for queue in queues for _ in range(10)])
+        lanes = [(queue, express) for queue in queues for express in (False, True)]
+        broker.enqueue_many([work_message(queue, [uuid7()], express=express) for queue, express in 10 * lanes])
         eventually(lambda: jobs.begun == MESSAGES_IN_HAND)
 
         broker.enqueue(consume_message("clocks"))
@@ -70,3 +71,23 @@ def test_consumers_are_woken_however_many_jobs_are_under_way(redis_url: str) -> 
         worker.stop()
         broker.close()
     assert was_woken
+
+
+def test_a_flood_leaves_the_express_lane_alone(redis_url: str) -> None:
+    """Its jobs hold the threads of the other lane for as long as they like."""
+    queues, jobs = [RUN.queue], SlowJobs()
+    broker = StreamBroker(redis_url, namespace=f"threads-{uuid7()}", prefetch=prefetch(queues))
+    with EventLoopThread() as loop:
+        declare_work(broker, loop, cast("JobRunner", jobs))
+        worker = dramatiq.Worker(broker, worker_threads=threads(1, queues), worker_timeout=100)
+        worker.start()
+        open_queues(broker, [RUN])
+        broker.enqueue_many([work_message(RUN.queue, [uuid7()]) for _ in range(50)])
+        eventually(lambda: jobs.begun == 4)
+
+        broker.enqueue(work_message(RUN.queue, [uuid7()], express=True))
+
+        eventually(lambda: jobs.begun == 5)
+        loop.run(jobs.end())
+        worker.stop()
+        broker.close()
