@@ -97,8 +97,9 @@ class NewJob:
     """Work to be done once.
 
     `priority`: higher goes first, within a tenant. `dedup_key`: while a job of the tenant and kind with this key
-    waits or runs, another one is not made. A job whose `id` was used before, even by one that has ended, is not made.
-    The id begins with a time, as those of `uuid7` and `derived_id` do: history is kept by it.
+    waits or runs, another one is not made. `due_at`: now, where it is None or past. A job whose `id` was used before,
+    even by one that has ended, is not made. The id begins with a time, as those of `uuid7` and `derived_id` do: history
+    is kept by it.
     """
 
     kind: JobKind

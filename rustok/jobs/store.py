@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.engine import to_json
@@ -13,9 +13,11 @@ from rustok.jobs.history import into_history
 from rustok.jobs.ledger import Leased, fail, finish_held, hand_back, park_unknown
 from rustok.jobs.shares import Standing
 
-_READY = text(
+_LOOK = text(
     """
-    SELECT id, tenant_id FROM jobs_in_turns(:queue, CAST(:except_ids AS uuid[]), :limit, :limit_a_tenant)
+    SELECT ids, tenant_ids, CAST(seen AS text) AS seen
+      FROM look_for_jobs(:queue, CAST(:except_ids AS uuid[]), :limit, :limit_a_tenant,
+                         CAST(CAST(:known AS text) AS job_view))
     """
 )
 _STANDINGS = text("SELECT tenant_id, leased, weight FROM tenant_standings(:queue)")
@@ -34,19 +36,19 @@ _STILL_READY = text(
     """
 )
 # No joins here, and in the rescue: PostgreSQL, which believes that the ledger is empty, would read all of it for each.
-_GRANT = f"""
+_GRANT = text(
+    f"""
     UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :token,
                     lease_expires_at = now() + make_interval(secs => :lease_s)
      WHERE id = ANY (CAST((
            SELECT CASE WHEN EXISTS (SELECT FROM job_limits WHERE num_nonnulls(max_running, starts) > 0)
                        THEN take_within_limits(ids) ELSE ids END
-             FROM (SELECT ARRAY(SELECT id FROM jobs WHERE id = ANY ({{ids}}) AND {_MAY_BEGIN}
+             FROM (SELECT ARRAY(SELECT id FROM jobs WHERE id = ANY (CAST(:ids AS uuid[])) AND {_MAY_BEGIN}
                                  ORDER BY id FOR UPDATE SKIP LOCKED) AS ids) AS found) AS uuid[]))
     RETURNING id, tenant_id, kind, args, attempts, max_attempts, is_cancelled, actor, correlation_id,
               causation_id, traceparent, created_at, lease_token
-"""
-_GRANT_THESE = text(_GRANT.format(ids="CAST(:ids AS uuid[])"))
-_GRANT_READY = text(_GRANT.format(ids="ARRAY(SELECT ready_jobs(:queue, '{}', :limit))"))
+    """
+)
 _RELEASE = text(
     """
     UPDATE jobs SET state = 'ready', attempts = attempts - 1, lease_token = NULL, lease_expires_at = NULL
@@ -63,7 +65,9 @@ _RENEW = text(
 _RESCUE = text(
     f"""
     WITH lost AS (
-        SELECT id, is_cancelled FROM jobs WHERE state = 'leased' AND lease_expires_at < now()
+        SELECT id, is_cancelled FROM jobs
+         WHERE state = 'leased' AND lease_expires_at < now()
+           AND lease_expires_at >= coalesce(now() - make_interval(secs => :within_s), '-infinity')
          ORDER BY lease_expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED
     ), returned AS (
         UPDATE jobs SET state = CASE WHEN attempts >= max_attempts THEN 'dead' ELSE 'ready' END,
@@ -85,6 +89,8 @@ _WORKER_LOST = to_json({"code": "worker_lost", "message": "The worker stopped in
 class PostgresJobStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
+        self._seen: dict[str, str] = {}
+        """What the last look at each queue has seen; `look_for_jobs` alone can read it. It never goes out of date."""
 
     async def ready(
         self, queue: str, except_ids: Collection[UUID], limit: int, limit_a_tenant: int
@@ -93,8 +99,16 @@ class PostgresJobStore:
 
         Of each tenant the most urgent come first. What a limit has no room for is not among them.
         """
-        values = {"queue": queue, "except_ids": list(except_ids), "limit": limit, "limit_a_tenant": limit_a_tenant}
-        return [(row.id, row.tenant_id) for row in await run_alone(self.engine, _READY, values)]
+        values = {
+            "queue": queue,
+            "except_ids": list(except_ids),
+            "limit": limit,
+            "limit_a_tenant": limit_a_tenant,
+            "known": self._seen.get(queue),
+        }
+        look = (await run_alone(self.engine, _LOOK, values)).one()
+        self._seen[queue] = look.seen
+        return list(zip(look.ids, look.tenant_ids, strict=True))
 
     async def still_ready(self, ids: Collection[UUID]) -> Mapping[UUID, bool]:
         """Return those of *ids* that nobody has leased, or put off, since; and whether no pause or limit holds them."""
@@ -110,15 +124,13 @@ class PostgresJobStore:
 
     async def grant(self, ids: Sequence[UUID], lease_s: float) -> Sequence[Leased]:
         """Lease what is ready among *ids*, not paused, and within its limits. Only this counts an attempt."""
-        return await self._grant(_GRANT_THESE, {"ids": list(ids), "lease_s": lease_s})
+        values = {"ids": list(ids), "lease_s": lease_s, "token": uuid4()}
+        return [Leased(*row) for row in await run_alone(self.engine, _GRANT, values)]
 
     async def grant_ready(self, queue: str, limit: int, lease_s: float) -> Sequence[Leased]:
-        """Lease what `ready` would return now, as `grant` does."""
-        return await self._grant(_GRANT_READY, {"queue": queue, "limit": limit, "lease_s": lease_s})
-
-    async def _grant(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Leased]:
-        rows = await run_alone(self.engine, statement, {**values, "token": uuid4()})
-        return [Leased(*row) for row in rows]
+        """Lease what `ready` returns now, as `grant` does."""
+        ready = await self.ready(queue, [], limit, limit)
+        return await self.grant([job_id for job_id, _ in ready], lease_s) if ready else []
 
     async def renew(self, ids: Collection[UUID], token: UUID, lease_s: float) -> Mapping[UUID, bool]:
         """Prolong leases; return those that still hold, and whether somebody has cancelled the job."""
@@ -149,9 +161,11 @@ class PostgresJobStore:
         async with begin(self.engine, "BEGIN") as (transaction, _):
             await park_unknown(transaction, job)
 
-    async def rescue(self) -> Sequence[Any]:
+    async def rescue(self, within_s: float | None = None) -> Sequence[Any]:
         """Make jobs whose lease ran out ready again, or dead letters, and end those that somebody has cancelled.
 
+        *within_s*: only leases that ran out so many seconds ago at most; what has run out before is not looked at.
         Returns their id, kind and new state.
         """
-        return (await run_alone(self.engine, _RESCUE, {"error": _WORKER_LOST})).all()
+        values = {"error": _WORKER_LOST, "within_s": within_s}
+        return (await run_alone(self.engine, _RESCUE, values)).all()

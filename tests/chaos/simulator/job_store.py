@@ -185,8 +185,8 @@ class SimulatedJobStore:
 
         await self._session.run(hand_back)
 
-    async def rescue(self) -> Sequence[Rescued]:
-        return await self._session.run(self._rescue)
+    async def rescue(self, within_s: float | None = None) -> Sequence[Rescued]:
+        return await self._session.run(partial(self._rescue, within_s))
 
     def _is_held(self, row: JobRow, token: UUID) -> bool:
         return row.is_held(token)
@@ -208,8 +208,9 @@ class SimulatedJobStore:
     def _may_be_granted(self, row: JobRow, transaction: Transaction) -> bool:
         return row.is_ready(transaction.now)
 
-    def _rescue(self, transaction: Transaction) -> Sequence[Rescued]:
-        lost = [row for _, row in transaction.rows("jobs") if row.state == "leased" and self._is_lost(row, transaction)]
+    def _rescue(self, within_s: float | None, transaction: Transaction) -> Sequence[Rescued]:
+        leased = [row for _, row in transaction.rows("jobs") if row.state == "leased"]
+        lost = [row for row in leased if _is_since(row, within_s, transaction) and self._is_lost(row, transaction)]
         return [self._take_back(row, transaction) for row in lost if transaction.is_free("jobs", row.id)]
 
     def _is_lost(self, row: JobRow, transaction: Transaction) -> bool:
@@ -223,6 +224,12 @@ class SimulatedJobStore:
         error = {"code": "worker_lost", "message": "The worker stopped in the middle of the job."}
         transaction.put("jobs", row.id, replace(row.back(transaction.now, row.attempts), state=state, error=error))
         return Rescued(row.id, row.job.kind.name, state)
+
+
+def _is_since(row: JobRow, within_s: float | None, transaction: Transaction) -> bool:
+    """Tell whether the lease of *row* ran out so many seconds ago at most."""
+    since = transaction.now - timedelta(seconds=within_s or 0.0)
+    return within_s is None or (row.lease_expires_at is not None and row.lease_expires_at >= since)
 
 
 def _rows(transaction: Transaction, ids: Iterable[UUID]) -> list[JobRow]:

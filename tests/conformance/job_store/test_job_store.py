@@ -263,6 +263,17 @@ async def test_a_rescue_takes_what_has_run_out_and_nothing_else(under_test: Stor
     assert (await under_test.fate(lost.id), await under_test.fate(held.id)) == (("dead", 2), ("leased", 1))
 
 
+@pytest.mark.parametrize(("within_s", "rescued"), [(0.5, 0), (60.0, 1), (None, 1)])
+async def test_a_rescue_may_look_at_leases_of_a_while_alone(
+    under_test: StoreUnderTest, within_s: float | None, rescued: int
+) -> None:
+    """Here one ran out a second ago."""
+    await a_leased_job(under_test)
+    await under_test.lose_leases()
+
+    assert len(await under_test.store.rescue(within_s)) == rescued
+
+
 async def test_a_rescue_ends_what_was_cancelled(under_test: StoreUnderTest) -> None:
     """Nobody is left who could be told of it."""
     job = await a_leased_job(under_test)
