@@ -5,7 +5,7 @@ from alembic import op
 from rustok.db.rls import SYSTEM
 
 revision = "m20261126_jobs_014"
-down_revision = "m20261126_jobs_012"
+down_revision = "m20261126_jobs_013"
 
 _CONCERNED = """
     l.starts IS NOT NULL AND (l.queue IS NULL OR l.queue = of_queue) AND (l.kind IS NULL OR l.kind = of_kind)

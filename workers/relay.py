@@ -27,7 +27,8 @@ from rustok.events.wakeup import OutboxWake
 from rustok.jobs.feeder import Feeder, FeederConfig, JobsMessage
 from rustok.jobs.history import keep_history
 from rustok.jobs.rescuer import Rescuer
-from rustok.jobs.schedules import Scheduler
+from rustok.jobs.schedule_store import PostgresScheduleStore
+from rustok.jobs.scheduler import Scheduler
 from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.ports import Clock
@@ -82,7 +83,7 @@ async def run_relay(settings: Settings) -> None:
                 sequencer,
                 Feeder(FeederConfig(), windows(queues), store=jobs, send=sender.hint_jobs, clock=clock, wake=jobs_wake),
                 Rescuer(jobs, clock),
-                Scheduler(registry.jobs, engine, clock),
+                Scheduler(registry.jobs, PostgresScheduleStore(engine), clock),
             )
             for service in services:
                 tasks.create_task(service.run())

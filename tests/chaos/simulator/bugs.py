@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tests.chaos.simulator import bugs_of_events as events
 from tests.chaos.simulator import bugs_of_jobs as jobs
+from tests.chaos.simulator import bugs_of_schedules as schedules
 from tests.chaos.simulator.roles import Parts
 
 
@@ -49,5 +50,10 @@ BUGS: Mapping[str, Bug] = {
     "rescues the living": Bug(Parts(job_store=jobs.RescuesTheLiving), "I3"),
     "no rescue": Bug(Parts(rescuer=jobs.NoRescue), "I8"),
     "counts hints": Bug(Parts(job_store=jobs.CountsHints), "I6"),
+    "schedules without locks": Bug(Parts(schedule_store=schedules.HoldsNothing), "I3"),
+    "makes moments apart": Bug(Parts(schedule_store=schedules.MakesApart), "I3"),
+    "moves on first": Bug(Parts(schedule_store=schedules.MovesOnFirst), "I1"),
+    "makes up the latest only": Bug(Parts(schedule_store=schedules.MakesUpTheLatest), "I1"),
+    "makes up all": Bug(Parts(schedule_store=schedules.MakesUpAll), "I2"),
     "never gives up": Bug(Parts(job_store=jobs.NeverGivesUp), "I8"),
 }

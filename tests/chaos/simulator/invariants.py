@@ -11,6 +11,7 @@ from rustok.events.parking import Parked, ParkedState
 from rustok.kernel.event import AggregateKey, LoggedEvent
 from tests.chaos.simulator.database import Change, Rows
 from tests.chaos.simulator.job_store import JobRow
+from tests.chaos.simulator.moments import doubled_moments, ghosts_of_moments, lost_moments
 from tests.chaos.simulator.work import (
     CONSUMERS,
     EXIT,
@@ -18,6 +19,7 @@ from tests.chaos.simulator.work import (
     JOURNAL,
     RAISE,
     REBUILD,
+    TICK,
     Command,
     Document,
     Effect,
@@ -63,7 +65,8 @@ class Outcome:
         """The jobs, ended or not, by the event that they are for."""
         found: dict[UUID, list[JobRow]] = {}
         for row in (*self.tables["jobs"].values(), *self.tables["finished_jobs"].values()):
-            found.setdefault(row.job.args["event"].event_id, []).append(row)
+            if row.job.kind is not TICK:
+                found.setdefault(row.job.args["event"].event_id, []).append(row)
         return found
 
     def dead(self, consumer: str) -> dict[AggregateKey, Parked]:
@@ -108,6 +111,7 @@ def _lost(outcome: Outcome) -> Iterator[str]:
         if row.state == "dead" and row.job.kind not in (RAISE, EXIT):
             yield f"the job {row.id} is a dead letter, and nothing was wrong with it"
     yield from _healthy_but_parked(outcome)
+    yield from lost_moments(outcome.tables)
 
 
 def _healthy_but_parked(outcome: Outcome) -> Iterator[str]:
@@ -127,6 +131,7 @@ def _ghosts(outcome: Outcome) -> Iterator[str]:
     for effect in outcome.effects:
         if effect.event_id not in logged:
             yield f"{effect.by} has done something for the event {effect.event_id}, which is not in the log"
+    yield from ghosts_of_moments(outcome.tables)
 
 
 def _doubled(outcome: Outcome) -> Iterator[str]:
@@ -139,6 +144,7 @@ def _doubled(outcome: Outcome) -> Iterator[str]:
     for command, times in Counter(event.envelope.correlation_id for event in outcome.log).items():
         if times > 1:
             yield f"the command {command} was done {times} times"
+    yield from doubled_moments(outcome.tables)
 
 
 def _reordered(outcome: Outcome) -> Iterator[str]:

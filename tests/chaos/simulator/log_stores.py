@@ -47,12 +47,15 @@ class SimulatedSequencerStore:
         self._session = session
 
     async def sequence(self, limit: int) -> Sequenced | None:
-        return await self._session.run(partial(self._sequence, limit))
+        return await self._session.run(partial(self.sequence_in, limit))
 
     async def raise_floor(self) -> None:
         await self._session.run(self._raise_floor)
 
-    def _sequence(self, limit: int, transaction: Transaction) -> Sequenced | None:
+    def sequence_in(self, limit: int, transaction: Transaction) -> Sequenced | None:
+        """As the function `sequence_outbox`: one at a time, the others go away."""
+        if not _is_alone(transaction):
+            return None
         taken = self._next(transaction, limit)
         self._append(transaction, [envelope for _, envelope in taken])
         for number, _ in taken:
@@ -61,17 +64,21 @@ class SimulatedSequencerStore:
 
     def _next(self, transaction: Transaction, limit: int) -> list[tuple[int, Envelope]]:
         """Return what comes first in the outbox behind the floor."""
-        floor = _floor(transaction).floor
+        floor = floor_of(transaction).floor
         return sorted((row for row in transaction.rows("outbox") if row[0] > floor), key=lambda row: row[0])[:limit]
 
     def _append(self, transaction: Transaction, envelopes: Iterable[Envelope]) -> None:
-        head = len(self._database.tables["event_log"])
+        head = max(self._database.tables["event_log"], default=0)
         for position, envelope in enumerate(envelopes, head + 1):
             transaction.put("event_log", position, Logged(envelope.shard, LoggedEvent(position, envelope)))
 
     def _raise_floor(self, transaction: Transaction) -> None:
         """As the function `raise_outbox_floor`: what nobody can commit any more is passed over from now on."""
-        state = _floor(transaction)
+        if _is_alone(transaction):
+            self._look_for_floor(transaction)
+
+    def _look_for_floor(self, transaction: Transaction) -> None:
+        state = floor_of(transaction)
         writers = tuple(t for t in self._database.open if t.has_written("outbox"))
         floor = state.floor
         if state.following is not None:
@@ -84,9 +91,17 @@ class SimulatedSequencerStore:
             transaction.put("log_state", 0, raised)
 
 
-def _floor(transaction: Transaction) -> Floor:
+def floor_of(transaction: Transaction) -> Floor:
     found: Floor | None = transaction.get("log_state", 0)
     return found or Floor()
+
+
+def _is_alone(transaction: Transaction) -> bool:
+    """Get the sequencer's own lock, unless another transaction holds it."""
+    if not transaction.is_free("log_state", "lock"):
+        return False
+    transaction.lock("log_state", "lock")
+    return True
 
 
 class SimulatedConsumerStore:

@@ -8,7 +8,8 @@ from typing import Any
 
 from tests.chaos.simulator.timeline import ProcessLoop, Timeline
 
-START = datetime(2026, 2, 1, 12, tzinfo=UTC)
+START = datetime(2026, 2, 1, 11, 59, 57, tzinfo=UTC)
+"""Shortly before a minute ends: schedules are due at whole ones."""
 
 
 class ProcessClock:

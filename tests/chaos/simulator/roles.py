@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from rustok.db.failures import is_transient
 from rustok.events.consumer import Consumer, ConsumerConfig
@@ -13,6 +14,7 @@ from rustok.events.sequencer import Sequencer, SequencerConfig
 from rustok.jobs.feeder import Feeder, FeederConfig, JobsMessage
 from rustok.jobs.rescuer import Rescuer
 from rustok.jobs.runner import JobRunner, RunnerConfig
+from rustok.jobs.scheduler import Scheduler
 from rustok.kernel.errors import Unavailable
 from rustok.runtime import LocalWake
 from tests.chaos.simulator.bus import Bus, Message, Ready, Wanted
@@ -20,6 +22,7 @@ from tests.chaos.simulator.database import Database
 from tests.chaos.simulator.job_store import SimulatedJobStore
 from tests.chaos.simulator.log_stores import SimulatedConsumerStore, SimulatedSequencerStore
 from tests.chaos.simulator.process import Process
+from tests.chaos.simulator.schedule_store import SimulatedScheduleStore
 from tests.chaos.simulator.session import Session, Wire
 from tests.chaos.simulator.work import CONSUMERS, KINDS, QUEUE, SUBSCRIPTIONS, Api, Index, Jobs, Journal, Poison
 from workers.actors import drain
@@ -44,6 +47,7 @@ class Parts:
     sequencer_store: type[SimulatedSequencerStore] = SimulatedSequencerStore
     consumer_store: type[SimulatedConsumerStore] = SimulatedConsumerStore
     job_store: type[SimulatedJobStore] = SimulatedJobStore
+    schedule_store: type[SimulatedScheduleStore] = SimulatedScheduleStore
     sweep: type[Sweep] = Sweep
     feeder: type[Feeder] = Feeder
     rescuer: type[Rescuer] = Rescuer
@@ -69,6 +73,9 @@ class Surroundings:
 
     def session(self, process: Process, *, is_durable: bool = True) -> Session:
         return Session(self.database, lambda: self.wire_to_database(process), is_durable=is_durable)
+
+    def new_id(self) -> UUID:
+        return UUID(int=self.chance.getrandbits(128))
 
     async def send(self, process: Process, messages: Sequence[Message]) -> None:
         """Send as the relay does. Raises Unavailable."""
@@ -100,6 +107,7 @@ async def run_relay(process: Process, around: Surroundings) -> None:
         Sequencer(SEQUENCER, parts.sequencer_store(around.database, session), clock, wake, hints),
         parts.feeder(FEEDER, {QUEUE: WINDOW}, store=jobs, send=hint_jobs, clock=clock, wake=jobs_wake),
         parts.rescuer(jobs, clock, interval_s=0.5),
+        Scheduler(KINDS, parts.schedule_store(session), clock, interval_s=0.5, new_id=around.new_id),
     )
     async with asyncio.TaskGroup() as tasks:
         for service in services:

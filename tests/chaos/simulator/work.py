@@ -28,10 +28,11 @@ COUNT = JobKind(name="things.count", summary="Counts", queue=QUEUE, max_attempts
 RAISE = JobKind(name="things.raise", summary="Raises each time", queue=QUEUE, max_attempts=3)
 EXIT = JobKind(name="things.exit", summary="Kills its worker each time", queue=QUEUE, max_attempts=2)
 REBUILD = JobKind(name="things.rebuild", summary="Indexes everything again", queue=QUEUE, max_attempts=1000)
-KINDS = {kind.name: kind for kind in (COUNT, RAISE, EXIT, REBUILD)}
+TICK = JobKind(name="things.tick", summary="Is due again and again", queue=QUEUE, max_attempts=1000)
+KINDS = {kind.name: kind for kind in (COUNT, RAISE, EXIT, REBUILD, TICK)}
 
-_TENANTS = (UUID(int=1), UUID(int=2))
-KEYS = tuple(AggregateKey(_TENANTS[number % 2], UUID(int=100 + number)) for number in range(5))
+TENANTS = (UUID(int=1), UUID(int=2))
+KEYS = tuple(AggregateKey(TENANTS[number % 2], UUID(int=100 + number)) for number in range(5))
 
 FOR_EVER = 1_000_000
 
@@ -243,7 +244,7 @@ class Jobs:
     async def _take_effect(self, transaction: OpenTransaction, job: Leased) -> None:
         if job.kind == REBUILD.name:
             await self._index.project(transaction, KEYS)
-        else:
+        elif job.kind != TICK.name:
             await transaction.run(partial(self._count, job))
 
     def _count(self, job: Leased, transaction: Transaction) -> None:

@@ -14,6 +14,7 @@ from tests.chaos.simulator.database import Change, Database
 from tests.chaos.simulator.faults import Faults, Rates
 from tests.chaos.simulator.invariants import Outcome, Violation, Watch, check
 from tests.chaos.simulator.link import FaultyWire, Server
+from tests.chaos.simulator.moments import add_schedules, still_due
 from tests.chaos.simulator.process import START, Process
 from tests.chaos.simulator.roles import Parts, Surroundings, run_relay, run_worker
 from tests.chaos.simulator.session import Wire
@@ -61,6 +62,8 @@ class World:
             wire_to_redis=lambda process: self._wire(process, self._bus),
             listen=lambda process, wake: self._listeners.append((process, wake)),
         )
+        if not is_calm:
+            self._database.alone(add_schedules)
 
     def run(self) -> list[Violation]:
         """Run the schedule to its end and return what was violated."""
@@ -179,6 +182,7 @@ class World:
                 if position > checkpoints.get((consumer, row.shard), 0)
             ],
             "retrying": [parked.position for parked in tables["parked"].values() if parked.state == "retrying"],
+            "schedules": still_due(tables, self._now()),
             "jobs": [(row.state, row.job.kind.name) for row in tables["jobs"].values() if row.state != "dead"],
         }
         return ", ".join(f"{name} {left}" for name, left in pending.items() if left)

@@ -14,7 +14,8 @@ from rustok.db.transaction import run_alone
 from rustok.dispatch import Call
 from rustok.egress import Egress, EgressConfig, parse_networks
 from rustok.jobs.runner import JobHandler, JobRunner, RunnerConfig
-from rustok.jobs.schedules import Scheduler
+from rustok.jobs.schedule_store import PostgresScheduleStore
+from rustok.jobs.scheduler import Scheduler
 from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.context import Context, Principal
 from rustok.kernel.event import LoggedEvent
@@ -66,7 +67,7 @@ class Workshop:
         self.tenant_id = tenant_id
         self.runs = InterruptedRuns(cage)
         self.runner = self.fresh_runner()
-        self.scheduler = Scheduler(platform.registry.jobs, platform.system_engine, SystemClock())
+        self.scheduler = Scheduler(platform.registry.jobs, PostgresScheduleStore(platform.system_engine), SystemClock())
 
     def fresh_runner(self) -> JobRunner:
         """Return a worker that remembers nothing."""

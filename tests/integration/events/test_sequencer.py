@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from rustok.db.failures import is_transient
-from rustok.events.sequencer import Sequenced
 from rustok.events.store import PostgresSequencerStore
 from rustok.testing import DatabaseServer
 from tests.integration.events.log import TENANT, Log, connected, stage, until_gone, until_waiting, wind
@@ -126,30 +125,6 @@ async def test_the_sequencer_does_not_lose_what_commits_late(log: Log) -> None:
         await log.sequence_all()
 
     assert [event.position for event in await log.read_all()] == [1, 2]
-
-
-async def test_one_relay_works_at_a_time(log: Log) -> None:
-    """The others find nothing to do, at once; what the first holds ends with its transaction."""
-    async with log.admin() as first:
-        await stage(first, 3)
-        await first.execute("BEGIN")
-        await first.execute("SELECT sequence_outbox(2)")
-
-        meanwhile = await log.sequencer.sequence(10)
-        await first.execute("ROLLBACK")
-        afterwards = await log.sequencer.sequence(10)
-
-    assert (meanwhile, afterwards) == (None, Sequenced(3, {"clocks.clock.wound"}))
-
-
-async def test_a_batch_tells_what_the_log_got(log: Log) -> None:
-    """The number of events of all shards, and each type once."""
-    clocks = await log.create_clocks(5)
-    async with log.begin() as uow:
-        for clock in clocks:
-            await wind(uow, clock)
-
-    assert await log.sequencer.sequence(3) == Sequenced(3, {"clocks.clock.wound"})
 
 
 async def test_a_relay_that_is_killed_in_mid_call_loses_nothing(log: Log) -> None:

@@ -12,7 +12,8 @@ from rustok.db.transaction import run_alone
 from rustok.jobs import Missed, NewSchedule, next_due, set_schedules, suspend_schedules
 from rustok.jobs.cron import moments_between
 from rustok.jobs.schedule_desk import Choice, ScheduleRow, disable, enable, list_schedules, make_now
-from rustok.jobs.schedules import Scheduler
+from rustok.jobs.schedule_store import PostgresScheduleStore
+from rustok.jobs.scheduler import Scheduler
 from rustok.kernel.errors import InvalidInput
 from rustok.kernel.module import JobKind
 from rustok.runtime import SystemClock
@@ -64,7 +65,8 @@ async def moments(ledger: Ledger) -> list[datetime]:
 
 
 def schedulers(ledger: Ledger, count: int) -> list[Scheduler]:
-    return [Scheduler({COUNT.name: COUNT}, ledger.platform.system_engine, SystemClock()) for _ in range(count)]
+    store = PostgresScheduleStore(ledger.platform.system_engine)
+    return [Scheduler({COUNT.name: COUNT}, store, SystemClock()) for _ in range(count)]
 
 
 @pytest.mark.parametrize(
