@@ -14,6 +14,8 @@ down_revision = "m20261126_jobs_012"
 
 _FEW = 1000
 """Of more than so many new jobs, lanes are found by hopping over the index."""
+_FOR = "10 minutes"
+"""How long a view is used: whatever it should have missed for a reason that nobody has thought of is found then."""
 
 _DUE_FROM_NOW = """
     CREATE FUNCTION due_from_now() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -31,6 +33,7 @@ _LANE = "CREATE TYPE job_lane AS (tenant_id uuid, priority smallint, since times
 _VIEW = """
     CREATE TYPE job_view AS (
         server_started_at timestamptz,
+        begun_at timestamptz,
         looked_at timestamptz,
         since timestamptz,
         lanes job_lane[],
@@ -156,17 +159,20 @@ _IN_TURNS = """
                              most, most_a_tenant)
     $$
 """
+# A server that recovers from the crash of one of its processes goes on, and has its statistics reset.
+STARTED_AT = "greatest(pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time())"
 # VOLATILE, so that lanes are looked for with a snapshot from after the look at the writers.
-_LOOK = """
+_LOOK = f"""
     CREATE FUNCTION look_for_jobs(of_queue text, except_ids uuid[], most integer, most_a_tenant integer,
                                   known job_view, OUT ids uuid[], OUT tenant_ids uuid[], OUT seen job_view)
     LANGUAGE plpgsql VOLATILE AS $$
     BEGIN
         seen := known;
-        -- Another server, or one that was restored, may have lost leases, and jobs in the past are ready again. So
-        -- they may be when its clock was set back.
-        IF seen.server_started_at IS DISTINCT FROM pg_postmaster_start_time() OR seen.looked_at > clock_timestamp() THEN
-            seen := (pg_postmaster_start_time(), NULL, '-infinity', '{}', NULL, '{}', '-infinity')::job_view;
+        -- Another server, or one that crashed or was restored, may have lost leases, and jobs in the past are ready
+        -- again. So they may be when its clock was set back; and a standby does not know who writes.
+        IF seen.server_started_at IS DISTINCT FROM {STARTED_AT} OR seen.looked_at > clock_timestamp()
+           OR seen.begun_at < clock_timestamp() - interval '{_FOR}' OR pg_is_in_recovery() THEN
+            seen := ({STARTED_AT}, clock_timestamp(), NULL, '-infinity', '{{}}', NULL, '{{}}', '-infinity')::job_view;
         END IF;
         seen.looked_at := clock_timestamp();
         IF seen.next_since_tried_at <= seen.looked_at - interval '250 ms' THEN
@@ -182,7 +188,8 @@ _LOOK = """
             END IF;
             seen.next_since_tried_at := seen.looked_at;
         END IF;
-        SELECT coalesce(array_agg(j.id ORDER BY j.place), '{}'), coalesce(array_agg(j.tenant_id ORDER BY j.place), '{}')
+        SELECT coalesce(array_agg(j.id ORDER BY j.place), '{{}}'),
+               coalesce(array_agg(j.tenant_id ORDER BY j.place), '{{}}')
           INTO ids, tenant_ids
           FROM jobs_in_lanes(of_queue, ready_job_lanes(of_queue, seen.lanes, seen.since, now()), except_ids,
                              most, most_a_tenant)

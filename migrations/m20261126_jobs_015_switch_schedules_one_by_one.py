@@ -1,7 +1,8 @@
 """Let each schedule have a switch of its own, by its id, which follows from what its owner wrote.
 
-Until now one switch served all schedules of an owner that differed only in `args` or `missed`. Relays of the release
-before go on to find what is off; its `rustok schedule off` is refused.
+Until now one switch served all schedules of an owner that differed only in `args` or `missed`, and served those of
+scripts that were paused, too: theirs are not there, so their ids are derived as they would be. Processes of the release
+before go on to find what is off, and what they write gets the same ids; its `rustok schedule off` is refused.
 """
 
 from alembic import op
@@ -45,9 +46,32 @@ def upgrade() -> None:
                                         disabled_at)
         SELECT tenant_id, s.id, owner, kind, cron, timezone, reason, disabled_by, disabled_at
           FROM known JOIN schedules AS s USING (tenant_id, owner, kind, cron, timezone)
+         UNION ALL
+        SELECT tenant_id,
+               schedule_id(tenant_id, owner, kind, jsonb_build_object('script_id', split_part(owner, ':', 2)), cron,
+                           timezone, missed),
+               owner, kind, cron, timezone, reason, disabled_by, disabled_at
+          FROM known CROSS JOIN unnest(ARRAY['latest', 'all', 'skip']) AS missed
+         WHERE NOT EXISTS (SELECT FROM schedules AS s
+                            WHERE (s.tenant_id, s.owner, s.kind, s.cron, s.timezone)
+                                = (known.tenant_id, known.owner, known.kind, known.cron, known.timezone))
         """
     )
     op.execute("ALTER TABLE disabled_schedules ADD PRIMARY KEY (tenant_id, schedule_id)")
+    op.execute(
+        """
+        CREATE FUNCTION identify_schedule() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            NEW.id := schedule_id(NEW.tenant_id, NEW.owner, NEW.kind, NEW.args, NEW.cron, NEW.timezone, NEW.missed);
+            RETURN NEW;
+        END
+        $$
+        """
+    )
+    op.execute(
+        "CREATE TRIGGER schedules_identified BEFORE INSERT ON schedules FOR EACH ROW"
+        " EXECUTE FUNCTION identify_schedule()"
+    )
     op.execute(f"GRANT DELETE ON disabled_schedules TO {APP}")
     for table in ("schedules", "disabled_schedules"):
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")

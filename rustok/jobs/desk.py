@@ -38,7 +38,7 @@ _LIST = text(
      ORDER BY due_at, id LIMIT :limit
     """
 )
-_COUNT_WAITING = text(f"SELECT count(*) FROM jobs {CHOSEN} AND state = 'ready'")
+_COUNT_WAITING = text(f"SELECT count(*) FROM jobs {CHOSEN} AND state = 'ready' AND lease_token IS NULL")
 _NOW = text("SELECT now()")
 # By id, so that each batch begins where the one before has ended, and does not read past what that one took away.
 _PURGE = text(

@@ -44,7 +44,7 @@ class FeederConfig:
     messages_a_part: int = 2
     """Few: a hint waits for the messages ahead of it, whose jobs begin together."""
     newcomers_s: float = 0.02
-    """How often a window without much room is left alone, and asked only for tenants that are not in it."""
+    """How often, at most, a window without much room is asked for tenants that are not in it. They may double it."""
     hint_lost_s: float = 5.0
     """A hint that nobody has taken up for this long is sent again."""
     busy_poll_s: float = 0.005
@@ -75,7 +75,7 @@ class _Queue:
     window: int
     shares: Shares
     hinted: dict[UUID, _Hint] = field(default_factory=dict)
-    looked_s: float = -inf
+    newcomers_due_s: float = -inf
 
 
 class Feeder:
@@ -137,13 +137,14 @@ class Feeder:
         if 2 * room >= queue.window:
             most_a_tenant = self._part(queue) if queue.shares.are_several else queue.window
             ready = await self._store.ready(queue.name, queue.hinted.keys(), room, most_a_tenant)
-        elif now_s - queue.looked_s >= self._config.newcomers_s:
+        elif now_s >= queue.newcomers_due_s and len(queue.hinted) < 2 * queue.window:
             # Of the others, few at a time would ask for the same ones again and again.
             first = await self._store.ready(queue.name, queue.hinted.keys(), len(hinted) + self._part(queue), 1)
-            ready = [(job_id, tenant_id) for job_id, tenant_id in first if tenant_id not in hinted]
+            ready = [(job_id, tenant_id) for job_id, tenant_id in first if tenant_id not in hinted][: self._part(queue)]
+            took_s = self._clock.monotonic_s() - now_s
+            queue.newcomers_due_s = now_s + max(self._config.newcomers_s, 10 * took_s)
         else:
             return []
-        queue.looked_s = now_s
         return await self._share(queue, ready, hinted) if ready else []
 
     async def _share(
@@ -186,4 +187,4 @@ class Feeder:
             if not may_begin:
                 del queue.hinted[job_id]
         lost = [job_id for job_id, hint in queue.hinted.items() if hint.sent_s < lost_before]
-        queue.shares.lost({queue.hinted.pop(job_id).tenant_id for job_id in lost})
+        queue.shares.lost(self._clock.monotonic_s(), {queue.hinted.pop(job_id).tenant_id for job_id in lost})

@@ -11,8 +11,9 @@ from rustok.kernel.ports import Clock
 
 log = structlog.get_logger(__name__)
 
-_AGAIN_S = 10.0
-"""How far each look goes back behind the one before: a job that its worker was just ending was passed over."""
+_AGAIN_S = 30.0
+"""How far each look goes back behind the one before: what is locked is passed over, for as long as statements may take.
+"""
 _WHOLE_INTERVAL_S = 60.0
 """How often all leases are looked at. Entries of those that ended stay in the index while an old snapshot is kept."""
 

@@ -12,6 +12,7 @@ are met as often as they run for long together. A relay that starts anew begins 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 from uuid import UUID
 
@@ -43,13 +44,15 @@ _NOTHING = Standing()
 
 @dataclass(frozen=True, slots=True)
 class SharesConfig:
-    quantum_s: float = 0.1
+    quantum_s: float = 0.5
     idle_s: float = 1.0
     """Who has had nothing to do for this long has nothing to catch up with."""
     memory_s: float = 30.0
     """For how long a tenant that has nothing to do is still reckoned with."""
     first: int = 2
     """How many jobs of a tenant, leased or hinted at, are its first ones."""
+    short_s: float = 1.0
+    """Longer jobs are never among the first ones: they would keep the others waiting, as a flood does."""
 
 
 @dataclass(slots=True)
@@ -61,15 +64,17 @@ class _Account:
     begun_since_look: int = 0
     taken_s: float = 0.0
     is_stuck: bool = False
+    lost_s: float = -inf
+    """When its hints were last not taken up."""
 
-    def is_among_first(self, hints: int, first: int) -> bool:
-        """Tell whether the next job is one of the *first*; not where hints are not taken up, by whatever way."""
-        return not self.is_stuck and self.standing.leased + hints < first
+    @property
+    def a_job_s(self) -> float:
+        """What a job of the tenant takes, going by the earlier ones."""
+        return self.taken_s / self.begun if self.begun else 0.0
 
     def ahead_s(self, hints: int) -> float:
         """Return how far the tenant will have come when all that is in flight has ended."""
-        a_job_s = self.taken_s / self.begun if self.begun else 0.0
-        return self.used_s + (self.standing.leased + hints) * a_job_s / self.standing.weight
+        return self.used_s + (self.standing.leased + hints) * self.a_job_s / self.standing.weight
 
 
 class Shares:
@@ -106,10 +111,11 @@ class Shares:
             account.begun_since_look += hints[tenant_id]
             account.is_stuck = False
 
-    def lost(self, tenant_ids: Collection[UUID]) -> None:
+    def lost(self, now_s: float, tenant_ids: Collection[UUID]) -> None:
         """Let those whose hints nobody takes up hold up nobody, until one is."""
         for tenant_id in tenant_ids & self._accounts.keys():
             self._accounts[tenant_id].is_stuck = True
+            self._accounts[tenant_id].lost_s = now_s
 
     def charge(self, now_s: float, standings: Mapping[UUID, Standing]) -> None:
         """Charge for what is leased, as if that had been so since the last look."""
@@ -142,5 +148,13 @@ class Shares:
             account, in_hints = self._accounts[tenant_id], hints[tenant_id]
             if in_hints < most_a_tenant and account.ahead_s(in_hints) <= limit_s:
                 hints[tenant_id] += 1
-                chosen.append(Chosen(job_id, tenant_id, account.is_among_first(in_hints, self._config.first)))
+                chosen.append(Chosen(job_id, tenant_id, self._is_among_first(account, in_hints)))
         return chosen
+
+    def _is_among_first(self, account: _Account, hints: int) -> bool:
+        """Tell whether the next job is a first one. After a hint that was lost none is for a while: whoever works may
+        not listen.
+        """
+        was_lost = self._looked_s is not None and self._looked_s - account.lost_s < self._config.memory_s
+        is_short = account.a_job_s < self._config.short_s
+        return account.standing.leased + hints < self._config.first and is_short and not was_lost

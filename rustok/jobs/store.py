@@ -90,7 +90,7 @@ class PostgresJobStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._seen: dict[str, str] = {}
-        """What the last look at each queue has seen; `look_for_jobs` alone can read it. It never goes out of date."""
+        """What the last look at each queue has seen; `look_for_jobs` alone reads it, and sees what is out of date."""
 
     async def ready(
         self, queue: str, except_ids: Collection[UUID], limit: int, limit_a_tenant: int
@@ -106,7 +106,11 @@ class PostgresJobStore:
             "limit_a_tenant": limit_a_tenant,
             "known": self._seen.get(queue),
         }
-        look = (await run_alone(self.engine, _LOOK, values)).one()
+        try:
+            look = (await run_alone(self.engine, _LOOK, values)).one()
+        except Exception:
+            self._seen.pop(queue, None)  # nobody knows what has happened to the server
+            raise
         self._seen[queue] = look.seen
         return list(zip(look.ids, look.tenant_ids, strict=True))
 

@@ -192,7 +192,8 @@ def cut_commits(servers: Servers, *, felt: int) -> Result:
             stage.until_put_off(felt)
             proxy.requests = proxy.replies = always_pass
         told = stage.clients.answers[COME_AGAIN]
-        return conclude(stage, {"cut_before_commit": before, "cut_after_commit": after, "felt_by_clients": told})
+        figures = {"cut_before_commit": before, "cut_after_commit": after, "felt_by_clients": told}
+        return conclude(stage, figures, controls={"commits cut before": before, "commits cut after": after})
 
 
 def _wipe(client: redis.Redis) -> int:

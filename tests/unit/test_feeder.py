@@ -330,3 +330,25 @@ async def test_what_nobody_takes_from_the_express_lane_goes_by_the_other_one() -
 
     assert (before, fed.sent.express) == ({*fed.jobs.ids}, set())
     assert [*chain(*fed.sent.messages)] == 2 * fed.jobs.ids
+
+
+async def test_newcomers_cannot_pile_up_beyond_twice_the_window() -> None:
+    """However many tenants come at the same moment, nobody waits behind all of them."""
+    fed = Fed(*[1] * 200)
+
+    for _ in range(50):
+        fed.clock.advance(FeederConfig().newcomers_s)
+        await fed.feeder.run_once()
+
+    assert 80 <= len([*chain(*fed.sent.messages)]) <= 85
+
+
+async def test_long_jobs_are_never_express() -> None:
+    """They would keep those waiting that come after them, as a flood does."""
+    crowd = Crowd([30, 30], [0.05, 3.0])
+    await crowd.work(4)
+    crowd.sent.express.clear()
+
+    await crowd.work(4)
+
+    assert {crowd.jobs.tenant_of[job_id] for job_id in crowd.sent.express} <= {crowd.tenants[0]}

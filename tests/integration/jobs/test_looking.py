@@ -18,7 +18,8 @@ from rustok.kernel.ids import uuid7
 from tests.integration.jobs.ledger import COUNT, Ledger
 
 _VIEW = """
-    SELECT (server_started_at, looked_at, since, lanes, next_since, next_since_writers, '-infinity')::job_view AS view
+    SELECT (server_started_at, begun_at, looked_at, since, lanes, next_since, next_since_writers,
+            '-infinity')::job_view AS view
       FROM (SELECT ($1::text::job_view).*) AS known
 """
 _LOOK = f"SELECT ids, seen::text FROM ({_VIEW}) AS v, look_for_jobs('sums', '{{}}', 100, 100, v.view)"
@@ -166,6 +167,7 @@ async def test_every_tenant_and_priority_is_found_in_a_flood(ledger: Ledger) -> 
     [
         pytest.param("looked_at = now() + interval '1 hour'", id="the clock was set back"),
         pytest.param("server_started_at = now() + interval '1 minute'", id="the server was restored, or is another"),
+        pytest.param("begun_at = now() - interval '11 minutes'", id="it was long ago"),
     ],
 )
 async def test_nothing_is_passed_over_when_the_past_has_changed(ledger: Ledger, happened: str) -> None:
