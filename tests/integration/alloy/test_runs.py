@@ -404,7 +404,7 @@ async def test_a_quota_spreads_the_runs_of_a_batch_over_time(workshop: Workshop)
 
     due_in_s = await workshop.due_in_s()
 
-    assert [round(seconds / 30) for seconds in due_in_s] == [-1, 0, 1, 2, 3]
+    assert [round(seconds / 30) for seconds in due_in_s] == [0, 0, 1, 2, 3]
 
 
 async def test_limits_of_the_tenant_hold_for_its_runs(workshop: Workshop) -> None:
