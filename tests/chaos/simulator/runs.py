@@ -51,8 +51,9 @@ def first_failure_of_many(seeds: range, bug: str | None = None) -> Failure | Non
 
 def hunted(bugs: Collection[str], seeds: range) -> Mapping[str, Failure | None]:
     """Return what `first_failure` finds of each of *bugs*, by all processors of the machine."""
+    tried = [[BUGS[bug].seen_at, *seeds] for bug in bugs]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        return dict(zip(bugs, pool.map(partial(first_failure, seeds), bugs), strict=True))
+        return dict(zip(bugs, pool.map(first_failure, tried, bugs), strict=True))
 
 
 def told(failure: Failure) -> str:
