@@ -53,7 +53,7 @@ async def test_the_first_look_is_at_all_leases(rescuer: Rescuer, leases: LeasesB
     clock.advance(1.0)
     await rescuer.run_once()
 
-    assert leases.asked == [None, 11.0]
+    assert leases.asked == [None, 31.0]
 
 
 async def test_all_leases_are_looked_at_once_a_minute(
@@ -81,7 +81,7 @@ async def test_while_something_is_found_the_next_look_goes_back_as_far(
     clock.advance(1.0)
     await rescuer.run_once()
 
-    assert leases.asked == [None, 11.0, 12.0, 13.0, 11.0]
+    assert leases.asked == [None, 31.0, 32.0, 33.0, 31.0]
 
 
 async def test_what_ran_out_while_postgresql_was_away_is_looked_at(
@@ -97,4 +97,4 @@ async def test_what_ran_out_while_postgresql_was_away_is_looked_at(
     clock.advance(1.0)
     await rescuer.run_once()
 
-    assert leases.asked == [None, 41.0]
+    assert leases.asked == [None, 61.0]

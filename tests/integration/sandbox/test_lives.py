@@ -3,7 +3,7 @@
 import asyncio
 import os
 import select
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -210,20 +210,14 @@ async def test_a_signal_from_outside_is_nobodys_fault(number: int) -> None:
             nonlocal calls
             calls += 1
             if calls == 1:
-                for pid in _below(cage.zygote_pids):
-                    os.kill(pid, number)
+                for process in psutil.Process(cage.zygote_pids[-1]).children(recursive=True):
+                    process.send_signal(number)
             return "answered"
 
         outcome = await cage.run(job(_ASK), signal_once)
 
     assert (outcome.result, outcome.fault) == ("answered", None)
     assert calls > 1
-
-
-def _below(pids: Collection[int]) -> set[int]:
-    """Return all processes below these. psutil's own walk misses some while the machine's clock is being set."""
-    below = {process.pid for process in psutil.process_iter(["ppid"]) if process.info["ppid"] in pids}
-    return below | _below(below) if below else below
 
 
 async def test_what_a_terminal_sends_to_the_worker_is_not_sent_to_its_cage(cage: Cage) -> None:
