@@ -44,7 +44,7 @@ _NOTHING = Standing()
 
 @dataclass(frozen=True, slots=True)
 class SharesConfig:
-    quantum_s: float = 0.5
+    quantum_s: float = 0.1
     idle_s: float = 1.0
     """Who has had nothing to do for this long has nothing to catch up with."""
     memory_s: float = 30.0
