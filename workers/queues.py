@@ -13,8 +13,8 @@ WORK = "work"
 
 _CONSUME_PREFETCH = 8
 """Messages a process takes at a time: few, since one may be seconds of work and other processes may be idle."""
-_LANES = {False: 4, True: 8}
-"""The same of jobs, in the common and in the express lane: there, messages have few jobs each."""
+_JOBS_PREFETCH = 8
+"""The same of jobs, for each lane: half of what the relay sends at a time, so that others have the rest."""
 _CAP = 10_000
 """While no worker runs, hints would pile up for ever: the relay repeats those that still hold."""
 
@@ -36,8 +36,7 @@ def job_queues(kinds: Iterable[JobKind]) -> Sequence[str]:
 
 def prefetch(queues: Iterable[str]) -> Mapping[str, int]:
     """Return how many messages a worker takes at a time, by the name that the broker has for a queue."""
-    jobs = {_stream(queue, express=express): most for queue in queues for express, most in _LANES.items()}
-    return {CONSUME: _CONSUME_PREFETCH, **jobs}
+    return {CONSUME: _CONSUME_PREFETCH, **dict.fromkeys(streams(queues), _JOBS_PREFETCH)}
 
 
 def threads(consuming: int, queues: Collection[str]) -> int:
@@ -45,7 +44,7 @@ def threads(consuming: int, queues: Collection[str]) -> int:
 
     A message of jobs holds its thread until the last of them has ended. The thread only waits: it costs little.
     """
-    return consuming + len(queues) * sum(_LANES.values())
+    return consuming + len(streams(queues)) * _JOBS_PREFETCH
 
 
 def caps(queues: Iterable[str]) -> Mapping[str, int]:
@@ -55,7 +54,7 @@ def caps(queues: Iterable[str]) -> Mapping[str, int]:
 
 def streams(queues: Iterable[str]) -> Sequence[str]:
     """Return the names that the broker has for queues of the ledger: each has two lanes."""
-    return [_stream(queue, express=express) for queue in queues for express in _LANES]
+    return [_stream(queue, express=express) for queue in queues for express in (False, True)]
 
 
 def _stream(queue: str, *, express: bool) -> str:

@@ -37,9 +37,9 @@ SendJobs = Callable[[str, Sequence[JobsMessage]], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class FeederConfig:
     ids_a_message: int = 100
-    messages: int = 8
+    messages: int = 16
     """What is ready is spread over this many messages before one of them grows."""
-    parts: int = 8
+    parts: int = 4
     """While several tenants have work, each has one of so many parts of the window at most."""
     messages_a_part: int = 2
     """Few: a hint waits for the messages ahead of it, whose jobs begin together."""

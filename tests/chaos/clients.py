@@ -50,15 +50,20 @@ class Clients:
     async def __aexit__(self, *_error: object) -> None:
         await self._http.aclose()
 
-    async def write(self, count: int, *, at_once: int = 16, tenants: Sequence[UUID] | None = None) -> None:
-        """Have *count* products created, each with what follows, by *at_once* clients of these *tenants*, or of all."""
-        await self._write(islice(self._numbers, count), at_once, tenants or self.tenants)
+    async def write(
+        self, count: int, *, at_once: int = 16, pause_s: float = 0.0, tenants: Sequence[UUID] | None = None
+    ) -> None:
+        """Have *count* products created, each with what follows, by *at_once* clients of these *tenants*, or of all.
+
+        Each client pauses after each product.
+        """
+        await self._write(islice(self._numbers, count), at_once, tenants or self.tenants, pause_s)
 
     async def write_until(self, is_over: Callable[[], bool], *, at_once: int, pause_s: float) -> None:
-        """Go on writing, each client with a pause after each product, until *is_over*."""
+        """Go on writing as `write` does, until *is_over*."""
         await self._write(takewhile(lambda _: not is_over(), self._numbers), at_once, self.tenants, pause_s)
 
-    async def _write(self, numbers: Iterator[int], at_once: int, tenants: Sequence[UUID], pause_s: float = 0.0) -> None:
+    async def _write(self, numbers: Iterator[int], at_once: int, tenants: Sequence[UUID], pause_s: float) -> None:
         async def client() -> None:
             for number in numbers:
                 await self._live(tenants[number % len(tenants)], number)

@@ -84,12 +84,15 @@ class PickUps:
 
     def __init__(self, stage: Stage) -> None:
         self.seconds: list[tuple[float, str]] = []
+        self.with_leases = 0
+        """Kills while jobs were leased."""
         self._stage = stage
         self._waiting: list[Kill] = []
 
     def wait_for(self, kill: Kill) -> None:
         """Look after this one, too."""
         self._waiting.append(kill)
+        self.with_leases += bool(kill.under_way.tokens)
 
     def until(self, holds: Callable[[], object]) -> None:
         """Wait until *holds* does, as `Stage.until`, and note meanwhile what has been picked up."""
@@ -131,6 +134,7 @@ def kill_processes(servers: Servers, *, kills: int, products_a_kill: int) -> Res
             writing.result()
         pick_ups.until(pick_ups.are_complete)
         seconds = [pick_up_s for pick_up_s, _ in pick_ups.seconds]
+        by_role = {role: [each_s for each_s, name in pick_ups.seconds if name.startswith(role)] for role in ROLES}
         return conclude(
             stage,
             {
@@ -138,9 +142,14 @@ def kill_processes(servers: Servers, *, kills: int, products_a_kill: int) -> Res
                 "victims": Counter(name for _, name in pick_ups.seconds),
                 "pick_up_p50_s": round(percentile(seconds, 0.5), 2),
                 "pick_up_p99_s": round(percentile(seconds, 0.99), 2),
+                "pick_up_p99_s_by_role": {
+                    role: round(percentile(of_role, 0.99), 2) for role, of_role in by_role.items() if of_role
+                },
+                "while_jobs_were_leased": pick_ups.with_leases,
                 "slowest": [f"{name}: {pick_up_s:.1f} s" for pick_up_s, name in sorted(pick_ups.seconds)[-5:]],
             },
             {"seconds to pick up after a kill, p99": Bound(percentile(seconds, 0.99), PICK_UP_S)},
+            controls={"kills while jobs were leased": pick_ups.with_leases},
         )
 
 

@@ -23,6 +23,8 @@ POISONED_P95 = 1.5
 FLOODED_P95 = 2.0
 """Times that of a run without a flood."""
 FAIR = 0.95
+_EASY = {"at_once": 4, "pause_s": 0.2}
+"""A load of some 16 products a second: who waits, waits for poison, and not for others like it."""
 _RUNS_A_S = 50
 """A flood may take as long as this rate needs."""
 _ALL_ATTEMPTS_S = 120.0
@@ -76,7 +78,7 @@ def digest_poison(servers: Servers, *, products: int, poison_every: int, retries
     environment = {POISON_EVERY: str(poison_every)}
     with open_stage(servers, Plan(hook=POISONOUS_HOOK, environment=environment)) as stage:
         since = stage.ask(_NOW).now
-        stage.finish(stage.write(products))
+        stage.finish(stage.write(products, **_EASY))
         stage.settle(retries=False)
         poisoned_witness, poisoned_runs = _witness_p95(stage), _run_p95(stage, since)
         failed = stage.ask(_FAILED)
@@ -100,7 +102,7 @@ def digest_poison(servers: Servers, *, products: int, poison_every: int, retries
 def _clean_waits(servers: Servers, products: int) -> tuple[float, float]:
     with open_stage(servers, Plan()) as stage:
         since = stage.ask(_NOW).now
-        stage.finish(stage.write(products))
+        stage.finish(stage.write(products, **_EASY))
         stage.settle()
         return _witness_p95(stage), _run_p95(stage, since)
 

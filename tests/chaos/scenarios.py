@@ -55,7 +55,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "poison": Scenario(
         neighbours.digest_poison,
         smoke={"products": 300, "poison_every": 30, "retries": False},
-        full={"products": 6_000, "poison_every": 100, "retries": True},
+        full={"products": 4_000, "poison_every": 100, "retries": True},
     ),
     "flood": Scenario(
         neighbours.flood,

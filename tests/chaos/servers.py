@@ -85,16 +85,22 @@ def redis_hung(stage: Stage) -> Iterator[None]:
 def lose_redis(servers: Servers, *, away_s: float) -> Result:
     """Redis is stopped for a while, then it hangs for a while: connections are refused, then nobody answers."""
     ways: Mapping[str, Callable[[Stage], AbstractContextManager[None]]] = {"down": redis_down, "hung": redis_hung}
-    settled_s = {}
+    settled_s, written = {}, {}
     with open_stage(servers, Plan()) as stage:
         for name, away in ways.items():
             with stage.load():
+                before = len(stage.clients.answered_s)
                 with away(stage):
                     stage.pass_time(away_s)
+                    written[name] = len(stage.clients.answered_s) - before
                 stage.until_answered(5)
             settled_s[name] = round(stage.settle(), 2)
-        figures = {"away_s": away_s, "settled_s": settled_s}
-        return conclude(stage, figures, _no_write_errors(stage))
+        return conclude(
+            stage,
+            {"away_s": away_s, "settled_s": settled_s, "written_meanwhile": written},
+            _no_write_errors(stage),
+            controls={f"writes while Redis was {name}": count for name, count in written.items()},
+        )
 
 
 def cut_redis_replies(servers: Servers, *, nth: int, cuts: int) -> Result:

@@ -93,7 +93,7 @@ class Fed:
         for tenant_id, count in zip(self.tenants, counts, strict=True):
             self.jobs.add(tenant_id, count)
         self.feeder = Feeder(
-            FeederConfig(ids_a_message=10, messages=4),
+            FeederConfig(ids_a_message=10, messages=4, parts=8),
             {"sums": 40},
             store=self.jobs,
             send=self.sent,

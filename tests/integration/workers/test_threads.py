@@ -20,7 +20,7 @@ from workers.main import open_queues
 from workers.queues import consume_message, job_queues, prefetch, threads, work_message
 
 KINDS = (RUN, CHECK, CALL)
-MESSAGES_IN_HAND = 36
+MESSAGES_IN_HAND = 48
 
 
 class SlowJobs:
@@ -83,11 +83,11 @@ def test_a_flood_leaves_the_express_lane_alone(redis_url: str) -> None:
         worker.start()
         open_queues(broker, [RUN])
         broker.enqueue_many([work_message(RUN.queue, [uuid7()]) for _ in range(50)])
-        eventually(lambda: jobs.begun == 4)
+        eventually(lambda: jobs.begun == 8)
 
         broker.enqueue(work_message(RUN.queue, [uuid7()], express=True))
 
-        eventually(lambda: jobs.begun == 5)
+        eventually(lambda: jobs.begun == 9)
         loop.run(jobs.end())
         worker.stop()
         broker.close()
