@@ -5,10 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rustok.bootstrap import Platform
 from rustok.db.engine import open_engine
 from rustok.db.failures import is_transient
 from rustok.db.idempotency import IdempotencyKey, RequestInProgress
-from rustok.dispatch import Call, Dispatcher
+from rustok.dispatch import Call
 from rustok.kernel.event import LoggedEvent
 from rustok.kernel.ids import uuid7
 from rustok.kernel.module import Module
@@ -22,7 +25,8 @@ Answer = TypeVar("Answer")
 class PlatformUnderFire(PlatformUnderTest):
     """What `run`, `query`, `events` and `settle` do has connections that fail; all else in a test has steady ones."""
 
-    failing: Dispatcher
+    failing: Platform
+    failing_system_engine: AsyncEngine
 
     @classmethod
     @asynccontextmanager
@@ -35,7 +39,8 @@ class PlatformUnderFire(PlatformUnderTest):
             open_engine(database.system_url, application_name=UNDER_FIRE) as system_engine,
         ):
             platform = cls(modules, database, app_engine, system_engine, steady.clock)
-            platform.failing, platform.platform = platform.platform.dispatcher, steady.platform
+            platform.failing, platform.failing_system_engine = platform.platform, system_engine
+            platform.platform = steady.platform
             platform.app_engine, platform.system_engine = steady.app_engine, steady.system_engine
             yield platform
 
@@ -43,22 +48,22 @@ class PlatformUnderFire(PlatformUnderTest):
         """Run a command as a client does that repeats it, with the same key, until it hears an answer."""
         call = Call(self.registry.commands[command], fields, seen)
         key = IdempotencyKey(str(uuid7()), command, repr(fields).encode())
-        outcome = await _answered(lambda: self.failing.run(call, self.context(tenant_id), key))
+        outcome = await answered(lambda: self.failing.dispatcher.run(call, self.context(tenant_id), key))
         return outcome.result
 
     async def query(self, query: str, tenant_id: UUID, **arguments: Any) -> Any:
         asked = self.registry.queries[query]
-        return await _answered(lambda: self.failing.query(asked, arguments, self.context(tenant_id)))
+        return await answered(lambda: self.failing.dispatcher.query(asked, arguments, self.context(tenant_id)))
 
     async def events(self) -> list[LoggedEvent]:
-        return await _answered(super().events)
+        return await answered(super().events)
 
     async def settle(self) -> None:
         """Sequence and consume as relays and workers do: what failed is looked at again."""
-        await _answered(super().settle)
+        await answered(super().settle)
 
 
-async def _answered(work: Callable[[], Awaitable[Answer]]) -> Answer:
+async def answered(work: Callable[[], Awaitable[Answer]]) -> Answer:
     """Do *work* until it ends otherwise than by a fault. A request without an answer may still be running."""
     while True:
         try:

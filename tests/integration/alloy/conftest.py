@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rustok.sandbox.cage import Cage, CageConfig
-from rustok.testing import Database, DatabaseServer
+from rustok.testing import Database, DatabaseServer, PlatformUnderTest
 from tests.integration.alloy.workshop import Workshop, open_workshop
 
 
@@ -22,6 +22,8 @@ async def shared_database(database_server: DatabaseServer) -> AsyncIterator[Data
 
 
 @pytest.fixture
-async def workshop(shared_database: Database, cage: Cage) -> AsyncIterator[Workshop]:
-    async with open_workshop(shared_database, cage) as workshop:
+async def workshop(
+    shared_database: Database, cage: Cage, platform_class: type[PlatformUnderTest]
+) -> AsyncIterator[Workshop]:
+    async with open_workshop(shared_database, cage, platform_class) as workshop:
         yield workshop

@@ -9,6 +9,8 @@ from rustok.modules.alloy.handlers import DEPTH_LIMIT
 from tests.integration.alloy.workshop import Workshop
 from tests.waiting import eventually_async
 
+pytestmark = pytest.mark.under_fire
+
 ON_CREATED = [{"kind": "event", "pattern": "commerce.product.created"}]
 
 
@@ -223,7 +225,7 @@ async def test_a_script_that_is_always_overtaken_gives_up(workshop: Workshop) ->
         vendor = f"{found.version}"
         await workshop.run("commerce.products.update", seen=found.version, product_id=str(product.id), vendor=vendor)
 
-    workshop.before_effects(overtake, times=4)
+    workshop.before_effects(overtake, times=100)
     await workshop.work()
 
     [attempt] = await workshop.attempts(script)

@@ -10,6 +10,8 @@ from rustok.kernel.errors import VersionMismatch
 from rustok.modules.alloy import errors
 from tests.integration.alloy.workshop import Workshop
 
+pytestmark = pytest.mark.under_fire
+
 _EXPIRE = text("UPDATE script_values SET expires_at = now() - interval '1 second' WHERE expires_at IS NOT NULL")
 _SPOIL_KEYS = text("UPDATE script_data_keys SET wrapped_key = sha256(wrapped_key)")
 _SEALED = text("SELECT sealed FROM script_secrets WHERE tenant_id = :tenant_id")

@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from textwrap import dedent
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rustok.bootstrap import Platform
 from rustok.catalog import MODULES
 from rustok.db.transaction import run_alone
 from rustok.dispatch import Call
@@ -27,6 +30,7 @@ from rustok.sandbox.cage import Cage
 from rustok.sandbox.contract import Compiled, Fault, HostCall, Job, Outcome, Report
 from rustok.sandbox.language.bytecode import pack
 from rustok.testing import Database, PlatformUnderTest
+from tests.under_fire import PlatformUnderFire, answered
 from workers.call_circuits import CallCircuits
 from workers.script_calls import ScriptCalls
 from workers.script_checks import ScriptChecks
@@ -37,6 +41,14 @@ _READY = text(
     SELECT id FROM jobs
      WHERE state = 'ready' AND due_at <= now() AND (attempts = 0 OR CAST(:retries AS boolean))
      ORDER BY due_at, id
+    """
+)
+# Who hands a job back since a server is away, puts it off by a second.
+_INTERRUPTED = text(
+    """
+    UPDATE jobs SET state = 'ready', attempts = CASE state WHEN 'leased' THEN attempts - 1 ELSE attempts END,
+                    lease_token = NULL, lease_expires_at = NULL, due_at = now()
+     WHERE state = 'leased' OR state = 'ready' AND due_at < now() + interval '1 second'
     """
 )
 _DUE_NOW = text("UPDATE jobs SET due_at = now() WHERE state = 'ready'")
@@ -69,14 +81,19 @@ class Workshop:
         self.runner = self.fresh_runner()
         self.scheduler = Scheduler(platform.registry.jobs, PostgresScheduleStore(platform.system_engine), SystemClock())
 
+    @property
+    def workers(self) -> tuple[Platform, AsyncEngine]:
+        """What workers work with."""
+        return self.platform.platform, self.platform.system_engine
+
     def fresh_runner(self) -> JobRunner:
         """Return a worker that remembers nothing."""
-        engine = self.platform.system_engine
+        platform, engine = self.workers
         egress = Egress(EgressConfig(allowed_networks=parse_networks("127.0.0.0/8")))
         handlers: dict[str, JobHandler] = {
-            RUN.name: ScriptRuns(engine, self.platform.platform, self.runs, SystemClock(), 4),
-            CHECK.name: ScriptChecks(engine, self.platform.platform, self.cage),
-            CALL.name: ScriptCalls(engine, self.platform.platform, CallCircuits(egress, SystemClock()), SystemClock()),
+            RUN.name: ScriptRuns(engine, platform, self.runs, SystemClock(), 4),
+            CHECK.name: ScriptChecks(engine, platform, self.cage),
+            CALL.name: ScriptCalls(engine, platform, CallCircuits(egress, SystemClock()), SystemClock()),
         }
         return JobRunner(RunnerConfig(), PostgresJobStore(engine), handlers, SystemClock())
 
@@ -135,7 +152,11 @@ class Workshop:
             ids = await self.ready(retries=retries)
             if not ids:
                 return done
-            done += await self.runner.work(ids)
+            done += await self.work_on(ids)
+
+    async def work_on(self, ids: Sequence[UUID]) -> int:
+        """Do these jobs; return how many it was."""
+        return await self.runner.work(ids)
 
     async def ready(self, *, retries: bool = False) -> list[UUID]:
         """Return the jobs that are due."""
@@ -255,10 +276,30 @@ def hook(body: str, *, before: str = "") -> str:
     return f"{dedent(before)}\nasync def handle(event, ctx):\n{indented}\n"
 
 
+class WorkshopUnderFire(Workshop):
+    """Connections of its workers fail now and then; what they leave behind is taken up as the rescuer would."""
+
+    platform: PlatformUnderFire
+
+    @property
+    def workers(self) -> tuple[Platform, AsyncEngine]:
+        return self.platform.failing, self.platform.failing_system_engine
+
+    async def work_on(self, ids: Sequence[UUID]) -> int:
+        """Do these jobs, and make ready, uncounted, what a fault has interrupted: nobody works then."""
+        await answered(partial(self.runner.work, ids))
+        await run_alone(self.platform.system_engine, _INTERRUPTED)
+        return len(ids)
+
+
 @asynccontextmanager
-async def open_workshop(database: Database, cage: Cage) -> AsyncIterator[Workshop]:
+async def open_workshop(
+    database: Database, cage: Cage, platform_class: type[PlatformUnderTest] = PlatformUnderTest
+) -> AsyncIterator[Workshop]:
     """Open *database* with a new tenant and without the scripts and jobs of others."""
-    async with PlatformUnderTest.open(MODULES, database) as platform:
+    async with platform_class.open(MODULES, database) as platform:
         for statement in _FORGET:
             await run_alone(platform.system_engine, statement)
-        yield Workshop(platform, cage, await platform.create_tenant(f"tenant-{uuid7().hex[-12:]}"))
+        tenant_id = await platform.create_tenant(f"tenant-{uuid7().hex[-12:]}")
+        workshop = WorkshopUnderFire if isinstance(platform, PlatformUnderFire) else Workshop
+        yield workshop(platform, cage, tenant_id)
