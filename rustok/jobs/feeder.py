@@ -76,6 +76,8 @@ class _Queue:
     shares: Shares
     hinted: dict[UUID, _Hint] = field(default_factory=dict)
     newcomers_due_s: float = -inf
+    fed_s: float = -inf
+    """When a hint at one of its jobs was sent last."""
 
 
 class Feeder:
@@ -114,7 +116,11 @@ class Feeder:
             pause_s = self._config.busy_poll_s if sent else min(2 * pause_s, self._config.idle_poll_s)
 
     async def run_once(self) -> int:
-        """Send a hint for what is ready and has none; return how many."""
+        """Send a hint for what is ready and has none; return how many.
+
+        Where there was work last is where it is likely now: that queue does not wait for looks at the others.
+        """
+        self._queues.sort(key=lambda queue: queue.fed_s, reverse=True)
         return sum([await self._feed(queue) for queue in self._queues])
 
     async def _feed(self, queue: _Queue) -> int:
@@ -126,7 +132,7 @@ class Feeder:
             await self._send(queue.name, self._messages(queue, jobs))
         except Unavailable as error:
             log.warning("job_hints_lost", queue=queue.name, count=len(jobs), reason=str(error))
-        now_s = self._clock.monotonic_s()
+        queue.fed_s = now_s = self._clock.monotonic_s()
         queue.hinted.update({job.id: _Hint(job.tenant_id, now_s) for job in jobs})
         return len(jobs)
 

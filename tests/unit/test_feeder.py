@@ -68,6 +68,26 @@ class ReadyJobs:
         }
 
 
+class OneQueueIsBusy(ReadyJobs):
+    """There is always one more job in the queue `busy`; `looks` says which queues were looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks: list[str] = []
+        self._tenant_id = uuid7()
+
+    async def ready(
+        self,
+        queue: str,
+        except_ids: Collection[UUID],  # noqa: ARG002 - the port has it
+        limit: int,  # noqa: ARG002
+        limit_a_tenant: int,  # noqa: ARG002
+    ) -> Sequence[tuple[UUID, UUID]]:
+        self.looks.append(queue)
+        ids = self.add(self._tenant_id, 1) if queue == "busy" else []
+        return [(job_id, self._tenant_id) for job_id in ids]
+
+
 class Sent:
     """Takes messages; refuses them while `is_away`."""
 
@@ -352,3 +372,16 @@ async def test_long_jobs_are_never_express() -> None:
     await crowd.work(4)
 
     assert {crowd.jobs.tenant_of[job_id] for job_id in crowd.sent.express} <= {crowd.tenants[0]}
+
+
+async def test_the_queue_that_had_work_last_is_looked_at_first() -> None:
+    """Its next job does not wait for looks at queues that have none."""
+    jobs = OneQueueIsBusy()
+    feeder = Feeder(
+        FeederConfig(), {"idle": 4, "busy": 4}, store=jobs, send=Sent(), clock=FixedClock(), wake=LocalWake()
+    )
+    await feeder.run_once()
+
+    await feeder.run_once()
+
+    assert jobs.looks == ["idle", "busy", "busy", "idle"]
