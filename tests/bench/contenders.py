@@ -62,7 +62,8 @@ OURS = Contender(
     [_python("rustok", "work"), [sys.executable, "-m", "workers.relay"]],
     fills=True,
 )
-_PROCRASTINATE = ("procrastinate", "--app=tests.bench.peers.procrastinate.app")
+# As a module: its script does not find the app, which is not installed.
+_PROCRASTINATE = [sys.executable, "-m", "procrastinate", "--app=tests.bench.peers.procrastinate.app"]
 PEERS = (
     Contender(
         "awa",
@@ -76,8 +77,8 @@ PEERS = (
         "procrastinate",
         ["procrastinate", "psycopg"],
         _python("procrastinate"),
-        [_script(*_PROCRASTINATE, "worker", f"--concurrency={CONCURRENCY}")],
-        prepare=_script(*_PROCRASTINATE, "schema", "--apply"),
+        [[*_PROCRASTINATE, "worker", f"--concurrency={CONCURRENCY}"]],
+        prepare=[*_PROCRASTINATE, "schema", "--apply"],
         fills=True,
     ),
     Contender(
