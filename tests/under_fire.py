@@ -27,6 +27,7 @@ class PlatformUnderFire(PlatformUnderTest):
 
     failing: Platform
     failing_system_engine: AsyncEngine
+    """Of both, a test may make workers."""
 
     @classmethod
     @asynccontextmanager
