@@ -7,10 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from rustok.cli.output import err
 from rustok.embedded import dies_with_us
@@ -18,17 +19,38 @@ from rustok.embedded import dies_with_us
 STOP_TIMEOUT_S = 10.0
 """Seconds a process gets between SIGTERM and SIGKILL."""
 
-_RESTART_PAUSE_S = (0.0, 0.5, 1.0, 2.0, 5.0)
+_RESTART_PAUSES_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 _STABLE_AFTER_S = 10.0
 _POLL_S = 0.1
+
+
+class Running(Protocol):
+    """A process, as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None:
+        """Return its status, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return its status when it has ended. Raises TimeoutExpired."""
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+Spawn = Callable[[Sequence[str], Mapping[str, str]], Running]
+"""Start `python` with these arguments and this environment, so that it dies with us."""
 
 
 @dataclass(slots=True)
 class _Child:
     name: str
-    command: Sequence[str]
+    arguments: Sequence[str]
     environment: Mapping[str, str]
-    process: subprocess.Popen[bytes]
+    process: Running
     started_s: float
     early_deaths: int = 0
     restart_at_s: float | None = None
@@ -44,19 +66,28 @@ class ProcessSpec:
 
 
 class Supervisor:
-    """Starts processes and watches them from the main thread, to whose life the kernel ties theirs."""
+    """Starts processes and watches them from the main thread, to whose life the kernel ties theirs.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    *restart_pauses_s*: how long what dies young again and again waits before it is started anew.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        spawn: Spawn | None = None,
+        restart_pauses_s: Sequence[float] = _RESTART_PAUSES_S,
+    ) -> None:
         self._environment = dict(environment)
+        self._spawn = spawn or spawn_python
+        self._restart_pauses_s = restart_pauses_s
         self._children: list[_Child] = []
         self._stopping = threading.Event()
 
     def start(self, spec: ProcessSpec) -> None:
         """Start `python <arguments>`."""
-        command = dies_with_us([sys.executable, *spec.arguments], signal.SIGTERM)
         environment = {**self._environment, **spec.environment}
-        process = self._spawn(command, environment)
-        self._children.append(_Child(spec.name, command, environment, process, time.monotonic()))
+        process = self._spawn(spec.arguments, environment)
+        self._children.append(_Child(spec.name, spec.arguments, environment, process, time.monotonic()))
 
     def run(self) -> None:
         """Replace processes that die, until SIGTERM or SIGINT; then stop all of them."""
@@ -102,7 +133,7 @@ class Supervisor:
         now_s = time.monotonic()
         if child.restart_at_s is not None:
             if now_s >= child.restart_at_s:
-                child.process = self._spawn(child.command, child.environment)
+                child.process = self._spawn(child.arguments, child.environment)
                 child.started_s, child.restart_at_s = now_s, None
             return
         status = child.process.poll()
@@ -110,16 +141,22 @@ class Supervisor:
             return
         if now_s - child.started_s > _STABLE_AFTER_S:
             child.early_deaths = 0
-        pause_s = _RESTART_PAUSE_S[min(child.early_deaths, len(_RESTART_PAUSE_S) - 1)]
+        pause_s = self._restart_pauses_s[min(child.early_deaths, len(self._restart_pauses_s) - 1)]
         child.early_deaths += 1
         err.print(f"{child.name} (pid {child.process.pid}) ended with {status}; started again in {pause_s:.1f} s")
         child.restart_at_s = now_s + pause_s
 
-    def _spawn(self, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        # A session of its own: Ctrl-C in our terminal reaches only us, and we stop the others in order.
-        return subprocess.Popen(  # noqa: S603 - the command is ours, no shell
-            command, env=environment, cwd=roots_directory(), stdin=subprocess.DEVNULL, start_new_session=True
-        )
+
+def spawn_python(arguments: Sequence[str], environment: Mapping[str, str]) -> Running:
+    """Start an interpreter, in the directory of the roots."""
+    # A session of its own: Ctrl-C in our terminal reaches only us, and we stop the others in order.
+    return subprocess.Popen(  # noqa: S603 - the command is ours, no shell
+        dies_with_us([sys.executable, *arguments], signal.SIGTERM),
+        env=environment,
+        cwd=roots_directory(),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def roots_directory() -> Path:

@@ -134,7 +134,11 @@ def kill_processes(servers: Servers, *, kills: int, products_a_kill: int) -> Res
             writing.result()
         pick_ups.until(pick_ups.are_complete)
         seconds = [pick_up_s for pick_up_s, _ in pick_ups.seconds]
-        by_role = {role: [each_s for each_s, name in pick_ups.seconds if name.startswith(role)] for role in ROLES}
+        by_role = {
+            role: percentile(of_role, 0.99)
+            for role in ROLES
+            if (of_role := [pick_up_s for pick_up_s, name in pick_ups.seconds if name.startswith(role)])
+        }
         return conclude(
             stage,
             {
@@ -142,13 +146,11 @@ def kill_processes(servers: Servers, *, kills: int, products_a_kill: int) -> Res
                 "victims": Counter(name for _, name in pick_ups.seconds),
                 "pick_up_p50_s": round(percentile(seconds, 0.5), 2),
                 "pick_up_p99_s": round(percentile(seconds, 0.99), 2),
-                "pick_up_p99_s_by_role": {
-                    role: round(percentile(of_role, 0.99), 2) for role, of_role in by_role.items() if of_role
-                },
+                "pick_up_p99_s_by_role": {role: round(p99_s, 2) for role, p99_s in by_role.items()},
                 "while_jobs_were_leased": pick_ups.with_leases,
                 "slowest": [f"{name}: {pick_up_s:.1f} s" for pick_up_s, name in sorted(pick_ups.seconds)[-5:]],
             },
-            {"seconds to pick up after a kill, p99": Bound(percentile(seconds, 0.99), PICK_UP_S)},
+            {f"seconds to pick up after a kill of the {role}, p99": Bound(p, PICK_UP_S) for role, p in by_role.items()},
             controls={"kills while jobs were leased": pick_ups.with_leases},
         )
 

@@ -27,6 +27,7 @@ from rustok.testing.platform import SECRET
 from tests.chaos.clients import Clients
 from tests.chaos.proxy import HOST, FaultProxy
 from tests.chaos.stage import Stage, answers
+from tests.chaos.warm_start import spawn_warm
 from tests.chaos.witness import WITNESS, create_witness
 from workers.event_loop import EventLoopThread
 
@@ -97,7 +98,7 @@ def open_stage(servers: Servers, plan: Plan) -> Iterator[Stage]:
         platform = _enter(stack, loop, PlatformUnderTest.open((*MODULES, WITNESS), database))
         ports |= {name: proxy.port for name, proxy in proxies.items()}
         port = free_port()
-        processes = Supervisor(_environment(plan, database, ports))
+        processes = Supervisor(_environment(plan, database, ports), spawn_warm, restart_pauses_s=(0.0,))
         stack.callback(processes.stop)
         metrics_ports = _start(processes, plan, port)
         tokens, hooks = loop.run(_furnish(platform, plan))

@@ -166,6 +166,7 @@ class Stage:
 def answers(url: str) -> bool:
     """Tell whether whoever should be at *url* is there, and content."""
     try:
-        return httpx2.get(url).status_code == 200
+        # Without certificates, which are read anew for each call: 45 ms of a processor.
+        return httpx2.get(url, verify=False).status_code == 200
     except httpx2.TransportError:
         return False
