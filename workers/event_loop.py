@@ -8,7 +8,10 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
 
+import structlog
 import uvloop
+
+log = structlog.get_logger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -30,7 +33,7 @@ class EventLoopThread:
 
     def start(self, coroutine: Coroutine[Any, Any, object]) -> None:
         """Let *coroutine* run on the loop until it ends or the loop does."""
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        asyncio.run_coroutine_threadsafe(_logged(coroutine), self._loop)
 
     @property
     def ident(self) -> int | None:
@@ -46,6 +49,13 @@ class EventLoopThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _logged(coroutine: Coroutine[Any, Any, object]) -> None:
+    try:
+        await coroutine
+    except Exception:
+        log.exception("service_ended")
 
 
 async def _cancel_others() -> None:

@@ -9,12 +9,13 @@ from sqlalchemy import exc
 from rustok.kernel.errors import InvalidInput, Misconfigured, RustokError, Unavailable
 
 # SQLSTATE classes and codes (PostgreSQL appendix A): connection exceptions, insufficient resources,
-# operator intervention (shutdown, cancel), and the serialisation failure and deadlock that a retry mends.
+# operator intervention (shutdown, cancel), and the serialisation failure and deadlock that a retry mends. A transaction
+# is read only where a fail-over has left us with the server that was: nothing else here writes in one.
 _TRANSIENT_CLASSES = ("08", "53", "57")
-_TRANSIENT_CODES = ("40001", "40P01", "55P03")
-# With these PostgreSQL itself has given the transaction up: serialisation failure, deadlock, lock not available,
-# statement cancelled.
-_ROLLED_BACK = ("40001", "40P01", "55P03", "57014")
+_TRANSIENT_CODES = ("25006", "40001", "40P01", "55P03")
+# With these PostgreSQL itself has given the transaction up: read only transaction, serialisation failure, deadlock,
+# lock not available, statement cancelled.
+_ROLLED_BACK = ("25006", "40001", "40P01", "55P03", "57014")
 _REFUSED_LOGIN = ("28", "3D")  # invalid authorization, invalid catalog name
 _REFUSED_VALUE = ("22001", "22003", "54")  # too long, out of range, program limit exceeded
 _CONNECTION_ERRORS = (OSError, TimeoutError, exc.TimeoutError, asyncpg.InterfaceError)

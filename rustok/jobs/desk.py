@@ -9,10 +9,10 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from rustok.db.transaction import run_alone
+from rustok.db.transaction import begin, run_alone
 from rustok.jobs.history import into_history
 from rustok.jobs.ledger import AS_NEW
-from rustok.jobs.operations import CANCEL
+from rustok.jobs.operations import cancel
 from rustok.jobs.pauses import Scope
 
 State = Literal["waiting", "scheduled", "running", "dead", "needs_version"]
@@ -114,7 +114,8 @@ async def find_job(engine: AsyncEngine, job_id: UUID) -> Mapping[str, Any] | Non
 
 async def cancel_job(engine: AsyncEngine, tenant_id: UUID, job_id: UUID) -> None:
     """End a job that waits, and stop a running one soon, also of a tenant that is switched off."""
-    await run_alone(engine, CANCEL, {"tenant_id": tenant_id, "id": job_id})
+    async with begin(engine, "BEGIN") as (transaction, _):
+        await cancel(transaction, tenant_id, job_id)
 
 
 async def retry_job(engine: AsyncEngine, tenant_id: UUID, job_id: UUID) -> bool:

@@ -17,7 +17,6 @@ import structlog
 
 from rustok.db.failures import is_transient
 from rustok.jobs.shares import Chosen, Shares, SharesConfig, Standing
-from rustok.kernel.errors import Unavailable
 from rustok.kernel.ports import Clock, Wake
 
 log = structlog.get_logger(__name__)
@@ -31,7 +30,7 @@ class JobsMessage(NamedTuple):
 
 
 SendJobs = Callable[[str, Sequence[JobsMessage]], Awaitable[None]]
-"""Send messages to a queue. It may raise Unavailable: the window repeats them."""
+"""Send messages to a queue. Raises Unavailable: whether they were sent is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ class Feeder:
         self._queues = [_Queue(name, window, Shares(SharesConfig())) for name, window in windows.items()]
 
     async def run(self) -> None:
-        """Feed until cancelled. A failing server is waited for."""
+        """Feed until cancelled. A failing server, PostgreSQL or Redis, is waited for."""
         pause_s = self._config.idle_poll_s
         while True:
             await self._wake.wait(pause_s)
@@ -116,7 +115,7 @@ class Feeder:
             pause_s = self._config.busy_poll_s if sent else min(2 * pause_s, self._config.idle_poll_s)
 
     async def run_once(self) -> int:
-        """Send a hint for what is ready and has none; return how many.
+        """Send a hint for what is ready and has none; return how many. Raises Unavailable.
 
         Where there was work last is where it is likely now: that queue does not wait for looks at the others.
         """
@@ -128,10 +127,7 @@ class Feeder:
         jobs = await self._choose(queue)
         if not jobs:
             return 0
-        try:
-            await self._send(queue.name, self._messages(queue, jobs))
-        except Unavailable as error:
-            log.warning("job_hints_lost", queue=queue.name, count=len(jobs), reason=str(error))
+        await self._send(queue.name, self._messages(queue, jobs))
         queue.fed_s = now_s = self._clock.monotonic_s()
         queue.hinted.update({job.id: _Hint(job.tenant_id, now_s) for job in jobs})
         return len(jobs)

@@ -14,7 +14,7 @@ _NEEDS_VERSION = text("SELECT what, waiting FROM needs_version_figures()")
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """Counts are of the first 100,000 jobs: past that, age tells."""
+    """Counts end at 100,000: past that, age tells."""
 
     queue: str
     ready: int

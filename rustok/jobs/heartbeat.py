@@ -131,14 +131,12 @@ class Heartbeat:
         self.is_quiet = False
 
     async def run(self) -> None:
-        """Beat until cancelled. A failing server is waited for."""
+        """Beat until cancelled. Whatever fails, it is no reason to look dead."""
         while True:
             try:
                 await self.run_once()
             except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("heartbeat_missed", reason=describe(error))
+                log.warning("heartbeat_missed", reason=describe(error), exc_info=not is_transient(error))
             await self._clock.sleep(INTERVAL_S)
 
     async def run_once(self) -> None:

@@ -31,14 +31,18 @@ _CLEAR = text(
 )
 _LIST = text(
     """
+    WITH counted AS MATERIALIZED (
+        SELECT queue, kind, tenant_id, count(*) FILTER (WHERE state = 'leased') AS running,
+               count(*) FILTER (WHERE state = 'ready' AND due_at <= now()) AS waiting
+          FROM jobs GROUP BY queue, kind, tenant_id
+    )
     SELECT l.queue, l.kind, l.tenant_id, max_running, starts, per_s, burst, weight, room, running, waiting, set_by
       FROM job_limits AS l
       LEFT JOIN limit_rooms() AS r
         ON (r.queue, r.kind, r.tenant_id) IS NOT DISTINCT FROM (l.queue, l.kind, l.tenant_id)
      CROSS JOIN LATERAL (
-           SELECT count(*) FILTER (WHERE state = 'leased') AS running,
-                  count(*) FILTER (WHERE state = 'ready' AND due_at <= now()) AS waiting
-             FROM jobs AS j
+           SELECT coalesce(sum(running), 0)::bigint AS running, coalesce(sum(waiting), 0)::bigint AS waiting
+             FROM counted AS j
             WHERE (l.queue IS NULL OR l.queue = j.queue) AND (l.kind IS NULL OR l.kind = j.kind)
               AND (l.tenant_id IS NULL OR l.tenant_id = j.tenant_id)) AS concerned
      ORDER BY set_at

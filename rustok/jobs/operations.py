@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.jobs.history import into_history
+from rustok.jobs.ledger import Statements
 from rustok.kernel.errors import NotFound
 from rustok.kernel.module import Input, JobKind, QueryInput, Result
 
@@ -23,8 +24,11 @@ _FIND = text(
       FROM finished_jobs WHERE tenant_id = :tenant_id AND id = :id
     """
 )
+# Held first, by a statement of its own: one that waits for somebody who leases the job, or gives it back, still takes
+# it for what it was.
+_HOLD = text("SELECT FROM jobs WHERE tenant_id = :tenant_id AND id = :id FOR UPDATE")
 # Whoever has leased it is told when the lease is renewed; anybody else's job ends here and now.
-CANCEL = text(
+_CANCEL = text(
     f"""
     WITH told AS (
         UPDATE jobs SET is_cancelled = true WHERE tenant_id = :tenant_id AND id = :id AND state = 'leased'
@@ -97,8 +101,15 @@ async def find_args(uow: UnitOfWork, kind: JobKind, job_id: UUID) -> Mapping[str
 
 async def cancel_operation(uow: UnitOfWork, data: CancelOperation) -> Operation:
     """End an operation that waits, and stop a running one soon; one that has ended stays as it is."""
-    await uow.execute(CANCEL, {"tenant_id": uow.tenant_id, "id": data.operation_id})
+    await cancel(uow, uow.tenant_id, data.operation_id)
     return await _find(uow, data.operation_id)
+
+
+async def cancel(transaction: Statements, tenant_id: UUID, job_id: UUID) -> None:
+    """End a job that waits, and have whoever has leased it told; nothing happens where there is none."""
+    values = {"tenant_id": tenant_id, "id": job_id}
+    await transaction.execute(_HOLD, values)
+    await transaction.execute(_CANCEL, values)
 
 
 async def _find(uow: UnitOfWork, operation_id: UUID) -> Operation:

@@ -167,10 +167,9 @@ class JobRunner:
             running = [job_id for job_id, task in tasks.items() if not task.done()]
             try:
                 held = await self._store.renew(running, token, self._config.lease_s)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("leases_not_renewed", count=len(running), reason=describe(error))
+            except Exception as error:  # noqa: BLE001 - the jobs go on, and so must this
+                failure = {"reason": describe(error), "exc_info": not is_transient(error)}
+                log.warning("leases_not_renewed", count=len(running), **failure)
                 continue
             for job_id in running:
                 if held.get(job_id, True):

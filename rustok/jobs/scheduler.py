@@ -96,7 +96,8 @@ class Scheduler:
         """Look until cancelled. A failing server is waited for."""
         while True:
             try:
-                await self.run_once()
+                while await self.run_once():
+                    pass  # one turn is a hundred schedules at most, and they may all be due at midnight
             except Exception as error:
                 if not is_transient(error):
                     raise

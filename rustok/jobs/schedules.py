@@ -27,7 +27,8 @@ _FORGET = text(
         DELETE FROM disabled_schedules
          WHERE tenant_id = :tenant_id AND owner = :owner AND schedule_id NOT IN (SELECT id FROM given)
     )
-    DELETE FROM schedules WHERE tenant_id = :tenant_id AND owner = :owner AND id NOT IN (SELECT id FROM given)
+    DELETE FROM schedules
+     WHERE tenant_id = :tenant_id AND owner = :owner AND (id NOT IN (SELECT id FROM given) OR due_at = 'infinity')
     """
 )
 _INSERT = text(
@@ -53,6 +54,8 @@ class NewSchedule:
 
 async def set_schedules(uow: UnitOfWork, owner: str, schedules: Sequence[NewSchedule]) -> None:
     """Replace all schedules of *owner* by these. One that the owner has already goes on: what it missed is made up.
+
+    One that a release could not read, and so is never due again, begins anew.
 
     What is written in the same words has the same id, and stays off if an operator has switched it off.
     Raises InvalidInput as `next_due` does.

@@ -36,10 +36,11 @@ _STILL_READY = text(
     """
 )
 # No joins here, and in the rescue: PostgreSQL, which believes that the ledger is empty, would read all of it for each.
+# A lease begins when limits have let it, which may take a while, and not when they were asked.
 _GRANT = text(
     f"""
     UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :token,
-                    lease_expires_at = now() + make_interval(secs => :lease_s)
+                    lease_expires_at = clock_timestamp() + make_interval(secs => :lease_s)
      WHERE id = ANY (CAST((
            SELECT CASE WHEN EXISTS (SELECT FROM job_limits WHERE num_nonnulls(max_running, starts) > 0)
                        THEN take_within_limits(ids) ELSE ids END

@@ -33,6 +33,7 @@ TRANSIENT = {
     "a statement takes too long": wrapped(asyncpg.QueryCanceledError("statement timeout")),
     "a deadlock": wrapped(asyncpg.DeadlockDetectedError("deadlock")),
     "a serialisation failure": wrapped(asyncpg.SerializationError("could not serialize")),
+    "the server was promoted elsewhere": wrapped(asyncpg.ReadOnlySQLTransactionError("read-only transaction")),
     "a lock that is not free": wrapped(asyncpg.LockNotAvailableError("lock")),
     "a unit of work that says so": Unavailable("gone"),
 }

@@ -166,18 +166,17 @@ async def test_a_lost_hint_is_sent_again() -> None:
     assert fed.sent.messages == [fed.jobs.ids, fed.jobs.ids]
 
 
-async def test_hints_that_cannot_be_sent_come_back_later() -> None:
-    """Not at once: that would only load what is away."""
+async def test_hints_that_cannot_be_sent_are_sent_by_the_next_look() -> None:
+    """They count for nothing: neither as on their way, nor against the tenant whose hints nobody takes up."""
     fed = Fed(1)
     fed.sent.is_away = True
-    await fed.feeder.run_once()
+    with pytest.raises(Unavailable):
+        await fed.feeder.run_once()
     fed.sent.is_away = False
 
-    at_once = await fed.feeder.run_once()
-    fed.clock.advance(FeederConfig().hint_lost_s + 1)
     await fed.feeder.run_once()
 
-    assert (at_once, fed.sent.messages) == (0, [fed.jobs.ids])
+    assert fed.sent.messages == [fed.jobs.ids]
 
 
 class Crowd(Fed):

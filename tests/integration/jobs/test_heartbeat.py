@@ -125,6 +125,41 @@ async def test_a_quiet_worker_says_so(host: Host) -> None:
     assert (await host.listed())[worker.id].state == "quiet"
 
 
+class Stopped(Exception):
+    """The worker has beaten often enough."""
+
+
+class Beats(FixedClock):
+    """Ends a heartbeat after so many beats."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._left = count
+
+    async def sleep(self, seconds: float) -> None:
+        self._left -= 1
+        if not self._left:
+            raise Stopped
+        await super().sleep(seconds)
+
+
+async def test_a_heart_beats_on_whatever_fails(host: Host) -> None:
+    """Else a worker that works would look lost, and hear no more of what it is to do."""
+    facts = iter([{"level": "A"}])
+
+    def sandbox() -> dict[str, str]:
+        if fact := next(facts, None):
+            return fact
+        raise KeyError("sandbox")
+
+    heartbeat = Heartbeat(host.engine, Beats(3), sandbox)
+
+    with pytest.raises(Stopped):
+        await heartbeat.run()
+
+    assert list(await host.listed()) == [heartbeat.id]
+
+
 async def test_a_worker_that_leaves_is_listed_no_more(host: Host) -> None:
     """Nobody has to wait for it to be lost; a beat that comes late does not bring it back."""
     worker = await host.worker()

@@ -1,7 +1,9 @@
 """A job is asked for with the rows that need it, done once, and ended by whoever holds its lease, or nobody."""
 
 import asyncio
+from collections.abc import Collection, Mapping
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -11,10 +13,16 @@ from rustok.jobs.operations import OperationNotFound, Progress
 from rustok.jobs.pauses import Scope
 from rustok.jobs.rescuer import Rescuer
 from rustok.jobs.runner import RunnerConfig
+from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.module import JobKind
 from rustok.runtime import SystemClock
 from tests.integration.jobs.ledger import COUNT, Ledger
+from tests.waiting import eventually_async
+
+_WAITS = """
+    SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 
 FAULT = {"code": "sum_too_large", "message": "It does not fit."}
 
@@ -264,6 +272,66 @@ async def test_cancelling_stops_a_running_job(ledger: Ledger) -> None:
     await working
 
     assert (await ledger.operation(job_id)).status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile", "status"),
+    [
+        ("ready", "state = 'leased', lease_token = gen_random_uuid(), lease_expires_at = now() + '1 hour'", "running"),
+        ("leased", "state = 'ready', lease_token = NULL, lease_expires_at = NULL", "cancelled"),
+    ],
+    ids=["leased", "given back"],
+)
+async def test_cancelling_waits_for_whoever_leases_the_job_or_gives_it_back(
+    ledger: Ledger, before: str, meanwhile: str, status: str
+) -> None:
+    """And means the job as it is then."""
+    [job_id] = await ledger.add()
+    if before == "leased":
+        await ledger.grant([job_id])
+    async with ledger.admin() as admin, ledger.admin() as observer:
+        async with admin.transaction():
+            await admin.execute(f"UPDATE jobs SET {meanwhile} WHERE id = $1", job_id)
+            cancelling = asyncio.create_task(ledger.cancel(job_id))
+            await eventually_async(lambda: observer.fetchval(_WAITS))
+        operation = await cancelling
+
+    row = await ledger.row(job_id)
+    assert (operation.status, row is None or row.is_cancelled) == (status, True)
+
+
+class FailsToRenewOnce(PostgresJobStore):
+    """Cannot renew leases the first time, for a reason that nobody has foreseen."""
+
+    failed = False
+
+    async def renew(self, ids: Collection[UUID], token: UUID, lease_s: float) -> Mapping[UUID, bool]:
+        if not self.failed:
+            self.failed = True
+            raise KeyError("lease")
+        return await super().renew(ids, token, lease_s)
+
+
+async def test_leases_are_renewed_again_after_whatever_failure(ledger: Ledger) -> None:
+    """Else others would do what goes on here, a second time."""
+    ledger.store = FailsToRenewOnce(ledger.platform.system_engine)
+    [job_id] = await ledger.add()
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def count(job: Leased) -> None:
+        begun.set()
+        await go_on.wait()
+        await ledger.count(job)
+
+    working = asyncio.create_task(ledger.runner(count, RunnerConfig(renew_s=0.01)).work([job_id]))
+    await begun.wait()
+    leased = await ledger.row(job_id)
+    while (await ledger.row(job_id)).lease_expires_at == leased.lease_expires_at:
+        pass
+    go_on.set()
+    await working
+
+    assert (ledger.store.failed, (await ledger.operation(job_id)).status) == (True, "done")
 
 
 async def test_a_running_job_keeps_its_lease(ledger: Ledger) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy import text
 
 from rustok.db.transaction import run_alone
-from rustok.jobs import Leased
+from rustok.jobs import Leased, NewJob
 from rustok.jobs.limits import clear_limit, set_limit
 from rustok.jobs.pauses import Scope, pause, resume
-from tests.integration.jobs.ledger import Ledger
+from tests.integration.jobs.ledger import COUNT, Ledger
 from tests.waiting import eventually_async
 
 _MANY = text(
@@ -61,6 +61,12 @@ _BLOCKS = text(
            + (SELECT sum(idx_blks_hit + idx_blks_read) FROM pg_statio_user_indexes WHERE relname = 'jobs')
     """
 )
+_MANY_LIMITS = text(
+    """
+    INSERT INTO job_limits (kind, max_running, set_by) SELECT 'tenants.' || n, 1, 'o' FROM generate_series(1, 300) AS n
+    """
+)
+_LIFT_LIMITS = text("DELETE FROM job_limits")
 _FEW = 8
 _MOST_BLOCKS = 60 * _FEW
 """All jobs have some 600 blocks, and their indexes as many."""
@@ -135,6 +141,21 @@ async def test_what_a_limit_holds_costs_those_who_look_for_work_nothing(ledger: 
 
     assert (set(ids) > set(theirs), ready) == (True, [])
     assert {name: blocks for name, blocks in costs.items() if blocks > _MOST_BLOCKS} == {}
+
+
+async def test_limits_of_others_cost_a_lease_nothing(ledger: Ledger) -> None:
+    """However many there are: a limit for each tenant is a row for each."""
+    engine = ledger.platform.system_engine
+    await run_alone(engine, _MANY_LIMITS)
+    await set_limit(engine, Scope(tenant_id=ledger.tenant_id), set_by="operator:o", max_running=_FEW)
+    ids = await ledger.add(*[NewJob(kind=COUNT, args={"to": 3}) for _ in range(_FEW)])
+
+    blocks = await _blocks(ledger, lambda: ledger.grant(ids))
+    leased = [(await ledger.row(job_id)).state for job_id in ids]
+    await run_alone(engine, _LIFT_LIMITS)
+
+    assert leased == ["leased"] * _FEW
+    assert blocks <= _MOST_BLOCKS
 
 
 async def test_what_is_ready_is_found_among_many_tenants(ledger: Ledger) -> None:

@@ -15,11 +15,17 @@ from rustok.jobs.pauses import Scope
 from rustok.jobs.shares import Standing
 from rustok.kernel.module import JobKind
 from tests.integration.jobs.ledger import COUNT, Ledger
+from tests.waiting import eventually_async
 
 WEIGH = JobKind(name="tenants.weigh", summary="Weigh", queue="sums", max_attempts=2)
 ELSEWHERE = JobKind(name="tenants.list", summary="List", queue="others")
 SUMS = Scope(queue="sums")
 
+_WAITS_A_WHILE = """
+    SELECT count(*) > 0 FROM pg_stat_activity
+     WHERE datname = current_database() AND wait_event_type = 'Lock'
+       AND clock_timestamp() - query_start > interval '0.3 seconds'
+"""
 _SECONDS_PASS = text("UPDATE job_limits SET filled_at = filled_at - make_interval(secs => :seconds)")
 
 
@@ -130,6 +136,32 @@ async def test_jobs_begin_at_the_rate_that_is_set(ledger: Ledger, limits: Limits
     await limits.seconds_pass(3600)
 
     await limits.begin(3, ids)
+
+
+async def test_a_bucket_outlives_a_clock_that_is_set_back(limits: Limits) -> None:
+    """What is in it may begin, and it fills from now on."""
+    await limits.rate(SUMS, Rate(1, per_s=3600, burst=2))
+    await limits.seconds_pass(-3600)
+
+    ids = await limits.add(3)
+    await limits.begin(2, ids)
+
+
+async def test_a_lease_begins_when_the_limit_has_let_it(ledger: Ledger, limits: Limits) -> None:
+    """Not when it was asked: whoever holds the limit may take his time, and the lease would be over by then."""
+    [job_id] = await limits.add(1)
+    await limits.running(SUMS, 1)
+    async with ledger.admin() as admin, ledger.admin() as observer:
+        async with admin.transaction():
+            await admin.execute("SELECT FROM job_limits FOR UPDATE")
+            granting = asyncio.create_task(ledger.store.grant([job_id], 6.0))
+            await eventually_async(lambda: observer.fetchval(_WAITS_A_WHILE))
+        await granting
+        left_s = await admin.fetchval(
+            "SELECT extract(epoch FROM lease_expires_at - clock_timestamp())::float FROM jobs WHERE id = $1", job_id
+        )
+
+    assert left_s > 5.9
 
 
 async def test_a_job_that_is_handed_back_begins_again(ledger: Ledger, limits: Limits) -> None:

@@ -32,6 +32,7 @@ _DIE_BEFORE_ADVANCING = """
 _NEXT = text("SELECT due_at > now() AS is_ahead FROM schedules")
 _SPOIL = text("UPDATE schedules SET cron = :cron, timezone = :timezone WHERE cron = '0 8 * * *'")
 _PARKED = text("SELECT cron FROM schedules WHERE due_at = 'infinity'")
+_PARK = text("UPDATE schedules SET due_at = 'infinity'")
 _SWITCHES = text("SELECT cron FROM disabled_schedules")
 OF_TOMORROW = JobKind(name="tenants.of_tomorrow", summary="?", queue="sums")
 NOON = datetime(2026, 3, 27, 12, tzinfo=UTC)
@@ -198,6 +199,37 @@ async def test_a_schedule_that_cannot_be_read_any_more_stops_no_other(ledger: Le
 
     parked = (await run_alone(ledger.platform.system_engine, _PARKED)).scalars().all()
     assert (made, len(await ledger.ready()), parked) == ([2, 0], 2, [cron])
+
+
+async def test_a_parked_schedule_that_is_written_anew_is_due_again(ledger: Ledger) -> None:
+    """In the same words: what could not read it was another release, or its table of time zones."""
+    await schedule(ledger, [a_schedule()])
+    await run_alone(ledger.platform.system_engine, _PARK)
+
+    await schedule(ledger, [a_schedule()])
+
+    assert (await run_alone(ledger.platform.system_engine, _PARKED)).all() == []
+
+
+class Rested(Exception):
+    """The scheduler would rest now."""
+
+
+class NoRest(SystemClock):
+    async def sleep(self, seconds: float) -> None:
+        raise Rested(seconds)
+
+
+async def test_a_scheduler_rests_when_nothing_is_due_any_more(ledger: Ledger) -> None:
+    """Thousands are due at midnight, and it takes a hundred at a time: who skips what it missed would lose its own."""
+    await schedule(ledger, [a_schedule(f"{minute} {hour} * * *") for minute in range(60) for hour in range(4)])
+    await run_alone(ledger.platform.system_engine, _DUE)
+    store = PostgresScheduleStore(ledger.platform.system_engine)
+
+    with pytest.raises(Rested):
+        await Scheduler({COUNT.name: COUNT}, store, NoRest()).run()
+
+    assert len(await ledger.ready(1000)) == 240
 
 
 async def test_schedules_of_another_release_hold_up_no_other(ledger: Ledger) -> None:
