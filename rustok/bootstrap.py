@@ -12,7 +12,7 @@ from rustok.events.consumer import Consumer, ConsumerConfig, ConsumerStore
 from rustok.index.projection import ProjectionHandler
 from rustok.kernel.event import LoggedEvent
 from rustok.kernel.module import Module, Subscription
-from rustok.kernel.ports import Clock
+from rustok.kernel.ports import Clock, MadeJob
 from rustok.kernel.registry import Registry, build_registry
 from rustok.kernel.secrets import Secrets
 from rustok.kernel.transport import EventTransport
@@ -36,11 +36,11 @@ def build_platform(
     transport: EventTransport,
     secrets: Secrets,
     clock: Clock,
-    on_jobs_made: Callable[[], None] = lambda: None,
+    on_jobs_made: Callable[[Sequence[MadeJob]], None] = lambda _jobs: None,
 ) -> Platform:
     """Return the platform of *modules* on *engine*, which connects as the role app.
 
-    *on_jobs_made* is called after each commit of a unit of work that made jobs.
+    *on_jobs_made* is called after each commit of a unit of work that made jobs, with those that are known.
 
     Raises:
         Misconfigured: the modules do not add up.

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -31,7 +32,7 @@ from rustok.jobs.schedule_store import PostgresScheduleStore
 from rustok.jobs.scheduler import Scheduler
 from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.errors import Unavailable
-from rustok.kernel.ports import Clock
+from rustok.kernel.ports import Clock, MadeJob
 from rustok.kernel.registry import build_registry
 from rustok.modules.alloy import purge
 from rustok.runtime import LocalWake, SystemClock, freeze_heap
@@ -41,6 +42,9 @@ from rustok.telemetry.logging import configure_logging
 from workers.broker import BrokerUnavailable, StreamBroker
 from workers.main import refuse_memory_transport, start
 from workers.queues import CONSUME, caps, consume_message, job_queues, streams, windows, work_message
+
+_MOST_MADE = 100
+"""Jobs that the feeder may not have heard of yet; what is beyond is looked for."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +72,8 @@ async def run_relay(settings: Settings) -> None:
     store = PostgresConsumerStore(engine, registry.known_events())
     await _prepared(engine, partial(store.prepare, subscriptions), clock)
     jobs, jobs_wake = PostgresJobStore(engine), LocalWake()
-    wake = OutboxWake(url, clock, jobs_wake)
+    made: deque[MadeJob] = deque(maxlen=_MOST_MADE)
+    wake = OutboxWake(url, clock, jobs_wake, made.extend)
     sender = _DramatiqSender(broker, queues)
     hints = CoalescedHints(subscriptions, sender.wake_consumers, clock, LocalWake())
     sequencer = Sequencer(SequencerConfig(), PostgresSequencerStore(engine), clock, wake, hints)
@@ -81,7 +86,15 @@ async def run_relay(settings: Settings) -> None:
                 hints,
                 Sweep(store, hints, clock),
                 sequencer,
-                Feeder(FeederConfig(), windows(queues), store=jobs, send=sender.hint_jobs, clock=clock, wake=jobs_wake),
+                Feeder(
+                    FeederConfig(),
+                    windows(queues),
+                    store=jobs,
+                    send=sender.hint_jobs,
+                    clock=clock,
+                    wake=jobs_wake,
+                    made=made,
+                ),
                 Rescuer(jobs, clock),
                 Scheduler(registry.jobs, PostgresScheduleStore(engine), clock),
             )

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from rustok.kernel.cursor import Cursors
 from rustok.kernel.errors import Forbidden, VersionMismatch
 from rustok.kernel.event import Envelope, Event
 from rustok.kernel.ids import uuid7
-from rustok.kernel.ports import Clock
+from rustok.kernel.ports import Clock, MadeJob
 from rustok.kernel.secrets import Secrets
 from rustok.kernel.transport import EventTransport
 
@@ -75,7 +76,7 @@ def _no_rows() -> dict[str, list[Row]]:
 class _Staged:
     """What the units of one transaction have asked for and PostgreSQL has not been told yet."""
 
-    on_jobs_made: Callable[[], None] = lambda: None
+    on_jobs_made: Callable[[Sequence[MadeJob]], None] = lambda _jobs: None
     rows: dict[SetInsert, dict[str, list[Row]]] = field(default_factory=lambda: defaultdict(_no_rows))
     events: list[Envelope] = field(default_factory=list)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
@@ -189,9 +190,12 @@ class UnitOfWork:
         )
         return self._versions[root]
 
-    def jobs_made(self) -> None:
-        """State that this transaction has made jobs: once it has committed, whoever hands them out is told."""
-        self.after_commit(self._staged.on_jobs_made)
+    def jobs_made(self, jobs: Sequence[MadeJob] = ()) -> None:
+        """State that this transaction has made jobs: once it has committed, whoever hands them out is told.
+
+        *jobs*: those of them that may begin at once, where they are known.
+        """
+        self.after_commit(partial(self._staged.on_jobs_made, jobs))
 
     def after_commit(self, hook: Callable[[], None]) -> None:
         """Call *hook* once the transaction has committed; it must not fail and must not block."""
@@ -233,7 +237,7 @@ class UnitOfWorkFactory:
         transport: EventTransport,
         clock: Clock,
         secrets: Secrets,
-        on_jobs_made: Callable[[], None] = lambda: None,
+        on_jobs_made: Callable[[Sequence[MadeJob]], None] = lambda _jobs: None,
     ) -> None:
         self._engine = engine
         self._transport = transport

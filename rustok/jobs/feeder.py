@@ -6,7 +6,7 @@ that a hint never waits behind many of another tenant, and `Shares` says who may
 to nothing in flight have a lane of their own, whose threads in a worker no flood can hold.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, inf
@@ -17,7 +17,7 @@ import structlog
 
 from rustok.db.failures import is_transient
 from rustok.jobs.shares import Chosen, Shares, SharesConfig, Standing
-from rustok.kernel.ports import Clock, Wake
+from rustok.kernel.ports import Clock, MadeJob, Wake
 
 log = structlog.get_logger(__name__)
 
@@ -91,12 +91,15 @@ class Feeder:
         send: SendJobs,
         clock: Clock,
         wake: Wake,
+        made: deque[MadeJob] | None = None,
     ) -> None:
+        """*made*: where jobs turn up that this process was told of."""
         self._config = config
         self._store = store
         self._send = send
         self._clock = clock
         self._wake = wake
+        self._made = deque() if made is None else made
         self._queues = [_Queue(name, window, Shares(SharesConfig())) for name, window in windows.items()]
 
     async def run(self) -> None:
@@ -119,12 +122,28 @@ class Feeder:
 
         Where there was work last is where it is likely now: that queue does not wait for looks at the others.
         """
+        sent = await self._pass_on()
         self._queues.sort(key=lambda queue: queue.fed_s, reverse=True)
-        return sum([await self._feed(queue) for queue in self._queues])
+        return sent + sum([await self._feed(queue) for queue in self._queues])
+
+    async def _pass_on(self) -> int:
+        """Hint at the jobs that this process was told of, without a look, where nothing else is on its way.
+
+        Where something is, others may be before them. Whoever leases them sees whether they may begin.
+        """
+        made = [self._made.popleft() for _ in range(len(self._made))]
+        sent = 0
+        for queue in self._queues:
+            jobs = [(job.id, job.tenant_id) for job in made if job.queue == queue.name]
+            if jobs and not queue.hinted:
+                sent += await self._hint(queue, await self._share(queue, jobs, {}))
+        return sent
 
     async def _feed(self, queue: _Queue) -> int:
         await self._forget_taken(queue)
-        jobs = await self._choose(queue)
+        return await self._hint(queue, await self._choose(queue))
+
+    async def _hint(self, queue: _Queue, jobs: Sequence[Chosen]) -> int:
         if not jobs:
             return 0
         await self._send(queue.name, self._messages(queue, jobs))

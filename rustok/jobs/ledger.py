@@ -18,6 +18,7 @@ from rustok.db.unit_of_work import UnitOfWork
 from rustok.jobs.history import into_history
 from rustok.kernel.ids import uuid7
 from rustok.kernel.module import JobKind
+from rustok.kernel.ports import MadeJob
 
 # The look into history is a subquery: a join is planned once for all partitions, and reads them from end to end.
 _ENQUEUE = text(
@@ -155,7 +156,7 @@ async def enqueue(uow: UnitOfWork, jobs: Sequence[NewJob]) -> None:
         traceparent=context.traceparent,
     )
     await enqueue_for(uow, [(asker, job) for job in jobs])
-    uow.jobs_made()
+    uow.jobs_made([MadeJob(job.kind.queue, job.id, context.tenant_id) for job in jobs if job.due_at is None])
 
 
 async def enqueue_for(transaction: Statements, jobs: Iterable[tuple[Asker, NewJob]]) -> None:

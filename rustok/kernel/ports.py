@@ -1,7 +1,8 @@
 """What a background loop may ask of the world, so that a simulator can stand in for it."""
 
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
+from uuid import UUID
 
 
 class Clock(Protocol):
@@ -25,3 +26,11 @@ class Signal(Wake, Protocol):
     """A wake-up that one loop of a process gives another."""
 
     def wake(self) -> None: ...
+
+
+class MadeJob(NamedTuple):
+    """A job that was committed and may begin, as it is told outside every transaction: a hint, too."""
+
+    queue: str
+    id: UUID
+    tenant_id: UUID

@@ -1,7 +1,7 @@
 """The feeder hints at what is ready, once, and again when a hint must have been lost."""
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain, islice, zip_longest
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from rustok.jobs.feeder import Feeder, FeederConfig, JobsMessage
 from rustok.jobs.shares import Standing
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.ids import uuid7
+from rustok.kernel.ports import MadeJob
 from rustok.runtime import LocalWake
 from rustok.testing import FixedClock
 
@@ -26,6 +27,7 @@ class ReadyJobs:
         self.weights: dict[UUID, float] = {}
         self.held: set[UUID] = set()
         """Tenants that are paused."""
+        self.looks = 0
 
     @property
     def ids(self) -> list[UUID]:
@@ -52,6 +54,7 @@ class ReadyJobs:
         self, queue: str, except_ids: Collection[UUID], limit: int, limit_a_tenant: int
     ) -> Sequence[tuple[UUID, UUID]]:
         assert queue == "sums"
+        self.looks += 1
         served = [ids for tenant_id, ids in self.waiting.items() if tenant_id not in self.held]
         others = [(job_id for job_id in ids if job_id not in except_ids) for ids in served]
         turns = zip_longest(*[islice(ids, limit_a_tenant) for ids in others])
@@ -69,11 +72,11 @@ class ReadyJobs:
 
 
 class OneQueueIsBusy(ReadyJobs):
-    """There is always one more job in the queue `busy`; `looks` says which queues were looked at."""
+    """There is always one more job in the queue `busy`; `looked_at` says which queues were looked at."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.looks: list[str] = []
+        self.looked_at: list[str] = []
         self._tenant_id = uuid7()
 
     async def ready(
@@ -83,7 +86,7 @@ class OneQueueIsBusy(ReadyJobs):
         limit: int,  # noqa: ARG002
         limit_a_tenant: int,  # noqa: ARG002
     ) -> Sequence[tuple[UUID, UUID]]:
-        self.looks.append(queue)
+        self.looked_at.append(queue)
         ids = self.add(self._tenant_id, 1) if queue == "busy" else []
         return [(job_id, self._tenant_id) for job_id in ids]
 
@@ -96,8 +99,10 @@ class Sent:
         self.express: set[UUID] = set()
         """Jobs that were hinted at by the express lane."""
         self.is_away = False
+        self.before: Callable[[], None] = lambda: None
 
     async def __call__(self, _queue: str, messages: Sequence[JobsMessage]) -> None:
+        self.before()
         if self.is_away:
             raise Unavailable("Redis is away")
         self.messages += [list(message.job_ids) for message in messages]
@@ -110,6 +115,7 @@ class Fed:
     def __init__(self, *counts: int) -> None:
         self.tenants = [uuid7() for _ in counts]
         self.jobs, self.sent, self.clock = ReadyJobs(), Sent(), FixedClock()
+        self.made: deque[MadeJob] = deque()
         for tenant_id, count in zip(self.tenants, counts, strict=True):
             self.jobs.add(tenant_id, count)
         self.feeder = Feeder(
@@ -119,6 +125,7 @@ class Fed:
             send=self.sent,
             clock=self.clock,
             wake=LocalWake(),
+            made=self.made,
         )
 
 
@@ -177,6 +184,32 @@ async def test_hints_that_cannot_be_sent_are_sent_by_the_next_look() -> None:
     await fed.feeder.run_once()
 
     assert fed.sent.messages == [fed.jobs.ids]
+
+
+async def test_a_job_that_the_feeder_was_told_of_is_hinted_at_before_it_looks() -> None:
+    """Whoever waits for it does not wait for the look; which finds nothing more to say."""
+    fed = Fed(1)
+    [job_id] = fed.jobs.ids
+    fed.made.append(MadeJob("sums", job_id, fed.tenants[0]))
+    looks_before: list[int] = []
+    fed.sent.before = lambda: looks_before.append(fed.jobs.looks)
+
+    sent = await fed.feeder.run_once()
+
+    assert (sent, fed.sent.messages, looks_before) == (1, [[job_id]], [0])
+
+
+async def test_a_job_that_the_feeder_was_told_of_waits_for_its_turn() -> None:
+    """While hints are on their way others may be before it: those that are due for longer, or of other tenants."""
+    fed = Fed(60, 1)
+    await fed.feeder.run_once()
+    fed.sent.messages.clear()
+    [job_id] = fed.jobs.add(fed.tenants[0], 1)
+    fed.made.append(MadeJob("sums", job_id, fed.tenants[0]))
+
+    await fed.feeder.run_once()
+
+    assert fed.sent.messages == []
 
 
 class Crowd(Fed):
@@ -383,4 +416,4 @@ async def test_the_queue_that_had_work_last_is_looked_at_first() -> None:
 
     await feeder.run_once()
 
-    assert jobs.looks == ["idle", "busy", "busy", "idle"]
+    assert jobs.looked_at == ["idle", "busy", "busy", "idle"]

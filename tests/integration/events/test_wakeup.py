@@ -9,6 +9,8 @@ from rustok.db.unit_of_work import UnitOfWorkFactory
 from rustok.events.outbox import OutboxTransport
 from rustok.events.sequencer import Sequenced
 from rustok.events.wakeup import OutboxNotifier, OutboxWake
+from rustok.kernel.ids import uuid7
+from rustok.kernel.ports import MadeJob
 from rustok.kernel.secrets import Secrets
 from rustok.runtime import LocalWake, SystemClock
 from rustok.testing import FixedClock, a_context
@@ -80,6 +82,39 @@ async def test_news_of_events_and_of_jobs_wake_those_they_are_for(log: Log) -> N
     )
 
 
+async def test_a_relay_is_told_which_jobs_were_made(log: Log) -> None:
+    """So it can hint at them without a look; of very many at a time it is told only that there are some."""
+    told: list[MadeJob] = []
+    jobs = LocalWake()
+    wake = OutboxWake(log.database.system_url, FixedClock(), jobs, told.extend)
+    notifier = OutboxNotifier(log.database.app_url, FixedClock())
+    few, many = [[MadeJob("sums", uuid7(), TENANT) for _ in range(count)] for count in (16, 17)]
+    async with running(wake, notifier):
+        await jobs.wait(LONG_S)
+
+        notifier.jobs_made(few)
+        notifier.committed()
+        await jobs.wait(LONG_S)
+        told_of_few = [*told]
+        notifier.jobs_made(many)
+        await jobs.wait(LONG_S)
+
+    assert (told_of_few, told) == (few, few)
+
+
+async def test_a_notice_of_another_release_is_news_of_everything(log: Log) -> None:
+    """It may say what this one cannot read."""
+    jobs = LocalWake()
+    wake = OutboxWake(log.database.system_url, FixedClock(), jobs)
+    async with running(wake), log.admin() as admin:
+        await wake.wait(LONG_S)
+        await jobs.wait(LONG_S)
+
+        await admin.execute("NOTIFY rustok_outbox, 'jobs in another form'")
+
+        assert (await wake.wait(LONG_S), await jobs.wait(LONG_S)) == (True, True)
+
+
 async def test_without_a_commit_a_relay_waits_for_its_poll(log: Log) -> None:
     """The wait ends by itself: correctness never depends on a wake-up."""
     wake = OutboxWake(log.database.system_url, FixedClock())
@@ -115,7 +150,7 @@ async def test_a_notifier_whose_connection_was_killed_notifies_again(log: Log) -
         await wake.wait(LONG_S)
         await admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND query LIKE 'NOTIFY%'"
+            " WHERE datname = current_database() AND query LIKE 'SELECT pg_notify%'"
         )
 
         woken = await woken_by_one_of(notifier, wake, attempts=100)

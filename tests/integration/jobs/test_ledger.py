@@ -7,6 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from rustok.db.engine import open_engine
+from rustok.db.unit_of_work import UnitOfWorkFactory
 from rustok.jobs import Leased, LeaseLost, NewJob, enqueue, fail, finish, hand_back, redrive, report
 from rustok.jobs.desk import purge_waiting
 from rustok.jobs.operations import OperationNotFound, Progress
@@ -16,7 +18,10 @@ from rustok.jobs.runner import RunnerConfig
 from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.module import JobKind
+from rustok.kernel.ports import MadeJob
+from rustok.kernel.secrets import Secrets
 from rustok.runtime import SystemClock
+from rustok.testing import RecordingTransport
 from tests.integration.jobs.ledger import COUNT, Ledger
 from tests.waiting import eventually_async
 
@@ -246,6 +251,23 @@ async def test_a_job_waits_for_its_time(ledger: Ledger) -> None:
     [job_id] = await ledger.add(NewJob(kind=COUNT, args={}, due_at=in_an_hour))
 
     assert (await ledger.ready(), await ledger.grant([job_id])) == ([], [])
+
+
+async def test_whoever_hands_jobs_out_is_told_which_may_begin(ledger: Ledger) -> None:
+    """Once they are committed; those that are due later it has to look for."""
+    told: list[MadeJob] = []
+    now, later = (
+        NewJob(kind=COUNT, args={}),
+        NewJob(kind=COUNT, args={}, due_at=SystemClock().now() + timedelta(hours=1)),
+    )
+    async with open_engine(ledger.platform.database.app_url) as engine:
+        secrets = Secrets("a secret of the tests")
+        units = UnitOfWorkFactory(engine, RecordingTransport(), SystemClock(), secrets, told.extend)
+        async with units.begin(ledger.platform.context(ledger.tenant_id)) as uow:
+            await enqueue(uow, [now, later])
+            told_before = [*told]
+
+    assert (told_before, told) == ([], [MadeJob("sums", now.id, ledger.tenant_id)])
 
 
 async def test_cancelling_ends_a_waiting_job(ledger: Ledger) -> None:
