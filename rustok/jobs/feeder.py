@@ -127,16 +127,17 @@ class Feeder:
         return sent + sum([await self._feed(queue) for queue in self._queues])
 
     async def _pass_on(self) -> int:
-        """Hint at the jobs that this process was told of, without a look, where nothing else is on its way.
+        """Hint, without a look, at jobs that this process was told of, where no hint of their tenant is on its way.
 
-        Where something is, others may be before them. Whoever leases them sees whether they may begin.
+        Where one is, others may be before them. Whoever leases them sees whether they may begin.
         """
         made = [self._made.popleft() for _ in range(len(self._made))]
         sent = 0
         for queue in self._queues:
-            jobs = [(job.id, job.tenant_id) for job in made if job.queue == queue.name]
-            if jobs and not queue.hinted:
-                sent += await self._hint(queue, await self._share(queue, jobs, {}))
+            hinted = self._hinted(queue)
+            jobs = [(job.id, job.tenant_id) for job in made if job.queue == queue.name and job.tenant_id not in hinted]
+            if jobs and len(queue.hinted) < 2 * queue.window:
+                sent += await self._hint(queue, await self._share(queue, jobs, hinted))
         return sent
 
     async def _feed(self, queue: _Queue) -> int:
@@ -154,7 +155,7 @@ class Feeder:
     async def _choose(self, queue: _Queue) -> Sequence[Chosen]:
         """Return what is to be hinted at."""
         room, now_s = queue.window - len(queue.hinted), self._clock.monotonic_s()
-        hinted = Counter(hint.tenant_id for hint in queue.hinted.values())
+        hinted = self._hinted(queue)
         if 2 * room >= queue.window:
             most_a_tenant = self._part(queue) if queue.shares.are_several else queue.window
             ready = await self._store.ready(queue.name, queue.hinted.keys(), room, most_a_tenant)
@@ -177,6 +178,10 @@ class Feeder:
             return [Chosen(job_id, tenant_id) for job_id, tenant_id in ready]
         queue.shares.charge(self._clock.monotonic_s(), await self._store.standings(queue.name))
         return queue.shares.choose(ready, hinted, self._part(queue))
+
+    def _hinted(self, queue: _Queue) -> Mapping[UUID, int]:
+        """Return how many hints of each tenant are on their way."""
+        return Counter(hint.tenant_id for hint in queue.hinted.values())
 
     def _part(self, queue: _Queue) -> int:
         return ceil(queue.window / self._config.parts)

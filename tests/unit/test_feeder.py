@@ -200,7 +200,7 @@ async def test_a_job_that_the_feeder_was_told_of_is_hinted_at_before_it_looks() 
 
 
 async def test_a_job_that_the_feeder_was_told_of_waits_for_its_turn() -> None:
-    """While hints are on their way others may be before it: those that are due for longer, or of other tenants."""
+    """While hints of its tenant are on their way others may be before it: those that are due for longer."""
     fed = Fed(60, 1)
     await fed.feeder.run_once()
     fed.sent.messages.clear()
@@ -210,6 +210,22 @@ async def test_a_job_that_the_feeder_was_told_of_waits_for_its_turn() -> None:
     await fed.feeder.run_once()
 
     assert fed.sent.messages == []
+
+
+async def test_a_job_that_the_feeder_was_told_of_does_not_wait_for_a_flood() -> None:
+    """Its tenant has nothing on its way, and is not kept waiting until the next look for such tenants."""
+    fed = Fed(60, 0)
+    await fed.feeder.run_once()
+    fed.sent.messages.clear()
+    [job_id] = fed.jobs.add(fed.tenants[1], 1)
+    fed.made.append(MadeJob("sums", job_id, fed.tenants[1]))
+    looks = fed.jobs.looks
+    looks_before: list[int] = []
+    fed.sent.before = lambda: looks_before.append(fed.jobs.looks)
+
+    await fed.feeder.run_once()
+
+    assert (fed.sent.messages, looks_before) == ([[job_id]], [looks])
 
 
 class Crowd(Fed):
