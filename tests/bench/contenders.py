@@ -74,6 +74,14 @@ PEERS = (
         fills=True,
     ),
     Contender(
+        "awa, tuned",
+        ["awa-pg"],
+        _python("awa"),
+        [_python("awa", "work", "tuned")],
+        prepare=_python("awa", "prepare"),
+        fills=True,
+    ),
+    Contender(
         "procrastinate",
         ["procrastinate", "psycopg"],
         _python("procrastinate"),

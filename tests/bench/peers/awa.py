@@ -1,4 +1,4 @@
-"""awa-pg: jobs in PostgreSQL, dispatched by a core in Rust. `prepare` and `work` are its own, through Python."""
+"""awa-pg: jobs in PostgreSQL, dispatched by a core in Rust. `prepare` and `work [tuned]` go through its Python."""
 
 import asyncio
 import signal
@@ -11,6 +11,9 @@ from typing import Any
 from awa import AsyncClient
 
 from tests.bench.peers.program import DATABASE_URL, Marks, run_program
+
+_TUNED = {"name": "default", "max_workers": 200, "claimers": 4, "claim_batch_size": 512}
+"""For a hot queue, by its documentation; as many jobs at a time as our worker leases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +47,22 @@ async def _prepare() -> None:
         pass  # the first start of a worker is what chooses the storage of a new database
 
 
-async def _work() -> None:
+async def _work(**options: Any) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with _working():
+    async with _working(**options):
         await stop.wait()
 
 
 @asynccontextmanager
-async def _working() -> AsyncIterator[None]:
+async def _working(**options: Any) -> AsyncIterator[None]:
     marks, client = Marks(), AsyncClient(DATABASE_URL)
 
     async def noop(job: Any) -> None:
         marks.add(job.args.number)
 
     client.task(Noop)(noop)
-    await client.start()
+    await client.start(**options)
     try:
         yield
     finally:
@@ -71,5 +74,7 @@ if __name__ == "__main__":
         asyncio.run(_prepare())
     elif sys.argv[1:] == ["work"]:
         asyncio.run(_work())
+    elif sys.argv[1:] == ["work", "tuned"]:
+        asyncio.run(_work(queues=[_TUNED], poll_interval_ms=20))
     else:
         run_program(open_queue)
