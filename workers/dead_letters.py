@@ -9,8 +9,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rustok.db.failures import is_statement_cancelled
 from rustok.db.transaction import begin, run_alone
 from rustok.events import dead_letters as parked
 from rustok.events.dead_letters import BEFORE_ALL, Choice, Page
@@ -78,10 +80,18 @@ class _Operation:
         async with begin(self.engine, "BEGIN") as (transaction, _):
             await finish(transaction, self.job, {"count": done})
 
-    async def _progress(self) -> tuple[int, int]:
-        """Return how many an earlier attempt has changed, and how many there were before the first one."""
+    async def _progress(self) -> tuple[int, int | None]:
+        """Return how many an earlier attempt has changed, and how many there were before the first one.
+
+        None: more than PostgreSQL can count in the time that a statement has. They are changed all the same.
+        """
         progress: Any = (await run_alone(self.engine, _PROGRESS, {"id": self.job.id})).scalar_one()
         if progress is not None:
             return progress["done"], progress["total"]
-        counts = await count_dead_letters(self.engine, self.choice, self.job.tenant_id, self.states)
+        try:
+            counts = await count_dead_letters(self.engine, self.choice, self.job.tenant_id, self.states)
+        except DBAPIError as error:
+            if not is_statement_cancelled(error):
+                raise
+            return 0, None
         return 0, sum(counts.values())

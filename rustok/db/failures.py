@@ -15,7 +15,8 @@ _TRANSIENT_CLASSES = ("08", "53", "57")
 _TRANSIENT_CODES = ("25006", "40001", "40P01", "55P03")
 # With these PostgreSQL itself has given the transaction up: read only transaction, serialisation failure, deadlock,
 # lock not available, statement cancelled.
-_ROLLED_BACK = ("25006", "40001", "40P01", "55P03", "57014")
+_STATEMENT_CANCELLED = "57014"
+_ROLLED_BACK = ("25006", "40001", "40P01", "55P03", _STATEMENT_CANCELLED)
 _REFUSED_LOGIN = ("28", "3D")  # invalid authorization, invalid catalog name
 _REFUSED_VALUE = ("22001", "22003", "54")  # too long, out of range, program limit exceeded
 _CONNECTION_ERRORS = (OSError, TimeoutError, exc.TimeoutError, asyncpg.InterfaceError)
@@ -47,6 +48,11 @@ def is_transient(error: BaseException) -> bool:
 def is_refused_login(error: BaseException) -> bool:
     """Tell whether PostgreSQL answers, and refuses the role, its password or the database."""
     return (sqlstate(error) or "").startswith(_REFUSED_LOGIN)
+
+
+def is_statement_cancelled(error: BaseException) -> bool:
+    """Tell whether PostgreSQL has cancelled the statement, as one that takes too long above all."""
+    return sqlstate(error) == _STATEMENT_CANCELLED
 
 
 def describe(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from rustok.db.engine import open_engine
 from rustok.db.transaction import begin, run_alone
 from rustok.events import dead_letters
 from rustok.events.dead_letters import PAGE, Choice
@@ -325,6 +326,25 @@ async def test_an_operation_can_be_cancelled_in_the_middle(morgue: Morgue) -> No
 
     assert (await morgue.ledger.operation(operation_id)).status == "cancelled"
     assert await morgue.of_jobs() == {("ready", 0): PAGE, ("dead", 2): 1}
+
+
+async def test_more_than_can_be_counted_in_time_are_redriven_all_the_same(morgue: Morgue) -> None:
+    """Only their total is not known."""
+    await morgue.jobs(2)
+    operation_id = await morgue.ask("redrive")
+    async with open_engine(morgue.ledger.platform.database.system_url, statement_timeout_s=1.0) as impatient:
+        handlers: dict[str, JobHandler] = {REDRIVE.name: Redriving(impatient)}
+        runner = JobRunner(RunnerConfig(), morgue.ledger.store, handlers, SystemClock())
+        async with morgue.ledger.admin() as admin, morgue.ledger.admin() as watcher:
+            async with admin.transaction():
+                await admin.execute("LOCK TABLE parked_aggregates IN ACCESS EXCLUSIVE MODE")
+                working = asyncio.create_task(runner.work([operation_id]))
+                await until_waiting(watcher, "%DISTINCT consumer%", working)
+            await working
+
+    operation = await morgue.ledger.operation(operation_id)
+    assert (operation.result, operation.progress) == ({"count": 2}, Progress(done=2, total=None))
+    assert await morgue.of_jobs() == {("ready", 0): 2}
 
 
 @pytest.mark.parametrize("table", ["jobs", "parked_aggregates"])
