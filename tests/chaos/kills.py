@@ -16,7 +16,7 @@ import psutil
 from sqlalchemy import text
 
 from tests.bench.figures import percentile
-from tests.chaos.evidence import Bound
+from tests.chaos.evidence import Bound, Hits
 from tests.chaos.opening import HOOK, SEED, Plan, Servers, open_stage
 from tests.chaos.report import Result
 from tests.chaos.stage import Stage, answers
@@ -151,7 +151,7 @@ def kill_processes(servers: Servers, *, kills: int, products_a_kill: int) -> Res
                 "slowest": [f"{name}: {pick_up_s:.1f} s" for pick_up_s, name in sorted(pick_ups.seconds)[-5:]],
             },
             {f"seconds to pick up after a kill of the {role}, p99": Bound(p, PICK_UP_S) for role, p in by_role.items()},
-            controls={"kills while jobs were leased": pick_ups.with_leases},
+            controls={"kills while jobs were leased": Hits(pick_ups.with_leases, kills / 3)},
         )
 
 
@@ -211,7 +211,7 @@ def wake_zombies(servers: Servers, *, rounds: int, products: int, stopped_s: flo
         return conclude(
             stage,
             {"zombies": 2 * rounds, "stopped_s": stopped_s, "late_runs_refused": refused},
-            controls={"late runs that were refused": refused},
+            controls={"late runs that were refused": Hits(refused, rounds)},
         )
 
 

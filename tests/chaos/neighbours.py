@@ -11,7 +11,7 @@ from rustok.db.transaction import run_alone
 from rustok.jobs.desk import count_waiting
 from rustok.jobs.pauses import Scope, pause, resume
 from tests.bench.figures import percentile
-from tests.chaos.evidence import Bound
+from tests.chaos.evidence import Bound, Hits
 from tests.chaos.opening import Plan, Servers, open_stage
 from tests.chaos.report import Result
 from tests.chaos.stage import Stage
@@ -93,7 +93,10 @@ def digest_poison(servers: Servers, *, products: int, poison_every: int, retries
                 "p95 of other events, times the clean run's": Bound(poisoned_witness / witness, POISONED_P95),
                 "p95 of other runs, times the clean run's": Bound(poisoned_runs / runs, POISONED_P95),
             },
-            controls={"aggregates that were poison": failed.aggregates, "runs that were poison": failed.runs},
+            controls={
+                "aggregates that were poison": Hits(failed.aggregates, products / poison_every / 4),
+                "runs that were poison": Hits(failed.runs, products / 200),
+            },
             settle_s=_ALL_ATTEMPTS_S,
             retries=retries,
         )
@@ -122,15 +125,20 @@ def flood(servers: Servers, *, others: int, products: int, flooded: int) -> Resu
         beside = percentile(_asked(stage, rest, products), 0.95)
         still_queued = stage.loop.run(count_waiting(engine, scope))
         waits = [_waits(stage, since, [tenant]) for tenant in rest]
+        jain = _jain([sum(each) / len(each) for each in waits])
         return conclude(
             stage,
-            {"queued": flooded, "still_queued": still_queued, "run_p95_s": {"alone": alone, "flooded": beside}},
+            {
+                "queued": flooded,
+                "still_queued": still_queued,
+                "run_p95_s": {"alone": alone, "flooded": beside},
+                "jain": round(jain, 3),
+            },
             {
                 "p95 of the others' runs, times alone": Bound(beside / alone, FLOODED_P95),
-                "unfairness, 1 - Jain index of the others' waits": Bound(
-                    1 - _jain([sum(each) / len(each) for each in waits]), 1 - FAIR
-                ),
+                "unfairness, 1 - Jain index of the others' waits": Bound(1 - jain, 1 - FAIR),
             },
+            controls={"runs of the flood that still waited after the others'": Hits(still_queued, flooded / 2)},
             settle_s=SETTLE_S + flooded / _RUNS_A_S,
         )
 

@@ -40,7 +40,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         full={"nth": 50, "cuts": 500},
     ),
     "postgres_stops": Scenario(servers.stop_postgres, smoke={"stops": 3}, full={"stops": 200}),
-    "commit_cuts": Scenario(servers.cut_commits, smoke={"felt": 10}, full={"felt": 500}),
+    "commit_cuts": Scenario(servers.cut_commits, smoke={"felt": 20}, full={"felt": 500}),
     "zombies": Scenario(
         kills.wake_zombies,
         smoke={"rounds": 1, "products": 60, "stopped_s": 8.0},

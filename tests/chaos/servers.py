@@ -11,7 +11,7 @@ import redis
 from sqlalchemy import text
 
 from tests.bench.figures import percentile
-from tests.chaos.evidence import COME_AGAIN, Bound
+from tests.chaos.evidence import COME_AGAIN, Bound, Hits
 from tests.chaos.opening import SEED, Plan, Servers, open_stage
 from tests.chaos.proxy import Chunk, Fate, always_pass, every
 from tests.chaos.report import Result
@@ -58,7 +58,7 @@ def wipe_redis(servers: Servers, *, wipes: int, products: int) -> Result:
             stage,
             {"wipes": wipes, "outstanding": outstanding, "messages_wiped": sum(wiped)},
             _no_write_errors(stage),
-            controls={"wipes of messages": sum(map(bool, wiped))},
+            controls={"wipes of messages": Hits(sum(map(bool, wiped)), wipes / 3)},
         )
 
 
@@ -99,7 +99,7 @@ def lose_redis(servers: Servers, *, away_s: float) -> Result:
             stage,
             {"away_s": away_s, "settled_s": settled_s, "written_meanwhile": written},
             _no_write_errors(stage),
-            controls={f"writes while Redis was {name}": count for name, count in written.items()},
+            controls={f"writes while Redis was {name}": Hits(count, away_s) for name, count in written.items()},
         )
 
 
@@ -127,7 +127,7 @@ def cut_redis_replies(servers: Servers, *, nth: int, cuts: int) -> Result:
             stage,
             {"lost_replies": proxy.faults, "lost_deliveries": deliveries},
             _no_write_errors(stage),
-            controls={"lost replies with messages": deliveries},
+            controls={"lost replies with messages": Hits(deliveries, cuts / 10)},
         )
 
 
@@ -142,8 +142,8 @@ def double_messages(servers: Servers, *, products: int) -> Result:
             stage,
             {"products": products, "handled_twice": handled.messages_twice, "leases_refused": refused},
             controls={
-                "messages that were handled twice": handled.messages_twice,
-                "leases that were refused": max(0, refused),
+                "messages that were handled twice": Hits(handled.messages_twice, products / 10),
+                "leases that were refused": Hits(refused, products / 20),
             },
         )
 
@@ -197,9 +197,16 @@ def cut_commits(servers: Servers, *, felt: int) -> Result:
         with stage.load():
             stage.until_put_off(felt)
             proxy.requests = proxy.replies = always_pass
-        told = stage.clients.answers[COME_AGAIN]
-        figures = {"cut_before_commit": before, "cut_after_commit": after, "felt_by_clients": told}
-        return conclude(stage, figures, controls={"commits cut before": before, "commits cut after": after})
+        told, replayed = stage.clients.answers[COME_AGAIN], stage.clients.replayed
+        return conclude(
+            stage,
+            {"cut_before_commit": before, "cut_after_commit": after, "felt_by_clients": told, "replayed": replayed},
+            controls={
+                "commits cut before": Hits(before, felt / 4),
+                "commits cut after": Hits(after, felt / 4),
+                "answers that were lost and given again": Hits(replayed, felt / 10),
+            },
+        )
 
 
 def _wipe(client: redis.Redis) -> int:

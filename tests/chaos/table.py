@@ -13,12 +13,14 @@ FAULTS: Mapping[str, str] = {
     "redis_away": "Redis down for {away_s:.0f} s, then hung for as long",
     "redis_cuts": "every 50th reply of Redis lost, {lost_replies} of them; {lost_deliveries} had messages",
     "postgres_stops": "{restarts} immediate stops of PostgreSQL; first write after a start, p99: {first_write_p99_s} s",
-    "commit_cuts": "connections cut at COMMIT, {cut_before_commit} before and {cut_after_commit} after it was done",
+    "commit_cuts": "connections cut at COMMIT, {cut_before_commit} before and {cut_after_commit} after it was done;"
+    " clients felt {felt_by_clients}, and were given {replayed} lost answers when they asked again",
     "zombies": "{zombies} processes stopped for {stopped_s:.0f} s, then woken; {late_runs_refused} runs came late",
     "doubled_messages": "every message delivered twice; {leases_refused:,} leases refused",
     "writers": "{writers} writers, {rolled_back} rollbacks, one left open; a naive poller lost {naively_lost}",
     "poison": "poison: {parked} aggregates parked, {failed_runs} runs that failed",
-    "flood": "a tenant with {queued} runs; p95 of others {run_p95_s[flooded]:.2f} s, alone {run_p95_s[alone]:.2f} s",
+    "flood": "a tenant with {queued} runs; p95 of others {run_p95_s[flooded]:.2f} s, alone {run_p95_s[alone]:.2f} s;"
+    " Jain index {jain}",
     "replay": "the whole log read {replays} times more",
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.evidence import Bound
+from tests.chaos.evidence import Bound, Hits
 from tests.chaos.report import Result, enter, report_path, unproven
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.table import FAULTS, rows
@@ -73,10 +73,17 @@ def test_a_run_for_seconds_does_not_replace_the_report_of_hours() -> None:
     assert report_path("smoke").name == "chaos-report-smoke.json"
 
 
-def test_a_control_that_counted_nothing_is_named() -> None:
-    """Where nothing was refused, nothing had to be."""
-    assert unproven({"late runs that were refused": 0, "messages that were handled twice": 7}) == [
-        "late runs that were refused: none, so this run proves nothing"
+def test_a_control_that_counted_too_little_is_named() -> None:
+    """Where nothing was refused, nothing had to be; and one kill in a thousand is as good as none."""
+    controls = {
+        "late runs that were refused": Hits(0),
+        "kills while jobs were leased": Hits(1, least=500),
+        "messages that were handled twice": Hits(7),
+    }
+
+    assert unproven(controls) == [
+        "late runs that were refused: 0, and fewer than 1 prove nothing",
+        "kills while jobs were leased: 1, and fewer than 500 prove nothing",
     ]
 
 
