@@ -25,6 +25,8 @@ FAULTS: Mapping[str, str] = {
 }
 
 
+_NOT_LOOKED_AT = "-"
+"""Where a scenario has nothing that could be doubled, or compared."""
 def rows(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield the table's lines, each with the commit it is of: scenarios are run apart."""
     yield "| fault | events | lost | doubled | reordered | index = rebuild = JOIN | settled in | met | run |"
@@ -37,8 +39,8 @@ def rows(report: Mapping[str, Any]) -> Iterator[str]:
 def _found(name: str, scenario: Mapping[str, Any]) -> str:
     if not (figures := scenario["figures"]):
         return f"{name} | | | | | | | **no**: {'; '.join(scenario['missed'])}"
-    equal = "yes" if figures["checksums_equal"] else "**no**"
-    counts = f"{figures['events']:,} | {figures['lost']} | {figures['doubled']} | {figures['reordered']}"
+    counts = " | ".join(_count(figures[name]) for name in ("events", "lost", "doubled", "reordered"))
+    equal = {True: "yes", False: "**no**", None: _NOT_LOOKED_AT}[figures["checksums_equal"]]
     settled_s = scenario["targets"]["seconds to settle"]["measured"]
     met = "yes" if scenario["met"] else "**no**: " + "; ".join(scenario["missed"])
     return f"{FAULTS[name].format(**figures)} | {counts} | {equal} | {settled_s:g} s | {met}"
@@ -46,6 +48,10 @@ def _found(name: str, scenario: Mapping[str, Any]) -> str:
 
 def _run(scenario: Mapping[str, Any]) -> str:
     minutes, cores = scenario["seconds"] / 60, scenario["machine"]["cores"]
+def _count(count: int | None) -> str:
+    return _NOT_LOOKED_AT if count is None else f"{count:,}"
+
+
     return f"{scenario['commit']}, {scenario['at'][:10]}, {minutes:.0f} min on {cores} cores"
 
 

@@ -99,6 +99,16 @@ def test_the_table_has_a_line_for_each_scenario(path: Path) -> None:
     assert line == f"{found} abc1234, 2026-11-26, 2 min on 2 cores |"
 
 
+def test_what_a_scenario_does_not_look_at_is_not_in_the_table(path: Path) -> None:
+    """Where nobody consumes anything, that nothing is doubled says nothing."""
+    figures = {**FIGURES, "doubled": None, "checksums_equal": None}
+    enter(path, "full", "replay", Result(figures, WELL.targets, {}), seconds=150.0)
+
+    *_, line = rows(told(path))
+
+    assert "| 12,000 | 0 | - | 0 | - | 2.5 s | yes |" in line
+
+
 def test_a_scenario_that_broke_off_is_in_the_table(path: Path) -> None:
     """It has no figures, which is no reason to be silent about it."""
     enter(path, "full", "flood", Result({}, {}, {"broke off": ["TimeoutError: 300 s"]}), seconds=300.0)
