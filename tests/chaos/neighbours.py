@@ -112,7 +112,7 @@ def _clean_waits(servers: Servers, products: int) -> tuple[float, float]:
 
 def flood(servers: Servers, *, others: int, products: int, flooded: int) -> Result:
     """One tenant has *flooded* runs queued when each of the *others* asks for some: its own wait, theirs must not."""
-    with open_stage(servers, Plan(tenants=others + 1)) as stage:
+    with open_stage(servers, Plan(tenants=others + 1, admits_all=True)) as stage:
         flooder, *rest = stage.clients.tenants
         scope, engine = Scope(tenant_id=flooder), stage.platform.system_engine
         _asked(stage, rest, products)  # whatever is slow the first time

@@ -30,8 +30,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "redis_wipes": Scenario(
         servers.wipe_redis,
-        smoke={"wipes": 5, "products": 200},
-        full={"wipes": 20, "products": 45_000},
+        smoke={"wipes": 5, "products": 200, "runs": 50},
+        full={"wipes": 20, "products": 45_000, "runs": 500},
     ),
     "redis_away": Scenario(servers.lose_redis, smoke={"away_s": 6.0}, full={"away_s": 60.0}),
     "redis_cuts": Scenario(

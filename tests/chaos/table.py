@@ -9,7 +9,7 @@ from tests.chaos.report import report_path
 
 FAULTS: Mapping[str, str] = {
     "kills": "{kills} `kill -9` of relay, worker or API; picked up after, p99: {pick_up_p99_s} s",
-    "redis_wipes": "{wipes} FLUSHALL, {outstanding:,} events outstanding",
+    "redis_wipes": "{wipes} FLUSHALL, {outstanding:,} events outstanding; up to {jobs_waiting} jobs waited",
     "redis_away": "Redis down for {away_s:.0f} s, then hung for as long",
     "redis_cuts": "every 50th reply of Redis lost, {lost_replies} of them; {lost_deliveries} had messages",
     "postgres_stops": "{restarts} immediate stops of PostgreSQL; first write after a start, p99: {first_write_p99_s} s",
