@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
-import httpx2
 import psutil
 from sqlalchemy import text
 
@@ -29,6 +28,7 @@ _PATIENT = {"cpu_ms": 5_000, "wall_ms": 60_000}
 """Limits of a run that goes on while its worker is stopped, and is committed late."""
 
 _GAVE_UP = re.compile(r'^rustok_jobs_total\{kind="alloy\.run",outcome="(?:lost|stopped)"\} (\S+)$', re.MULTILINE)
+"""Runs that a worker did not commit because they were somebody else's by then."""
 
 _HEAD = text("SELECT (SELECT coalesce(max(position), 0) FROM event_log) + (SELECT count(*) FROM outbox) AS position")
 _BEATING = text("SELECT count(DISTINCT pid) AS workers FROM workers WHERE pid = ANY (CAST(:pids AS integer[]))")
@@ -207,7 +207,7 @@ def wake_zombies(servers: Servers, *, rounds: int, products: int, stopped_s: flo
                 zombie.resume()
             stage.finish(writing)
             stage.settle()
-        refused = sum(_gave_up(port) for name, port in stage.metrics_ports.items() if name.startswith("worker"))
+        refused = stage.counted(_GAVE_UP)
         return conclude(
             stage,
             {"zombies": 2 * rounds, "stopped_s": stopped_s, "late_runs_refused": refused},
@@ -218,9 +218,3 @@ def wake_zombies(servers: Servers, *, rounds: int, products: int, stopped_s: flo
 def _is_busy(stage: Stage, worker: str) -> bool:
     """Tell whether *worker* had jobs in hand when it was last heard of, up to a second ago."""
     return bool(stage.ask(_IN_HAND, {"pid": stage.processes.pids[worker]}).jobs)
-
-
-def _gave_up(port: int) -> int:
-    """Return how many runs a worker did not commit because they were somebody else's by then."""
-    metrics = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
-    return sum(int(float(count)) for count in _GAVE_UP.findall(metrics))

@@ -21,7 +21,7 @@ FAULTS: Mapping[str, str] = {
     "poison": "poison: {parked} aggregates parked, {failed_runs} runs that failed",
     "flood": "a tenant with {queued} runs; p95 of others {run_p95_s[flooded]:.2f} s, alone {run_p95_s[alone]:.2f} s;"
     " Jain index {jain}",
-    "replay": "the whole log read {replays} times more",
+    "replay": "the whole log read {replays} times more; {calls} calls, none of them again",
 }
 
 

@@ -11,7 +11,15 @@ from tests.chaos.report import Result, enter, report_path, unproven
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.table import FAULTS, rows
 
-FIGURES = {"events": 12_000, "lost": 0, "doubled": 0, "reordered": 0, "checksums_equal": True, "replays": 3}
+FIGURES = {
+    "events": 12_000,
+    "lost": 0,
+    "doubled": 0,
+    "reordered": 0,
+    "checksums_equal": True,
+    "replays": 3,
+    "calls": 100,
+}
 WELL = Result(FIGURES, {"seconds to settle": Bound(2.5, 60.0)}, {})
 
 
@@ -95,7 +103,9 @@ def test_the_table_has_a_line_for_each_scenario(path: Path) -> None:
 
     *_, line = rows(report)
 
-    found = "| the whole log read 3 times more | 12,000 | 0 | 0 | 0 | yes | 2.5 s | yes |"
+    found = (
+        "| the whole log read 3 times more; 100 calls, none of them again | 12,000 | 0 | 0 | 0 | yes | 2.5 s | yes |"
+    )
     assert line == f"{found} abc1234, 2026-11-26, 2 min on 2 cores |"
 
 
