@@ -1,4 +1,4 @@
-"""Processes of the platform are killed at random, or stopped until they have been given up, under load."""
+"""Processes of the platform are killed at random, stopped until they have been given up, or restarted, under load."""
 
 import os
 import random
@@ -37,6 +37,7 @@ _LEASED = text(
     "SELECT coalesce(array_agg(id), '{}') AS ids, coalesce(array_agg(lease_token), '{}') AS tokens"
     " FROM jobs WHERE state = 'leased'"
 )
+_CUT_SHORT = text("SELECT coalesce(sum(attempts - 1), 0) AS attempts FROM finished_jobs WHERE kind = 'alloy.run'")
 _IS_PICKED_UP = text(
     """
     SELECT NOT EXISTS (SELECT FROM jobs
@@ -218,3 +219,39 @@ def wake_zombies(servers: Servers, *, rounds: int, products: int, stopped_s: flo
 def _is_busy(stage: Stage, worker: str) -> bool:
     """Tell whether *worker* had jobs in hand when it was last heard of, up to a second ago."""
     return bool(stage.ask(_IN_HAND, {"pid": stage.processes.pids[worker]}).jobs)
+
+
+def restart_in_turn(servers: Servers, *, rounds: int) -> Result:
+    """SIGTERM of every process in its turn, as in a roll-out: of each one when the one before has been replaced.
+
+    A worker ends what it has in hand, or hands it back, so that no run needs a second attempt.
+    """
+    with open_stage(servers, Plan()) as stage:
+        names = sorted(stage.processes.pids)
+        with_leases = 0
+        with stage.load(pause_s=0.2):
+            for name in names * rounds:
+                if name.startswith("worker"):
+                    stage.until(partial(_has_leases, stage))
+                    with_leases += _has_leases(stage)
+                _restart(stage, name)
+        stage.settle()
+        return conclude(
+            stage,
+            {"restarts": rounds * len(names), "while_jobs_were_leased": with_leases},
+            {"attempts that were cut short": Bound(stage.ask(_CUT_SHORT).attempts, 0)},
+            controls={"workers told to stop while jobs were leased": Hits(with_leases, rounds)},
+        )
+
+
+def _has_leases(stage: Stage) -> bool:
+    return bool(stage.ask(_LEASED).ids)
+
+
+def _restart(stage: Stage, name: str) -> None:
+    """Replace a process by another one, which is at work then."""
+    pid = stage.processes.pids[name]
+    os.kill(pid, signal.SIGTERM)
+    stage.until(lambda: stage.processes.pids.get(name, pid) != pid)
+    stage.until(partial(_are_at_work, stage))
+    stage.until_answered(1)

@@ -47,6 +47,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         full={"rounds": 20, "products": 120, "stopped_s": 10.0},
     ),
     "doubled_messages": Scenario(servers.double_messages, smoke={"products": 100}, full={"products": 10_000}),
+    "restarts": Scenario(kills.restart_in_turn, smoke={"rounds": 1}, full={"rounds": 50}),
     "writers": Scenario(
         log_writers.write_out_of_order,
         smoke={"writers": 16, "events": 3_000},

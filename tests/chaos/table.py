@@ -16,6 +16,7 @@ FAULTS: Mapping[str, str] = {
     "commit_cuts": "connections cut at COMMIT, {cut_before_commit} before and {cut_after_commit} after it was done;"
     " clients felt {felt_by_clients}, and were given {replayed} lost answers when they asked again",
     "zombies": "{zombies} processes stopped for {stopped_s:.0f} s, then woken; {late_runs_refused} runs came late",
+    "restarts": "{restarts} processes told to stop in turn, {while_jobs_were_leased} workers while jobs were leased",
     "doubled_messages": "every message delivered twice; {leases_refused:,} leases refused",
     "writers": "{writers} writers, {rolled_back} rollbacks, one left open; a naive poller lost {naively_lost}",
     "poison": "poison: {parked} aggregates parked, {failed_runs} runs that failed",
