@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.chaos import kills, log_writers, neighbours, servers
+from tests.chaos import backends, kills, log_writers, neighbours, servers
 from tests.chaos.opening import Servers
 from tests.chaos.report import Result
 
@@ -40,14 +40,15 @@ SCENARIOS: Mapping[str, Scenario] = {
         full={"nth": 50, "cuts": 500},
     ),
     "postgres_stops": Scenario(servers.stop_postgres, smoke={"stops": 3}, full={"stops": 200}),
+    "backends": Scenario(backends.terminate_backends, smoke={"terminations": 20}, full={"terminations": 500}),
     "commit_cuts": Scenario(servers.cut_commits, smoke={"felt": 20}, full={"felt": 500}),
     "zombies": Scenario(
         kills.wake_zombies,
         smoke={"rounds": 1, "products": 60, "stopped_s": 8.0},
         full={"rounds": 20, "products": 120, "stopped_s": 10.0},
     ),
-    "doubled_messages": Scenario(servers.double_messages, smoke={"products": 100}, full={"products": 10_000}),
     "restarts": Scenario(kills.restart_in_turn, smoke={"rounds": 1}, full={"rounds": 50}),
+    "doubled_messages": Scenario(servers.double_messages, smoke={"products": 100}, full={"products": 10_000}),
     "writers": Scenario(
         log_writers.write_out_of_order,
         smoke={"writers": 16, "events": 3_000},

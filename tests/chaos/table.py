@@ -13,6 +13,7 @@ FAULTS: Mapping[str, str] = {
     "redis_away": "Redis down for {away_s:.0f} s, then hung for as long",
     "redis_cuts": "every 50th reply of Redis lost, {lost_replies} of them; {lost_deliveries} had messages",
     "postgres_stops": "{restarts} immediate stops of PostgreSQL; first write after a start, p99: {first_write_p99_s} s",
+    "backends": "{terminations} sessions ended by PostgreSQL, {in_a_transaction} of them in a transaction",
     "commit_cuts": "connections cut at COMMIT, {cut_before_commit} before and {cut_after_commit} after it was done;"
     " clients felt {felt_by_clients}, and were given {replayed} lost answers when they asked again",
     "zombies": "{zombies} processes stopped for {stopped_s:.0f} s, then woken; {late_runs_refused} runs came late",
@@ -24,10 +25,10 @@ FAULTS: Mapping[str, str] = {
     " Jain index {jain}",
     "replay": "the whole log read {replays} times more; {calls} calls, none of them again",
 }
-
-
 _NOT_LOOKED_AT = "-"
 """Where a scenario has nothing that could be doubled, or compared."""
+
+
 def rows(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield the table's lines, each with the commit it is of: scenarios are run apart."""
     yield "| fault | events | lost | doubled | reordered | index = rebuild = JOIN | settled in | met | run |"
@@ -47,12 +48,12 @@ def _found(name: str, scenario: Mapping[str, Any]) -> str:
     return f"{FAULTS[name].format(**figures)} | {counts} | {equal} | {settled_s:g} s | {met}"
 
 
-def _run(scenario: Mapping[str, Any]) -> str:
-    minutes, cores = scenario["seconds"] / 60, scenario["machine"]["cores"]
 def _count(count: int | None) -> str:
     return _NOT_LOOKED_AT if count is None else f"{count:,}"
 
 
+def _run(scenario: Mapping[str, Any]) -> str:
+    minutes, cores = scenario["seconds"] / 60, scenario["machine"]["cores"]
     return f"{scenario['commit']}, {scenario['at'][:10]}, {minutes:.0f} min on {cores} cores"
 
 
