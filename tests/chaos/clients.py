@@ -33,6 +33,8 @@ class Clients:
         self.answers: Counter[Answer] = Counter()
         self.unanswered = 0
         """Requests whose connection ended without an answer; each was sent again with its key."""
+        self.replayed = 0
+        """Writes that were done though their answer was lost: they were sent again, and answered as the first time."""
         self.refused = 0
         self.answered_s: list[float] = []
         """When writes were answered 2xx, on the monotonic clock."""
@@ -105,6 +107,7 @@ class Clients:
                 continue
             says_when = "Retry-After" in answer.headers
             self.answers[Answer(answer.status_code, says_when)] += 1
+            self.replayed += "Idempotent-Replayed" in answer.headers
             if answer.is_success:
                 return self._promised(tenant_id, answer.json())
             if answer.status_code in _REFUSED and not says_when:

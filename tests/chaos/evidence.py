@@ -36,6 +36,14 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class Hits:
+    """How often a fault hit what it was to hit, and how often it must have for a run to prove anything."""
+
+    count: float
+    least: float = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """`promises`: every write that was answered 2xx, and nothing else has ever been written.
 

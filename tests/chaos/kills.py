@@ -1,4 +1,4 @@
-"""Processes of the platform are killed at random, or stopped until they have been given up, under load."""
+"""Processes of the platform are killed at random, stopped until they have been given up, or restarted, under load."""
 
 import os
 import random
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
-import httpx2
 import psutil
 from sqlalchemy import text
 
 from tests.bench.figures import percentile
-from tests.chaos.evidence import Bound
+from tests.chaos.evidence import Bound, Hits
 from tests.chaos.opening import HOOK, SEED, Plan, Servers, open_stage
 from tests.chaos.report import Result
 from tests.chaos.stage import Stage, answers
@@ -29,6 +28,7 @@ _PATIENT = {"cpu_ms": 5_000, "wall_ms": 60_000}
 """Limits of a run that goes on while its worker is stopped, and is committed late."""
 
 _GAVE_UP = re.compile(r'^rustok_jobs_total\{kind="alloy\.run",outcome="(?:lost|stopped)"\} (\S+)$', re.MULTILINE)
+"""Runs that a worker did not commit because they were somebody else's by then."""
 
 _HEAD = text("SELECT (SELECT coalesce(max(position), 0) FROM event_log) + (SELECT count(*) FROM outbox) AS position")
 _BEATING = text("SELECT count(DISTINCT pid) AS workers FROM workers WHERE pid = ANY (CAST(:pids AS integer[]))")
@@ -37,6 +37,7 @@ _LEASED = text(
     "SELECT coalesce(array_agg(id), '{}') AS ids, coalesce(array_agg(lease_token), '{}') AS tokens"
     " FROM jobs WHERE state = 'leased'"
 )
+_CUT_SHORT = text("SELECT coalesce(sum(attempts - 1), 0) AS attempts FROM finished_jobs WHERE kind = 'alloy.run'")
 _IS_PICKED_UP = text(
     """
     SELECT NOT EXISTS (SELECT FROM jobs
@@ -151,7 +152,7 @@ def kill_processes(servers: Servers, *, kills: int, products_a_kill: int) -> Res
                 "slowest": [f"{name}: {pick_up_s:.1f} s" for pick_up_s, name in sorted(pick_ups.seconds)[-5:]],
             },
             {f"seconds to pick up after a kill of the {role}, p99": Bound(p, PICK_UP_S) for role, p in by_role.items()},
-            controls={"kills while jobs were leased": pick_ups.with_leases},
+            controls={"kills while jobs were leased": Hits(pick_ups.with_leases, kills / 3)},
         )
 
 
@@ -207,11 +208,11 @@ def wake_zombies(servers: Servers, *, rounds: int, products: int, stopped_s: flo
                 zombie.resume()
             stage.finish(writing)
             stage.settle()
-        refused = sum(_gave_up(port) for name, port in stage.metrics_ports.items() if name.startswith("worker"))
+        refused = stage.counted(_GAVE_UP)
         return conclude(
             stage,
             {"zombies": 2 * rounds, "stopped_s": stopped_s, "late_runs_refused": refused},
-            controls={"late runs that were refused": refused},
+            controls={"late runs that were refused": Hits(refused, rounds)},
         )
 
 
@@ -220,7 +221,37 @@ def _is_busy(stage: Stage, worker: str) -> bool:
     return bool(stage.ask(_IN_HAND, {"pid": stage.processes.pids[worker]}).jobs)
 
 
-def _gave_up(port: int) -> int:
-    """Return how many runs a worker did not commit because they were somebody else's by then."""
-    metrics = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
-    return sum(int(float(count)) for count in _GAVE_UP.findall(metrics))
+def restart_in_turn(servers: Servers, *, rounds: int) -> Result:
+    """SIGTERM of every process in its turn, as in a roll-out: of each one when the one before has been replaced.
+
+    A worker ends what it has in hand, or hands it back, so that no run needs a second attempt.
+    """
+    with open_stage(servers, Plan()) as stage:
+        names = sorted(stage.processes.pids)
+        with_leases = 0
+        with stage.load(pause_s=0.2):
+            for name in names * rounds:
+                if name.startswith("worker"):
+                    stage.until(partial(_has_leases, stage))
+                    with_leases += _has_leases(stage)
+                _restart(stage, name)
+        stage.settle()
+        return conclude(
+            stage,
+            {"restarts": rounds * len(names), "while_jobs_were_leased": with_leases},
+            {"attempts that were cut short": Bound(stage.ask(_CUT_SHORT).attempts, 0)},
+            controls={"workers told to stop while jobs were leased": Hits(with_leases, rounds)},
+        )
+
+
+def _has_leases(stage: Stage) -> bool:
+    return bool(stage.ask(_LEASED).ids)
+
+
+def _restart(stage: Stage, name: str) -> None:
+    """Replace a process by another one, which is at work then."""
+    pid = stage.processes.pids[name]
+    os.kill(pid, signal.SIGTERM)
+    stage.until(lambda: stage.processes.pids.get(name, pid) != pid)
+    stage.until(partial(_are_at_work, stage))
+    stage.until_answered(1)

@@ -1,5 +1,6 @@
 """Poison, a tenant that floods, and a replay of the log: what one does must not be felt by the others."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,8 +12,9 @@ from rustok.db.transaction import run_alone
 from rustok.jobs.desk import count_waiting
 from rustok.jobs.pauses import Scope, pause, resume
 from tests.bench.figures import percentile
-from tests.chaos.evidence import Bound
-from tests.chaos.opening import Plan, Servers, open_stage
+from tests.chaos.evidence import Bound, Hits
+from tests.chaos.opening import HOOK, Plan, Servers, open_stage
+from tests.chaos.receiver import open_receiver
 from tests.chaos.report import Result
 from tests.chaos.stage import Stage
 from tests.chaos.verdict import SETTLE_S, conclude
@@ -24,7 +26,7 @@ FLOODED_P95 = 2.0
 """Times that of a run without a flood."""
 FAIR = 0.95
 _EASY = {"at_once": 4, "pause_s": 0.2}
-"""A load of some 16 products a second: who waits, waits for poison, and not for others like it."""
+"""A load of some 16 products a second, with which runs keep up: who waits, waits for poison, not for others like it."""
 _RUNS_A_S = 50
 """A flood may take as long as this rate needs."""
 _ALL_ATTEMPTS_S = 120.0
@@ -69,7 +71,11 @@ _FAILED = text(
            (SELECT count(*) FROM parked_aggregates) AS aggregates
     """
 )
-_RUNS = text("SELECT count(*) AS runs, coalesce(sum(attempts), 0) AS attempts FROM finished_jobs")
+_READ = re.compile(
+    r'^rustok_consumed_events_total\{consumer="(?:commerce\.index_products|alloy\.start_runs)"\} (\S+)$', re.MULTILINE
+)
+"""What the consumers have read that are set back by a replay."""
+_JOBS = text("SELECT count(*) AS jobs, coalesce(sum(attempts), 0) AS attempts FROM finished_jobs")
 
 
 def digest_poison(servers: Servers, *, products: int, poison_every: int, retries: bool) -> Result:
@@ -93,7 +99,10 @@ def digest_poison(servers: Servers, *, products: int, poison_every: int, retries
                 "p95 of other events, times the clean run's": Bound(poisoned_witness / witness, POISONED_P95),
                 "p95 of other runs, times the clean run's": Bound(poisoned_runs / runs, POISONED_P95),
             },
-            controls={"aggregates that were poison": failed.aggregates, "runs that were poison": failed.runs},
+            controls={
+                "aggregates that were poison": Hits(failed.aggregates, products / poison_every / 4),
+                "runs that were poison": Hits(failed.runs, products / 200),
+            },
             settle_s=_ALL_ATTEMPTS_S,
             retries=retries,
         )
@@ -109,7 +118,7 @@ def _clean_waits(servers: Servers, products: int) -> tuple[float, float]:
 
 def flood(servers: Servers, *, others: int, products: int, flooded: int) -> Result:
     """One tenant has *flooded* runs queued when each of the *others* asks for some: its own wait, theirs must not."""
-    with open_stage(servers, Plan(tenants=others + 1)) as stage:
+    with open_stage(servers, Plan(tenants=others + 1, admits_all=True)) as stage:
         flooder, *rest = stage.clients.tenants
         scope, engine = Scope(tenant_id=flooder), stage.platform.system_engine
         _asked(stage, rest, products)  # whatever is slow the first time
@@ -122,15 +131,20 @@ def flood(servers: Servers, *, others: int, products: int, flooded: int) -> Resu
         beside = percentile(_asked(stage, rest, products), 0.95)
         still_queued = stage.loop.run(count_waiting(engine, scope))
         waits = [_waits(stage, since, [tenant]) for tenant in rest]
+        jain = _jain([sum(each) / len(each) for each in waits])
         return conclude(
             stage,
-            {"queued": flooded, "still_queued": still_queued, "run_p95_s": {"alone": alone, "flooded": beside}},
+            {
+                "queued": flooded,
+                "still_queued": still_queued,
+                "run_p95_s": {"alone": alone, "flooded": beside},
+                "jain": round(jain, 3),
+            },
             {
                 "p95 of the others' runs, times alone": Bound(beside / alone, FLOODED_P95),
-                "unfairness, 1 - Jain index of the others' waits": Bound(
-                    1 - _jain([sum(each) / len(each) for each in waits]), 1 - FAIR
-                ),
+                "unfairness, 1 - Jain index of the others' waits": Bound(1 - jain, 1 - FAIR),
             },
+            controls={"runs of the flood that still waited after the others'": Hits(still_queued, flooded / 2)},
             settle_s=SETTLE_S + flooded / _RUNS_A_S,
         )
 
@@ -145,17 +159,33 @@ def _asked(stage: Stage, tenants: Sequence[UUID], products: int) -> list[float]:
 
 
 def replay_the_log(servers: Servers, *, products: int, times: int) -> Result:
-    """The index and the hooks read the whole log again: the index is the same, and no script runs twice."""
-    with open_stage(servers, Plan()) as stage:
-        stage.finish(stage.write(products))
+    """The index and the hooks read the whole log again: the index is the same, no script runs, or sends, again."""
+    with open_receiver() as receiver, open_stage(servers, _calling(receiver.url)) as stage:
+        stage.finish(stage.write(products, **_EASY))
         stage.settle()
-        before = stage.ask(_RUNS)
+        before, calls, read = stage.ask(_JOBS), receiver.calls, stage.counted(_READ)
         for _ in range(times):
             stage.loop.run(_execute(stage, _REPLAY))
             stage.settle()
-        after = stage.ask(_RUNS)
-        repeated = Bound(after.runs + after.attempts - before.runs - before.attempts, 0)
-        return conclude(stage, {"replays": times}, {"runs that were repeated": repeated})
+        after, read_again = stage.ask(_JOBS), stage.counted(_READ) - read
+        return conclude(
+            stage,
+            {"replays": times, "calls": calls, "read_again": read_again},
+            {
+                "jobs that were repeated": Bound(after.jobs + after.attempts - before.jobs - before.attempts, 0),
+                "calls that were repeated": Bound(receiver.calls - calls, 0),
+            },
+            controls={
+                "calls before the log was read again": Hits(calls, products),
+                "events that were read again": Hits(read_again, 2 * times * products),
+            },
+        )
+
+
+def _calling(url: str) -> Plan:
+    """Each run sends something to *url*, besides the event of its own."""
+    hook = f'{HOOK}    ctx.http.post("{url}/", json={{"event": event["id"]}})\n'
+    return Plan(hook=hook, hosts=[url], environment={"RUSTOK_EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8"})
 
 
 async def _execute(stage: Stage, statement: Any) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -34,6 +34,8 @@ from workers.event_loop import EventLoopThread
 Opened = TypeVar("Opened")
 
 SEED = 20260203
+
+_ADMITTING_ALL = {"RUSTOK_ADMISSION_SOFT_AGE_S": "inf", "RUSTOK_ADMISSION_HARD_AGE_S": "inf"}
 
 HOOK = """
 async def handle(event, ctx):
@@ -68,16 +70,20 @@ def open_servers() -> Iterator[Servers]:
 class Plan:
     """What a stage is made of.
 
-    `hook` is the code of each tenant's script, None: they have none; `limits` are those of its runs, where they are not
-    the platform's. `proxied`: processes reach these servers through a proxy. `environment`: of relays, workers and the
-    API.
+    `hook` is the code of the script that the first `hooked` tenants have, all of them by default, None: they have none;
+    `hosts` is where it may send something; `limits` are those of its runs, where they are not the platform's.
+    `admits_all`: writes are admitted however late events are, for where these are kept from being handled. `proxied`:
+    processes reach these servers through a proxy. `environment`: of relays, workers and the API.
     """
 
     tenants: int = 3
     hook: str | None = HOOK
+    hooked: int | None = None
+    hosts: Sequence[str] = ()
     limits: Mapping[str, int] = field(default_factory=dict)
     relays: int = 2
     workers: int = 2
+    admits_all: bool = False
     proxied: frozenset[str] = frozenset()
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -131,8 +137,7 @@ def _environment(plan: Plan, database: Database, ports: Mapping[str, int]) -> di
         "RUSTOK_REDIS_URL": f"redis://{HOST}:{ports['redis']}/0",
         "RUSTOK_SECRET": SECRET,
         "RUSTOK_LOG_LEVEL": "WARNING",
-        "RUSTOK_ADMISSION_SOFT_AGE_S": "inf",  # workers are kept from working while much is written
-        "RUSTOK_ADMISSION_HARD_AGE_S": "inf",
+        **(_ADMITTING_ALL if plan.admits_all else {}),
         **plan.environment,
     }
 
@@ -156,27 +161,27 @@ def _start(processes: Supervisor, plan: Plan, api_port: int) -> Mapping[str, int
 
 
 async def _furnish(platform: PlatformUnderTest, plan: Plan) -> tuple[Mapping[UUID, str], Mapping[UUID, UUID]]:
-    """Create tenants, each with a key and a hook; return both by tenant."""
+    """Create tenants, each with a key, and those that are to have one with a hook; return both by tenant."""
     tenants = [await platform.create_tenant(f"tenant-{number}") for number in range(plan.tenants)]
-    tokens, hooks = {}, {}
+    tokens = {}
     for tenant in tenants:
         key = await platform.run("access.api_keys.create", tenant, name="writer", role="manager")
         tokens[tenant] = key.token
         if plan.limits:
             await platform.run("alloy.limits.set", tenant, **plan.limits)
-        if plan.hook:
-            hooks[tenant] = await _push_hook(platform, tenant, plan.hook)
-    return tokens, hooks
+    hooked = tenants[: plan.hooked] if plan.hook else []
+    return tokens, {tenant: await _push_hook(platform, tenant, plan) for tenant in hooked}
 
 
-async def _push_hook(platform: PlatformUnderTest, tenant: UUID, code: str) -> UUID:
+async def _push_hook(platform: PlatformUnderTest, tenant: UUID, plan: Plan) -> UUID:
     script = await platform.run(
         "alloy.scripts.create",
         tenant,
         name="seen",
         triggers=[{"kind": "event", "pattern": "commerce.product.created"}],
         grants=["commerce.products.read"],
+        hosts=[*plan.hosts],
     )
-    await platform.run("alloy.versions.push", tenant, script_id=str(script.id), code=code, activate=True)
+    await platform.run("alloy.versions.push", tenant, script_id=str(script.id), code=plan.hook, activate=True)
     script_id: UUID = script.id
     return script_id

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from tests.chaos.evidence import Bound
+from tests.chaos.evidence import Bound, Hits
 
 _CHECKOUT = Path(__file__).parents[2]
 
@@ -34,9 +34,13 @@ class Result:
         return missed + [f"{name}: {fault}" for name, faults in self.faults.items() for fault in faults]
 
 
-def unproven(controls: Mapping[str, float]) -> list[str]:
-    """Name what should have been counted and was not: a run that was not harmed proves nothing."""
-    return [f"{name}: none, so this run proves nothing" for name, count in controls.items() if not count]
+def unproven(controls: Mapping[str, Hits]) -> list[str]:
+    """Name what was to be hit and was not, or not often enough: a run that was not harmed proves nothing."""
+    return [
+        f"{name}: {hits.count:g}, and fewer than {hits.least:g} prove nothing"
+        for name, hits in controls.items()
+        if hits.count < hits.least
+    ]
 
 
 def report_path(scale: str) -> Path:

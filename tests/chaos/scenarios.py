@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.chaos import kills, log_writers, neighbours, servers
+from tests.chaos import backends, kills, log_writers, neighbours, servers
 from tests.chaos.opening import Servers
 from tests.chaos.report import Result
 
@@ -30,8 +30,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "redis_wipes": Scenario(
         servers.wipe_redis,
-        smoke={"wipes": 5, "products": 200},
-        full={"wipes": 20, "products": 45_000},
+        smoke={"wipes": 5, "products": 200, "runs": 50},
+        full={"wipes": 20, "products": 45_000, "runs": 500},
     ),
     "redis_away": Scenario(servers.lose_redis, smoke={"away_s": 6.0}, full={"away_s": 60.0}),
     "redis_cuts": Scenario(
@@ -40,12 +40,14 @@ SCENARIOS: Mapping[str, Scenario] = {
         full={"nth": 50, "cuts": 500},
     ),
     "postgres_stops": Scenario(servers.stop_postgres, smoke={"stops": 3}, full={"stops": 200}),
-    "commit_cuts": Scenario(servers.cut_commits, smoke={"felt": 10}, full={"felt": 500}),
+    "backends": Scenario(backends.terminate_backends, smoke={"terminations": 20}, full={"terminations": 500}),
+    "commit_cuts": Scenario(servers.cut_commits, smoke={"felt": 20}, full={"felt": 500}),
     "zombies": Scenario(
         kills.wake_zombies,
         smoke={"rounds": 1, "products": 60, "stopped_s": 8.0},
         full={"rounds": 20, "products": 120, "stopped_s": 10.0},
     ),
+    "restarts": Scenario(kills.restart_in_turn, smoke={"rounds": 1}, full={"rounds": 50}),
     "doubled_messages": Scenario(servers.double_messages, smoke={"products": 100}, full={"products": 10_000}),
     "writers": Scenario(
         log_writers.write_out_of_order,

@@ -11,7 +11,7 @@ import redis
 from sqlalchemy import text
 
 from tests.bench.figures import percentile
-from tests.chaos.evidence import COME_AGAIN, Bound
+from tests.chaos.evidence import COME_AGAIN, Bound, Hits
 from tests.chaos.opening import SEED, Plan, Servers, open_stage
 from tests.chaos.proxy import Chunk, Fate, always_pass, every
 from tests.chaos.report import Result
@@ -30,6 +30,13 @@ _OUTSTANDING = text(
              WHERE c.consumer = 'witness.effects' AND e.position > c.position) AS unread
     """
 )
+_WAITING = text("SELECT count(*) AS jobs FROM jobs WHERE state IN ('ready', 'leased')")
+_ENDED = text(
+    """
+    SELECT (SELECT count(*) FROM finished_jobs WHERE kind = 'alloy.run' AND outcome = 'done') AS runs,
+           (SELECT count(*) FROM jobs WHERE state = 'dead') AS dead
+    """
+)
 _LEASES = text(
     """
     SELECT (SELECT coalesce(sum(attempts), 0) FROM jobs) + (SELECT coalesce(sum(attempts), 0) FROM finished_jobs)
@@ -38,27 +45,40 @@ _LEASES = text(
 )
 
 
-def wipe_redis(servers: Servers, *, wipes: int, products: int) -> Result:
-    """FLUSHALL again and again, with all that was written before still outstanding: no hook, so that it can settle."""
-    with open_stage(servers, Plan(hook=None)) as stage:
+def wipe_redis(servers: Servers, *, wipes: int, products: int, runs: int) -> Result:
+    """FLUSHALL again and again, with all that was written before still outstanding, and *runs* of scripts beside it.
+
+    One tenant has a hook: a run for each product would take longer to settle than all events do.
+    """
+    with open_stage(servers, Plan(hooked=1, admits_all=True)) as stage:
+        hooked = [*stage.hooks]
+        others = [tenant for tenant in stage.clients.tenants if tenant not in hooked]
         workers = [psutil.Process(pid) for name, pid in stage.processes.pids.items() if name.startswith("worker")]
         for worker in workers:
             worker.suspend()
-        stage.finish(stage.write(products))
+        stage.finish(stage.write(runs, tenants=hooked))
+        stage.finish(stage.write(products, tenants=others))
         stage.until(lambda: not stage.ask(_OUTSTANDING).staged)
         outstanding = stage.ask(_OUTSTANDING).unread
         for worker in workers:
             worker.resume()
         with stage.load(), redis.Redis.from_url(stage.redis.url) as client:
-            wiped = []
+            wiped, waiting = [], []
             for _ in range(wipes):
+                waiting.append(stage.ask(_WAITING).jobs)
                 wiped.append(_wipe(client))
                 stage.until_answered(5)
+        stage.settle()
+        ended = stage.ask(_ENDED)
         return conclude(
             stage,
-            {"wipes": wipes, "outstanding": outstanding, "messages_wiped": sum(wiped)},
-            _no_write_errors(stage),
-            controls={"wipes of messages": sum(map(bool, wiped))},
+            {"wipes": wipes, "outstanding": outstanding, "messages_wiped": sum(wiped), "jobs_waiting": max(waiting)},
+            {**_no_write_errors(stage), "jobs that were given up": Bound(ended.dead, 0)},
+            controls={
+                "wipes of messages": Hits(sum(map(bool, wiped)), wipes / 3),
+                "wipes while jobs waited": Hits(sum(map(bool, waiting)), wipes / 3),
+                "runs that were done": Hits(ended.runs, runs),
+            },
         )
 
 
@@ -99,7 +119,7 @@ def lose_redis(servers: Servers, *, away_s: float) -> Result:
             stage,
             {"away_s": away_s, "settled_s": settled_s, "written_meanwhile": written},
             _no_write_errors(stage),
-            controls={f"writes while Redis was {name}": count for name, count in written.items()},
+            controls={f"writes while Redis was {name}": Hits(count, away_s) for name, count in written.items()},
         )
 
 
@@ -127,7 +147,7 @@ def cut_redis_replies(servers: Servers, *, nth: int, cuts: int) -> Result:
             stage,
             {"lost_replies": proxy.faults, "lost_deliveries": deliveries},
             _no_write_errors(stage),
-            controls={"lost replies with messages": deliveries},
+            controls={"lost replies with messages": Hits(deliveries, cuts / 10)},
         )
 
 
@@ -142,8 +162,8 @@ def double_messages(servers: Servers, *, products: int) -> Result:
             stage,
             {"products": products, "handled_twice": handled.messages_twice, "leases_refused": refused},
             controls={
-                "messages that were handled twice": handled.messages_twice,
-                "leases that were refused": max(0, refused),
+                "messages that were handled twice": Hits(handled.messages_twice, products / 10),
+                "leases that were refused": Hits(refused, products / 20),
             },
         )
 
@@ -197,9 +217,16 @@ def cut_commits(servers: Servers, *, felt: int) -> Result:
         with stage.load():
             stage.until_put_off(felt)
             proxy.requests = proxy.replies = always_pass
-        told = stage.clients.answers[COME_AGAIN]
-        figures = {"cut_before_commit": before, "cut_after_commit": after, "felt_by_clients": told}
-        return conclude(stage, figures, controls={"commits cut before": before, "commits cut after": after})
+        told, replayed = stage.clients.answers[COME_AGAIN], stage.clients.replayed
+        return conclude(
+            stage,
+            {"cut_before_commit": before, "cut_after_commit": after, "felt_by_clients": told, "replayed": replayed},
+            controls={
+                "commits cut before": Hits(before, felt / 4),
+                "commits cut after": Hits(after, felt / 4),
+                "answers that were lost and given again": Hits(replayed, felt / 10),
+            },
+        )
 
 
 def _wipe(client: redis.Redis) -> int:
@@ -215,5 +242,6 @@ def delivers(chunk: Chunk) -> bool:
 
 
 def _no_write_errors(stage: Stage) -> Mapping[str, Bound]:
-    errors = sum(count for answer, count in stage.clients.answers.items() if answer.status >= 500)
-    return {"write errors of the API": Bound(errors + stage.clients.unanswered, 0)}
+    """Also what was put off is one: by an API that cannot, or by admission, since events are late."""
+    put_off = (count for answer, count in stage.clients.answers.items() if answer.status == 429 or answer.status >= 500)
+    return {"write errors of the API": Bound(sum(put_off) + stage.clients.unanswered, 0)}

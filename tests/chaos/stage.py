@@ -1,5 +1,6 @@
 """Where a scenario plays: real servers and processes to be harmed, and clients that write all the while."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -63,6 +64,12 @@ class Stage:
     longest_settle_s: float = 0.0
     _writing: "Future[None] | None" = None
     _sampled_s: float = 0.0
+
+    def counted(self, counter: re.Pattern[str]) -> int:
+        """Return what the workers have counted since they began: the sum of what *counter* finds in their metrics."""
+        ports = [port for name, port in self.metrics_ports.items() if name.startswith("worker")]
+        metrics = (httpx2.get(f"http://127.0.0.1:{port}/metrics").text for port in ports)
+        return sum(int(float(count)) for each in metrics for count in counter.findall(each))
 
     def begin(self, coroutine: Coroutine[Any, Any, Answer]) -> "Future[Answer]":
         """Start *coroutine* on the loop."""

@@ -9,18 +9,24 @@ from tests.chaos.report import report_path
 
 FAULTS: Mapping[str, str] = {
     "kills": "{kills} `kill -9` of relay, worker or API; picked up after, p99: {pick_up_p99_s} s",
-    "redis_wipes": "{wipes} FLUSHALL, {outstanding:,} events outstanding",
+    "redis_wipes": "{wipes} FLUSHALL, {outstanding:,} events outstanding; up to {jobs_waiting} jobs waited",
     "redis_away": "Redis down for {away_s:.0f} s, then hung for as long",
     "redis_cuts": "every 50th reply of Redis lost, {lost_replies} of them; {lost_deliveries} had messages",
     "postgres_stops": "{restarts} immediate stops of PostgreSQL; first write after a start, p99: {first_write_p99_s} s",
-    "commit_cuts": "connections cut at COMMIT, {cut_before_commit} before and {cut_after_commit} after it was done",
+    "backends": "{terminations} sessions ended by PostgreSQL, {in_a_transaction} of them in a transaction",
+    "commit_cuts": "connections cut at COMMIT, {cut_before_commit} before and {cut_after_commit} after it was done;"
+    " clients felt {felt_by_clients}, and were given {replayed} lost answers when they asked again",
     "zombies": "{zombies} processes stopped for {stopped_s:.0f} s, then woken; {late_runs_refused} runs came late",
+    "restarts": "{restarts} processes told to stop in turn, {while_jobs_were_leased} workers while jobs were leased",
     "doubled_messages": "every message delivered twice; {leases_refused:,} leases refused",
     "writers": "{writers} writers, {rolled_back} rollbacks, one left open; a naive poller lost {naively_lost}",
     "poison": "poison: {parked} aggregates parked, {failed_runs} runs that failed",
-    "flood": "a tenant with {queued} runs; p95 of others {run_p95_s[flooded]:.2f} s, alone {run_p95_s[alone]:.2f} s",
-    "replay": "the whole log read {replays} times more",
+    "flood": "a tenant with {queued} runs; p95 of others {run_p95_s[flooded]:.2f} s, alone {run_p95_s[alone]:.2f} s;"
+    " Jain index {jain}",
+    "replay": "the whole log read {replays} times more; {calls} calls, none of them again",
 }
+_NOT_LOOKED_AT = "-"
+"""Where a scenario has nothing that could be doubled, or compared."""
 
 
 def rows(report: Mapping[str, Any]) -> Iterator[str]:
@@ -35,11 +41,15 @@ def rows(report: Mapping[str, Any]) -> Iterator[str]:
 def _found(name: str, scenario: Mapping[str, Any]) -> str:
     if not (figures := scenario["figures"]):
         return f"{name} | | | | | | | **no**: {'; '.join(scenario['missed'])}"
-    equal = "yes" if figures["checksums_equal"] else "**no**"
-    counts = f"{figures['events']:,} | {figures['lost']} | {figures['doubled']} | {figures['reordered']}"
+    counts = " | ".join(_count(figures[name]) for name in ("events", "lost", "doubled", "reordered"))
+    equal = {True: "yes", False: "**no**", None: _NOT_LOOKED_AT}[figures["checksums_equal"]]
     settled_s = scenario["targets"]["seconds to settle"]["measured"]
     met = "yes" if scenario["met"] else "**no**: " + "; ".join(scenario["missed"])
     return f"{FAULTS[name].format(**figures)} | {counts} | {equal} | {settled_s:g} s | {met}"
+
+
+def _count(count: int | None) -> str:
+    return _NOT_LOOKED_AT if count is None else f"{count:,}"
 
 
 def _run(scenario: Mapping[str, Any]) -> str:

@@ -6,12 +6,20 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.evidence import Bound
+from tests.chaos.evidence import Bound, Hits
 from tests.chaos.report import Result, enter, report_path, unproven
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.table import FAULTS, rows
 
-FIGURES = {"events": 12_000, "lost": 0, "doubled": 0, "reordered": 0, "checksums_equal": True, "replays": 3}
+FIGURES = {
+    "events": 12_000,
+    "lost": 0,
+    "doubled": 0,
+    "reordered": 0,
+    "checksums_equal": True,
+    "replays": 3,
+    "calls": 100,
+}
 WELL = Result(FIGURES, {"seconds to settle": Bound(2.5, 60.0)}, {})
 
 
@@ -73,10 +81,17 @@ def test_a_run_for_seconds_does_not_replace_the_report_of_hours() -> None:
     assert report_path("smoke").name == "chaos-report-smoke.json"
 
 
-def test_a_control_that_counted_nothing_is_named() -> None:
-    """Where nothing was refused, nothing had to be."""
-    assert unproven({"late runs that were refused": 0, "messages that were handled twice": 7}) == [
-        "late runs that were refused: none, so this run proves nothing"
+def test_a_control_that_counted_too_little_is_named() -> None:
+    """Where nothing was refused, nothing had to be; and one kill in a thousand is as good as none."""
+    controls = {
+        "late runs that were refused": Hits(0),
+        "kills while jobs were leased": Hits(1, least=500),
+        "messages that were handled twice": Hits(7),
+    }
+
+    assert unproven(controls) == [
+        "late runs that were refused: 0, and fewer than 1 prove nothing",
+        "kills while jobs were leased: 1, and fewer than 500 prove nothing",
     ]
 
 
@@ -88,8 +103,20 @@ def test_the_table_has_a_line_for_each_scenario(path: Path) -> None:
 
     *_, line = rows(report)
 
-    found = "| the whole log read 3 times more | 12,000 | 0 | 0 | 0 | yes | 2.5 s | yes |"
+    found = (
+        "| the whole log read 3 times more; 100 calls, none of them again | 12,000 | 0 | 0 | 0 | yes | 2.5 s | yes |"
+    )
     assert line == f"{found} abc1234, 2026-11-26, 2 min on 2 cores |"
+
+
+def test_what_a_scenario_does_not_look_at_is_not_in_the_table(path: Path) -> None:
+    """Where nobody consumes anything, that nothing is doubled says nothing."""
+    figures = {**FIGURES, "doubled": None, "checksums_equal": None}
+    enter(path, "full", "replay", Result(figures, WELL.targets, {}), seconds=150.0)
+
+    *_, line = rows(told(path))
+
+    assert "| 12,000 | 0 | - | 0 | - | 2.5 s | yes |" in line
 
 
 def test_a_scenario_that_broke_off_is_in_the_table(path: Path) -> None:

@@ -1,11 +1,12 @@
 """The end of every scenario: it settles, everything stops, and what is there is compared with what was promised."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import text
 
-from tests.chaos.evidence import Bound, Evidence
+from tests.chaos.evidence import Bound, Evidence, Hits
 from tests.chaos.invariants import check
 from tests.chaos.rebuild import rebuilt_checksums
 from tests.chaos.report import Result, unproven
@@ -28,14 +29,14 @@ def conclude(
     figures: Mapping[str, Any],
     targets: Mapping[str, Bound] | None = None,
     *,
-    controls: Mapping[str, float] | None = None,
+    controls: Mapping[str, Hits] | None = None,
     settle_s: float = SETTLE_S,
     retries: bool = True,
 ) -> Result:
     """Let *stage* settle, for which it may never have needed more than *settle_s*; stop it, and check every invariant.
 
     Args:
-        controls: how often the faults hit what they were to hit, by name; never is a fault of the run.
+        controls: how often the faults hit what they were to hit, by name; too seldom is a fault of the run.
         retries: wait for what has failed to succeed or to be given up.
 
     """
@@ -66,6 +67,7 @@ def conclude(
             "reordered": len(faults["I4"]),
             "checksums_equal": not faults["I5"],
             "peaks": {name: round(bound.measured) for name, bound in stage.peaks.bounds.items()},
+            "controls": {name: asdict(hits) for name, hits in (controls or {}).items()},
         },
         {"seconds to settle": settled_s, **(targets or {})},
         {**faults, "control": unproven(controls or {})},
