@@ -35,7 +35,8 @@ def conclude(
     """Let *stage* settle, for which it may never have needed more than *settle_s*; stop it, and check every invariant.
 
     Args:
-        controls: how often the faults hit what they were to hit, by name; never is a fault of the run.
+        controls: how often the faults hit what they were to hit, by name; never is a fault of the run. So is a peak
+            that was never looked at.
         retries: wait for what has failed to succeed or to be given up.
 
     """
@@ -68,7 +69,7 @@ def conclude(
             "peaks": {name: round(bound.measured) for name, bound in stage.peaks.bounds.items()},
         },
         {"seconds to settle": settled_s, **(targets or {})},
-        {**faults, "control": unproven(controls or {})},
+        {**faults, "control": unproven({**stage.peaks.controls, **(controls or {})})},
     )
 
 
