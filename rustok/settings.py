@@ -65,12 +65,12 @@ class Settings(BaseSettings):
     worker_processes: int = Field(default=1, ge=1, le=64)
     """Worker processes of `rustok worker` and `rustok dev`."""
     worker_threads: int = Field(default=8, ge=1, le=64)
-    """Messages for consumers that a worker process handles at the same time; each queue of jobs has four more."""
+    """Messages for consumers that a worker process handles at the same time; each queue of jobs has 16 more."""
 
     sandbox: Literal["required", "unsafe-dev"] = "required"
     """`unsafe-dev` runs scripts even where the kernel cannot hold them; never with code of other people."""
     sandbox_children: int = Field(default=4, ge=1, le=64)
-    """Warm processes that a worker keeps for scripts; twice as many runs may be under way."""
+    """Warm processes that a worker keeps for scripts; twice as many runs may be in the cage, four times under way."""
 
     metrics_host: str = "127.0.0.1"
     """Address that relay and workers serve metrics on."""

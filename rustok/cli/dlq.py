@@ -127,6 +127,7 @@ def _choice(what: str | None, fingerprint: str | None, wanted: UUID | None, olde
 
 async def _list(choice: Choice, tenant: str | None, limit: int, *, each: bool, as_json: bool) -> None:
     async with open_session() as session:
+        await _check_name(session, choice.what)
         tenant_id = await _tenant_id(session, tenant)
         with translated_failures():
             find = each_dead_letter if each else group_dead_letters
@@ -145,6 +146,7 @@ async def _list(choice: Choice, tenant: str | None, limit: int, *, each: bool, a
 async def _have_done(request: _Request, *, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Make one operation for each tenant concerned and follow them to their end."""
     async with open_session() as session:
+        await _check_name(session, request.choice.what)
         tenant_id = await _tenant_id(session, request.tenant)
         with translated_failures():
             counts = await count_dead_letters(session.system_engine, request.choice, tenant_id, request.states)
@@ -163,3 +165,15 @@ async def _have_done(request: _Request, *, yes: bool, dry_run: bool, as_json: bo
 
 async def _tenant_id(session: Session, reference: str | None) -> UUID | None:
     return None if reference is None else await session.tenant_id(reference)
+
+
+async def _check_name(session: Session, what: str | None) -> None:
+    """Refuse a name that nobody has: neither a module of this release nor, of another one, something given up."""
+    registry = session.platform.registry
+    known = {*registry.consumed(), *registry.jobs}
+    if what is None or what in known:
+        return
+    with translated_failures():
+        is_found = await group_dead_letters(session.system_engine, Choice(what=what), None, 1)
+    if not is_found:
+        raise typer.BadParameter(f"There is no consumer or kind {what!r}: there are {', '.join(sorted(known))}.")

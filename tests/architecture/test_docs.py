@@ -68,3 +68,10 @@ def test_the_example_of_the_test_kit_is_one_that_is_run() -> None:
     example = (ROOT / "tests" / "integration" / "test_docs_testing_kit.py").read_text(encoding="utf-8")
 
     assert f"```python\n{example}```\n" in (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+
+
+def test_the_jobs_of_the_contributors_page_are_ones_that_are_made() -> None:
+    """docs/contributor.md shows a file that `tests/integration/jobs/test_docs_jobs.py` tests, letter for letter."""
+    example = (ROOT / "tests" / "integration" / "jobs" / "brands_jobs.py").read_text(encoding="utf-8")
+
+    assert f"```python\n{example}```\n" in (ROOT / "docs" / "contributor.md").read_text(encoding="utf-8")

@@ -1,12 +1,13 @@
 """The largest memory and queues that were seen while a scenario ran, and what they may be at most."""
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 
 import psutil
 import redis
 
-from tests.chaos.evidence import Bound
+from tests.chaos.evidence import Bound, Hits
 
 MIB = 1024 * 1024
 CAPS: Mapping[str, float] = {
@@ -20,11 +21,17 @@ CAPS: Mapping[str, float] = {
 class Peaks:
     def __init__(self) -> None:
         self._seen = dict.fromkeys(CAPS, 0.0)
+        self._looks: Counter[str] = Counter()
 
     @property
     def bounds(self) -> Mapping[str, Bound]:
         """Each peak beside its cap."""
         return {name: Bound(seen, CAPS[name]) for name, seen in self._seen.items()}
+
+    @property
+    def controls(self) -> Mapping[str, Hits]:
+        """How often each was seen at all: what nobody looked at has stayed under its cap for want of a look."""
+        return {f"looks at {name}": Hits(self._looks[name]) for name in CAPS}
 
     def see_processes(self, pids: Mapping[str, int]) -> None:
         for pid in pids.values():
@@ -42,4 +49,5 @@ class Peaks:
         self._see("rows of the outbox", rows)
 
     def _see(self, name: str, value: float) -> None:
+        self._looks[name] += 1
         self._seen[name] = max(self._seen[name], value)

@@ -38,11 +38,11 @@ _SPEAK = """
 
 
 _TABLES = (
-    *("products", "product_translations", "variants", "prices", "event_log", "finished_jobs", "parked_aggregates"),
-    *("index_products", "index_versions", "witness_effects"),
+    *("products", "product_translations", "variants", "prices", "event_log", "jobs", "finished_jobs"),
+    *("parked_aggregates", "index_products", "index_versions", "witness_effects"),
 )
 
-
+WITHOUT_FOREIGN_KEYS = "SET session_replication_role = replica"
 FORGED_PRODUCT = """
     INSERT INTO products SELECT tenant_id, gen_random_uuid(), status, vendor, product_type, tags, rich_description, seo,
                                 version, created_at, updated_at, published_at FROM products
@@ -57,6 +57,25 @@ SECOND_WORD = """
            aggregate_version, correlation_id, causation_id, traceparent, actor, occurred_at, recorded_at, payload
       FROM event_log WHERE type = 'alloy.run.emitted'
 """
+STAGED_GHOST = """
+    INSERT INTO outbox (shard, event_id, type, schema_version, tenant_id, aggregate_type, aggregate_id,
+                        aggregate_version, correlation_id, causation_id, actor, occurred_at, payload)
+    SELECT shard, gen_random_uuid(), type, schema_version, tenant_id, aggregate_type, gen_random_uuid(),
+           aggregate_version, correlation_id, causation_id, actor, occurred_at, payload
+      FROM event_log WHERE aggregate_id = :product
+"""
+WAITING_RUN = """
+    INSERT INTO jobs (tenant_id, id, queue, kind, args, priority, state, max_attempts, due_at, actor, correlation_id,
+                      created_at)
+    SELECT :owner, gen_random_uuid(), queue, kind, args, 0, 'ready', 5, now(), actor, correlation_id, now()
+      FROM finished_jobs
+"""
+DEAD_RUN = """
+    INSERT INTO jobs (tenant_id, id, queue, kind, args, priority, state, max_attempts, due_at, actor, correlation_id,
+                      created_at)
+    SELECT tenant_id, id, queue, kind, args, 0, 'dead', 5, now(), actor, correlation_id, now() FROM finished_jobs;
+    DELETE FROM finished_jobs
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +89,10 @@ class Scene:
     product: UUID
 
     async def tamper(self, statements: str) -> None:
-        """Do what no code of the platform may do."""
+        """Do what no code of the platform may do, and what foreign keys would not let it."""
         for name in ("tenant", "other", "product"):
             statements = statements.replace(f":{name}", f"'{getattr(self, name)}'")
-        await as_administrator(self.platform.database, statements)
+        await as_administrator(self.platform.database, f"{WITHOUT_FOREIGN_KEYS}; {statements}")
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +117,7 @@ async def scene(untouched: Scene) -> AsyncIterator[Scene]:
     yield untouched
     restored = [f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM untouched.{table}" for table in _TABLES]
     await as_administrator(
-        untouched.platform.database, "; ".join(["SET session_replication_role = replica", *restored])
+        untouched.platform.database, "; ".join([WITHOUT_FOREIGN_KEYS, "DELETE FROM outbox", *restored])
     )
 
 
@@ -161,6 +180,12 @@ async def test_a_platform_at_rest_has_no_faults(scene: Scene) -> None:
             "UPDATE index_products SET product_id = gen_random_uuid() WHERE product_id = :product",
             "commerce.index_products has",
         ),
+        ("I2", STAGED_GHOST, "outbox has"),
+        (
+            "I2",
+            "UPDATE witness_effects SET aggregate_id = gen_random_uuid() WHERE aggregate_id = :product",
+            "witness.effects has",
+        ),
         ("I2", "UPDATE products SET version = 1 WHERE id = :product", "log, version 2 has"),
         (
             "I3",
@@ -188,11 +213,21 @@ async def test_a_platform_at_rest_has_no_faults(scene: Scene) -> None:
         ("I5", "UPDATE product_translations SET title = 'Lump' WHERE product_id = :product", "source (1, "),
         ("I6", "DELETE FROM witness_effects WHERE aggregate_version = 1", "4 events, but 2 done, 0 pending, 0 parked"),
         ("I6", "DELETE FROM finished_jobs", "1 runs were to be made, 0 have ended"),
+        ("I6", WAITING_RUN.replace(":owner", "tenant_id"), "1 runs were to be made, 2 have ended, wait or are dead"),
         ("I6", "DELETE FROM event_log WHERE position = 1", "and ends at"),
+        ("I7", "UPDATE products SET tenant_id = :other WHERE id = :product", "products has"),
+        (
+            "I7",
+            "UPDATE product_translations SET tenant_id = :other, handle = 'moved' WHERE product_id = :product",
+            "product_translations has",
+        ),
+        ("I7", "UPDATE variants SET tenant_id = :other, sku = NULL WHERE product_id = :product", "variants has"),
         ("I7", "UPDATE index_products SET tenant_id = :other WHERE product_id = :product", "index_products has"),
+        ("I7", "UPDATE index_versions SET tenant_id = :other WHERE aggregate_id = :product", "index_versions has"),
         ("I7", "UPDATE witness_effects SET tenant_id = :other WHERE aggregate_id = :product", "witness_effects has"),
         ("I7", "UPDATE event_log SET tenant_id = :other WHERE aggregate_id = :product", "event_log has"),
         ("I7", "UPDATE finished_jobs SET tenant_id = :other", "finished_jobs has"),
+        ("I7", WAITING_RUN.replace(":owner", ":other"), "jobs has"),
     ],
 )
 async def test_what_is_tampered_with_is_named(scene: Scene, invariant: str, tampering: str, told: str) -> None:
@@ -233,5 +268,12 @@ async def test_what_is_parked_is_not_lost(scene: Scene) -> None:
           FROM event_log WHERE aggregate_id = :product AND aggregate_version = 1
         """
     )
+
+    assert await check(scene.platform.system_engine, scene.evidence) == {name: [] for name in INVARIANTS}
+
+
+async def test_a_run_that_is_dead_is_not_lost(scene: Scene) -> None:
+    """It waits for a redrive: the books know it."""
+    await scene.tamper(DEAD_RUN)
 
     assert await check(scene.platform.system_engine, scene.evidence) == {name: [] for name in INVARIANTS}

@@ -36,7 +36,8 @@ def conclude(
     """Let *stage* settle, for which it may never have needed more than *settle_s*; stop it, and check every invariant.
 
     Args:
-        controls: how often the faults hit what they were to hit, by name; too seldom is a fault of the run.
+        controls: how often the faults hit what they were to hit, by name; too seldom is a fault of the run. So is a peak
+            that was never looked at.
         retries: wait for what has failed to succeed or to be given up.
 
     """
@@ -70,7 +71,7 @@ def conclude(
             "controls": {name: asdict(hits) for name, hits in (controls or {}).items()},
         },
         {"seconds to settle": settled_s, **(targets or {})},
-        {**faults, "control": unproven(controls or {})},
+        {**faults, "control": unproven({**stage.peaks.controls, **(controls or {})})},
     )
 
 

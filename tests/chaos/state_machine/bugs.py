@@ -57,6 +57,18 @@ LEDGER_BUGS = (
     Bug("what is handed back has cost an attempt", (r"attempts = attempts - 1", "attempts = attempts")),
     Bug("a job that has ended is made again", (r"WHERE \(SELECT f\.id FROM finished_jobs.*\) IS NULL", "WHERE true")),
     Bug("two jobs have one key", script="DROP INDEX jobs_dedup_key"),
+    Bug("a grant does not ask limits how much room there is", (r"num_nonnulls\(max_running, starts\) > 0", "false")),
+    Bug(
+        "a limit counts nobody who runs",
+        script=_in_function("limit_rooms", "l.max_running - (SELECT", "l.max_running - 0 * (SELECT"),
+    ),
+    Bug("a discard takes what was not given up", (r"state = 'dead' AND id", "true AND id")),
+    Bug("what was discarded is forgotten", (r"(FROM discarded)", r"\1 WHERE false")),
+    Bug("a purge takes what somebody has leased", (r"AND state = 'ready' AND created_at", "AND created_at")),
+    Bug(
+        "a job of an unknown kind is ready at once", (r"state = 'needs_version', attempts", "state = 'ready', attempts")
+    ),
+    Bug("a newer release takes up what is not parked", (r"state = 'needs_version' AND kind", "kind")),
     Bug("a cancelled job is forgotten", (r"(state <> 'leased' RETURNING \*[\s\S]*FROM ended)", r"\1 WHERE false")),
 )
 

@@ -19,7 +19,11 @@ from hypothesis.stateful import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from rustok.jobs import Leased, LeaseLost, NewJob, fail, hand_back
+from rustok.jobs import Leased, LeaseLost, NewJob, fail, hand_back, put_off
+from rustok.jobs.desk import purge_waiting
+from rustok.jobs.ledger import park_unknown
+from rustok.jobs.limits import clear_limit, set_limit
+from rustok.jobs.newer_kinds import take_up_jobs
 from rustok.jobs.operations import OperationNotFound
 from rustok.jobs.pauses import Scope, pause, resume
 from rustok.kernel.module import JobKind
@@ -33,6 +37,7 @@ HOUR_S = 3600.0
 
 tenants = st.sampled_from((0, 1))
 kinds = st.sampled_from((SUM, SUM, POST))
+places = st.integers(0, 3)
 asked_jobs = Bundle[Asked]("asked_jobs")
 more_jobs = st.lists(asked_jobs, max_size=3)
 leases = Bundle[Leased]("leases")
@@ -41,6 +46,7 @@ more_leases = st.lists(leases, max_size=2)
 FEW_JOBS = 4
 """That have not ended. More would be granted and lost less often, each."""
 PAUSES = ({"kind": POST.name}, {"tenant": 1}, {"queue": SUM.queue, "tenant": 1})
+LIMITED = Scope(kind=SUM.name)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -100,7 +106,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
         granted = self.world.run(self.world.store.grant(ids, LEASE_S))
 
-        assert {lease.id for lease in granted} == expected
+        assert {lease.id for lease in granted} <= expected
+        assert len(granted) == self.model.granted_together(expected)
         return self._granted(granted)
 
     @precondition(lambda self: self._in_state("ready"))
@@ -112,7 +119,7 @@ class LedgerMachine(RuleBasedStateMachine):
         granted = self.world.run(self.world.store.grant_ready(queue, limit, LEASE_S))
 
         assert {lease.id for lease in granted} <= expected
-        assert len(granted) == min(limit, len(expected))
+        assert len(granted) == min(limit, self.model.granted_together(expected))
         return self._granted(granted)
 
     @rule(target=leases, one=asked_jobs, more=more_jobs, held=asked_jobs)
@@ -123,7 +130,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
         granted = self.world.run(self.world.grant_twice_beside(ids, held.job.id))
 
-        assert sorted(lease.id for lease in granted) == sorted(expected), "each job goes to one of the two workers"
+        assert {lease.id for lease in granted} <= expected
+        assert len(granted) == self.model.granted_together(expected), "each job goes to one of the two workers"
         return self._granted(granted)
 
     def _granted(self, granted: Sequence[Leased]) -> MultipleResults[Leased]:
@@ -164,9 +172,9 @@ class LedgerMachine(RuleBasedStateMachine):
         if self._succeeds_as_holder([lease], self.world.ledger.end(fail, lease, {"code": "test"}, retry_in_s)):
             self.model.jobs[lease.id].leave("dead" if retry_in_s is None else "ready", is_due=retry_in_s != HOUR_S)
 
-    @rule(lease=leases, delay_s=st.sampled_from((0.0, HOUR_S)))
-    def hand_back(self, lease: Leased, delay_s: float) -> None:
-        if self._succeeds_as_holder([lease], self.world.ledger.end(hand_back, lease, delay_s)):
+    @rule(lease=leases, delay_s=st.sampled_from((0.0, HOUR_S)), how=st.sampled_from((hand_back, put_off)))
+    def hand_back_or_put_off(self, lease: Leased, delay_s: float, how: Any) -> None:
+        if self._succeeds_as_holder([lease], self.world.ledger.end(how, lease, delay_s)):
             self._uncounted(lease, is_due=not delay_s)
 
     @rule(lease=leases)
@@ -175,9 +183,15 @@ class LedgerMachine(RuleBasedStateMachine):
         if self.model.holds(lease):
             self._uncounted(lease, is_due=True)
 
-    def _uncounted(self, lease: Leased, *, is_due: bool) -> None:
+    @rule(lease=leases)
+    def park_as_unknown(self, lease: Leased) -> None:
+        """A worker of a release that does not know the kind has leased it."""
+        if self._succeeds_as_holder([lease], self.world.ledger.end(park_unknown, lease)):
+            self._uncounted(lease, is_due=True, state="needs_version")
+
+    def _uncounted(self, lease: Leased, *, is_due: bool, state: str = "ready") -> None:
         job = self.model.jobs[lease.id]
-        job.leave("ready", is_due=is_due)
+        job.leave(state, is_due=is_due)
         job.attempts -= 1
 
     def _succeeds_as_holder(self, chosen: Sequence[Leased], work: Coroutine[Any, Any, None]) -> bool:
@@ -241,6 +255,56 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.world.run(self.world.redrive(asked, job_id)) == len(dead)
         self.model.redrive(dead)
 
+    @precondition(lambda self: self._in_state("dead"))
+    @rule(place=places)
+    def redrive_dead_letters(self, place: int) -> None:
+        """As the operation does: all of a tenant and a kind, of which there is one."""
+        asked, chosen = self._like(place, "dead")
+        assert self.world.run(self.world.redrive_dead_letters(asked)) == len(chosen)
+        self.model.redrive(chosen)
+
+    @precondition(lambda self: self._in_state("dead", "needs_version"))
+    @rule(place=places)
+    def discard_dead_letters(self, place: int) -> None:
+        """What was given up, or what waits for another release, of a tenant and a kind."""
+        state = "dead" if self._in_state("dead") and place % 3 else "needs_version"
+        if self._in_state(state):
+            asked, chosen = self._like(place, state)
+            assert self.world.run(self.world.discard_dead_letters(asked, state)) == len(chosen)
+            for job_id in chosen:
+                self.model.jobs[job_id].leave("discarded")
+
+    @precondition(lambda self: self._in_state("needs_version"))
+    @rule(kind=kinds)
+    def take_up(self, kind: JobKind) -> None:
+        """A worker has come that knows *kind*."""
+        expected = [
+            job_id
+            for job_id, job in self.model.jobs.items()
+            if job.state == "needs_version" and job.asked.job.kind == kind
+        ]
+
+        taken_up = self.world.run(take_up_jobs(self.world.engine, [kind.name], 100))
+
+        assert sorted(taken_up) == sorted(expected)
+        self.model.take_up(taken_up)
+
+    def _like(self, place: int, state: str) -> tuple[Asked, list[UUID]]:
+        """Return a job in *state*, and all in it that are of its tenant and kind."""
+        found = self._in_state(state)
+        asked = found[place % len(found)].asked
+        wanted = (asked.tenant_id, asked.job.kind, state)
+        jobs = self.model.jobs.items()
+        return asked, [i for i, job in jobs if (job.asked.tenant_id, job.asked.job.kind, job.state) == wanted]
+
+    @precondition(lambda self: self._in_state("ready"))
+    @rule(purged=st.sampled_from(PAUSES))
+    def purge(self, purged: dict[str, Any]) -> None:
+        scope = self._scope(**purged)
+        expected = self.model.purge(scope)
+
+        assert self.world.run(purge_waiting(self.world.engine, scope, batch=1)) == expected
+
     @precondition(lambda self: not all(job.is_due for job in self._in_state("ready")))
     @rule()
     def let_what_waits_be_due(self) -> None:
@@ -260,6 +324,18 @@ class LedgerMachine(RuleBasedStateMachine):
         for scope in [self._scope(**paused) for paused in PAUSES]:
             assert self.world.run(resume(self.world.engine, scope)) == (scope in self.model.paused)
         self.model.paused.clear()
+
+    @rule(running=st.sampled_from((1, 1, 2)))
+    def limit(self, running: int) -> None:
+        """Let so many sums run at a time; those that do go on."""
+        self.world.run(set_limit(self.world.engine, LIMITED, set_by="test:machine", max_running=running))
+        self.model.limits[LIMITED] = running
+
+    @precondition(lambda self: self.model.limits)
+    @rule()
+    def clear_limit(self) -> None:
+        assert self.world.run(clear_limit(self.world.engine, LIMITED))
+        self.model.limits.clear()
 
     def _scope(self, queue: str | None = None, kind: str | None = None, tenant: int | None = None) -> Scope:
         return Scope(queue=queue, kind=kind, tenant_id=None if tenant is None else self.world.tenants[tenant])

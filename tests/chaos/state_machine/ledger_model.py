@@ -8,8 +8,8 @@ from uuid import UUID
 from rustok.jobs import Leased, NewJob
 from rustok.jobs.pauses import Scope
 
-OPEN = ("ready", "leased", "dead")
-ENDED = ("done", "cancelled")
+OPEN = ("ready", "leased", "dead", "needs_version")
+ENDED = ("done", "cancelled", "discarded")
 
 
 class Row(NamedTuple):
@@ -34,7 +34,7 @@ class Asked:
 
     @property
     def scopes(self) -> Iterable[Scope]:
-        """Each scope that a pause of this job may have."""
+        """Each scope that a pause or a limit of this job may have."""
         for queue in (None, self.job.kind.queue):
             for kind in (None, self.job.kind.name):
                 for tenant_id in (None, self.tenant_id):
@@ -71,6 +71,8 @@ class Job:
 class LedgerModel:
     jobs: dict[UUID, Job] = field(default_factory=dict)
     paused: set[Scope] = field(default_factory=set)
+    limits: dict[Scope, int] = field(default_factory=dict)
+    """How many jobs of a scope may be leased at a time. Of scopes that have jobs in common, one at most."""
 
     def enqueue(self, asked: Asked, *, is_due: bool) -> None:
         """Make the job, unless its id was ever used, or its key is that of one that waits or runs."""
@@ -82,7 +84,7 @@ class LedgerModel:
         key = asked.job.dedup_key
         return key is not None and any(
             other.dedup_key == key
-            and other.state in ("ready", "leased")
+            and other.state in ("ready", "leased", "needs_version")
             and (other.asked.tenant_id, other.asked.job.kind) == (asked.tenant_id, asked.job.kind)
             for other in self.jobs.values()
         )
@@ -93,6 +95,18 @@ class LedgerModel:
 
     def _is_grantable(self, job: Job) -> bool:
         return job.state == "ready" and job.is_due and not self.paused.intersection(job.asked.scopes)
+
+    def granted_together(self, ids: Iterable[UUID]) -> int:
+        """Return how many of *ids*, of which all are grantable, limits let somebody lease now."""
+        asked = [self.jobs[job_id].asked for job_id in ids]
+        beyond = sum(
+            max(0, sum(scope in one.scopes for one in asked) - self._room(scope, running))
+            for scope, running in self.limits.items()
+        )
+        return len(asked) - beyond
+
+    def _room(self, scope: Scope, running: int) -> int:
+        return max(0, running - sum(scope in job.asked.scopes for job in self.jobs.values() if job.state == "leased"))
 
     def grant(self, leases: Iterable[Leased]) -> None:
         for lease in leases:
@@ -110,6 +124,18 @@ class LedgerModel:
             is_last = job.attempts >= job.asked.job.kind.max_attempts
             job.leave("cancelled" if job.is_cancelled else "dead" if is_last else "ready")
         return {job_id: job.state for job_id, job in lost.items()}
+
+    def purge(self, scope: Scope) -> int:
+        """Cancel what waits, now or later; return how many jobs that were."""
+        chosen = [job for job in self.jobs.values() if job.state == "ready" and scope in job.asked.scopes]
+        for job in chosen:
+            job.leave("cancelled")
+        return len(chosen)
+
+    def take_up(self, chosen: Iterable[UUID]) -> None:
+        """Make ready again what has waited for a release that knows it."""
+        for job in map(self.jobs.__getitem__, chosen):
+            job.leave("ready")
 
     def redrive(self, chosen: Sequence[UUID]) -> None:
         """Give dead letters all their attempts again, and take their key."""

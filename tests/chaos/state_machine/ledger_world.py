@@ -9,7 +9,9 @@ import asyncpg
 from sqlalchemy import text
 
 from rustok.db.transaction import begin
+from rustok.events.dead_letters import Choice
 from rustok.jobs import Asker, Leased, enqueue_for
+from rustok.jobs.dead_jobs import discard_page, redrive_page
 from rustok.jobs.ledger import finish_all, redrive, report
 from rustok.kernel.ids import uuid7
 from rustok.testing import Database
@@ -49,7 +51,7 @@ class LedgerWorld(World):
 
     async def forget(self) -> None:
         """Empty the ledger."""
-        await self.admin.execute("TRUNCATE jobs, finished_jobs, job_pauses, job_effects")
+        await self.admin.execute("TRUNCATE jobs, finished_jobs, job_pauses, job_limits, job_effects")
 
     async def enqueue(self, asked: Sequence[Asked], *, commits: bool) -> None:
         with suppress(ZeroDivisionError):
@@ -91,6 +93,17 @@ class LedgerWorld(World):
         context = self.ledger.platform.context(asked.tenant_id)
         async with self.ledger.platform.platform.units.begin(context) as uow:
             return await redrive(uow, asked.job.kind, {}, job_id)
+
+    async def redrive_dead_letters(self, asked: Asked) -> int:
+        """Redrive what was given up of the tenant and the kind of *asked*, which is less than a page."""
+        choice = Choice(what=asked.job.kind.name)
+        async with begin(self.engine, "BEGIN") as (transaction, _):
+            return (await redrive_page(transaction, tenant_id=asked.tenant_id, choice=choice)).changed
+
+    async def discard_dead_letters(self, asked: Asked, state: str) -> int:
+        choice = Choice(what=asked.job.kind.name)
+        async with begin(self.engine, "BEGIN") as (transaction, _):
+            return (await discard_page(transaction, tenant_id=asked.tenant_id, choice=choice, state=state)).changed
 
     async def let_run_out(self, ids: Sequence[UUID]) -> None:
         await self.admin.execute(_RUN_OUT, ids)

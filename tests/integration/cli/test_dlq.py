@@ -32,6 +32,7 @@ _PARK = text(
 )
 _REDRIVES = text("SELECT id FROM jobs WHERE kind = 'jobs.redrive'")
 _UNKNOWN = text("UPDATE jobs SET state = 'needs_version' WHERE id = :id")
+_OF_ANOTHER_RELEASE = text("UPDATE jobs SET kind = 'alloy.of_tomorrow' WHERE id = :id")
 
 
 async def park_a_product(rustok: PlatformUnderTest, tenant: UUID) -> UUID:
@@ -188,3 +189,42 @@ async def test_a_choice_that_fits_nothing_says_so(rustok: PlatformUnderTest, cli
     assert (young.code, young.err.strip()) == (0, "There are no such dead letters.")
     assert wrong.code == 2
     assert "/fingerprint" in wrong.err
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("redrive", "--yes"), ("discard", "--needs-version", "--yes")])
+async def test_a_name_that_nobody_has_is_a_wrong_call(
+    rustok: PlatformUnderTest, cli: Cli, arguments: tuple[str, ...]
+) -> None:
+    """A typing error must not read like good news; the names that there are come with it, of both sorts."""
+    await a_dead_job(rustok, await rustok.create_tenant("acme"), "boom")
+
+    finished = await cli("dlq", *arguments, "--kind", "alloy.cal")
+
+    told = " ".join(finished.err.replace("│", " ").split())
+    assert (finished.code, finished.out) == (2, "")
+    assert "There is no consumer or kind 'alloy.cal': there are alloy.call, " in told
+    assert "commerce.index_products" in told
+
+
+async def test_a_consumer_that_has_given_up_nothing_is_no_wrong_name(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """There is nothing to list, and nothing to try again."""
+    await a_dead_job(rustok, await rustok.create_tenant("acme"), "boom")
+
+    listed = await cli("dlq", "list", "--consumer", "commerce.index_products", "--json")
+    redriven = await cli("dlq", "redrive", "--consumer", "commerce.index_products", "--yes")
+
+    assert (listed.code, json.loads(listed.out)) == (0, [])
+    assert (redriven.code, redriven.err.strip()) == (0, "There are no such dead letters.")
+
+
+async def test_what_another_release_has_given_up_can_be_named(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """The name is unknown here, its dead letters are not; also where no other part of the choice fits."""
+    tenant = await rustok.create_tenant("acme")
+    job_id = await a_dead_job(rustok, tenant, "boom")
+    await run_alone(rustok.system_engine, _OF_ANOTHER_RELEASE, {"id": job_id})
+
+    listed = await cli("dlq", "list", "--kind", "alloy.of_tomorrow", "--json")
+    young = await cli("dlq", "redrive", "--kind", "alloy.of_tomorrow", "--older-than-h", "1", "--yes")
+
+    assert [(group["what"], group["count"]) for group in json.loads(listed.out)] == [("alloy.of_tomorrow", 1)]
+    assert (young.code, young.err.strip()) == (0, "There are no such dead letters.")

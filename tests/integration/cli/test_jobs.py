@@ -22,6 +22,7 @@ from rustok.testing import FixedClock, PlatformUnderTest
 from tests.integration.cli.conftest import Cli
 
 _SWITCH_OFF = text("UPDATE tenants SET is_active = false WHERE id = :id")
+_SAID = text("UPDATE workers SET rss_bytes = 84410368, cpu_share = 0.375, cpu_s = 12.34")
 
 
 async def add(rustok: PlatformUnderTest, tenant: UUID, *jobs: NewJob) -> list[UUID]:
@@ -245,6 +246,22 @@ async def test_workers_are_listed(rustok: PlatformUnderTest, cli: Cli) -> None:
     finished = await cli("workers", "list", "--json")
 
     assert (finished.code, json.loads(finished.out)) == (0, [])
+
+
+async def test_workers_are_listed_with_their_memory_in_mib_and_their_cpu_in_percent(
+    rustok: PlatformUnderTest, cli: Cli
+) -> None:
+    """Of one processor: what they say of themselves is in bytes, seconds and shares."""
+    await Heartbeat(rustok.system_engine, FixedClock(), lambda: {"level": "A"}, lambda: 3).run_once()
+    await run_alone(rustok.system_engine, _SAID)
+
+    listed = await cli("workers", "list", "--json")
+    table = await cli("workers", "list")
+
+    [worker] = json.loads(listed.out)
+    figures = {name: worker[name] for name in ("jobs", "rss_mib", "cpu_percent", "cpu_s", "cage")}
+    assert figures == {"jobs": 3, "rss_mib": 80.5, "cpu_percent": 37.5, "cpu_s": 12.3, "cage": "A"}
+    assert {"rss_mib", "cpu_percent", "80.5", "37.5"} <= set(table.out.split())
 
 
 async def test_what_waits_is_purged(rustok: PlatformUnderTest, cli: Cli) -> None:

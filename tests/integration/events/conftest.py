@@ -16,7 +16,7 @@ async def shared_database(database_server: DatabaseServer) -> AsyncIterator[Data
 
 
 @pytest.fixture
-async def log(shared_database: Database) -> AsyncIterator[Log]:
+async def log(shared_database: Database, request: pytest.FixtureRequest) -> AsyncIterator[Log]:
     await forget_everything(shared_database)
-    async with open_log(shared_database) as log:
+    async with open_log(shared_database, is_under_fire=request.config.getoption("--faults") is not None) as log:
         yield log

@@ -1,11 +1,11 @@
 """The real outbox, sequencer and log, with a table of aggregates that writers lock as services do."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -22,6 +22,10 @@ from rustok.kernel.event import SHARDS, Event, LoggedEvent
 from rustok.kernel.secrets import Secrets
 from rustok.runtime import SystemClock
 from rustok.testing import Database, a_context
+from tests.faults import UNDER_FIRE
+from tests.under_fire import answered
+
+Answer = TypeVar("Answer")
 
 TENANT = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 
@@ -72,6 +76,16 @@ class Log:
     system_engine: AsyncEngine
     transport: OutboxTransport
     sequencer: PostgresSequencerStore
+    failing_engine: AsyncEngine | None = None
+    """Under fire, what workers connect with; all that a test does by hand has steady connections."""
+
+    @property
+    def workers_engine(self) -> AsyncEngine:
+        return self.failing_engine or self.system_engine
+
+    async def answered(self, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Do *work*, under fire until it ends otherwise than by a fault."""
+        return await (answered(work) if self.failing_engine else work())
 
     def admin(self) -> AbstractAsyncContextManager[asyncpg.Connection]:
         return connected(self.database.admin_url)
@@ -132,7 +146,9 @@ async def forget_everything(database: Database) -> None:
 
 
 @asynccontextmanager
-async def open_log(database: Database, writers: int = 10, **options: Any) -> AsyncIterator[Log]:
+async def open_log(
+    database: Database, writers: int = 10, *, is_under_fire: bool = False, **options: Any
+) -> AsyncIterator[Log]:
     """Open the log of *database*, which has the table of clocks, for so many *writers* at a time.
 
     *options* are further ones of `create_engine`.
@@ -140,10 +156,15 @@ async def open_log(database: Database, writers: int = 10, **options: Any) -> Asy
     async with (
         open_engine(database.app_url, pool_size=writers, **options) as app,
         open_engine(database.system_url, pool_size=5, **options) as system,
+        AsyncExitStack() as stack,
     ):
+        failing = None
+        if is_under_fire:
+            engine = open_engine(database.system_url, pool_size=5, application_name=UNDER_FIRE)
+            failing = await stack.enter_async_context(engine)
         transport = OutboxTransport(system)
         units = UnitOfWorkFactory(app, transport, SystemClock(), Secrets("a secret of the tests, long enough"))
-        yield Log(database, units, system, transport, PostgresSequencerStore(system))
+        yield Log(database, units, system, transport, PostgresSequencerStore(system), failing)
 
 
 async def redrive(engine: AsyncEngine, tenant_id: UUID, choice: Choice | None = None) -> int:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -67,7 +68,7 @@ class Station:
         self.log = log
         self.clock = FixedClock(datetime.now(UTC))  # `redrive` goes by PostgreSQL's clock
         self.handler = RecordingHandler()
-        self.store = PostgresConsumerStore(log.system_engine)
+        self.store = PostgresConsumerStore(log.workers_engine)
         config = ConsumerConfig(retry=RetryPolicy(attempts=3, first_delay_s=10, growth=1))
         self.consumer = Consumer(config, self.store, self.clock, self.handler)
 
@@ -79,10 +80,10 @@ class Station:
         await self.log.sequence_all()
 
     async def drain(self) -> None:
-        await self.consumer.drain()
+        await self.log.answered(self.consumer.drain)
 
     async def behind(self) -> Collection[str]:
-        return await self.store.behind(self.clock.now())
+        return await self.log.answered(partial(self.store.behind, self.clock.now()))
 
     async def retry(self, times: int = 1) -> None:
         """Let the next attempt become due, and make it."""
@@ -126,10 +127,11 @@ async def station(log: Log) -> Station:
         await admin.execute("GRANT ALL ON effects, effects_number_seq TO rustok_system")
         await admin.executemany("INSERT INTO clocks VALUES ($1, 0)", [(clock,) for clock in (A, B, C, *ELSEWHERE)])
     station = Station(log)
-    await station.store.prepare([station.handler.name])
+    await PostgresConsumerStore(log.system_engine).prepare([station.handler.name])
     return station
 
 
+@pytest.mark.under_fire
 async def test_neighbours_of_a_poisoned_aggregate_take_effect(station: Station) -> None:
     """In the same run that finds the poison."""
     station.handler.broken = {B}
@@ -140,6 +142,7 @@ async def test_neighbours_of_a_poisoned_aggregate_take_effect(station: Station) 
     assert await station.effects() == {A: [1, 2], C: [1]}
 
 
+@pytest.mark.under_fire
 async def test_a_parked_aggregate_is_listed_with_what_waits_for_it(station: Station) -> None:
     """Where, since when, why, and how many events wait, also those that came later."""
     station.handler.broken = {B}
@@ -169,6 +172,7 @@ async def test_the_error_of_a_parked_aggregate_is_told_without_the_statement(sta
     assert "invalid input" in letter.error
 
 
+@pytest.mark.under_fire
 async def test_an_aggregate_is_a_dead_letter_after_its_attempts(station: Station) -> None:
     """Three, here; then nobody tries again by himself."""
     station.handler.broken = {B}
@@ -183,6 +187,7 @@ async def test_an_aggregate_is_a_dead_letter_after_its_attempts(station: Station
     assert (letter.state, letter.attempts, await station.effects()) == ("dead", 3, {})
 
 
+@pytest.mark.under_fire
 async def test_a_redriven_aggregate_is_replayed_in_order(station: Station) -> None:
     """From its first waiting event to the last, also those that came while it was dead."""
     station.handler.broken = {B}
@@ -200,6 +205,7 @@ async def test_a_redriven_aggregate_is_replayed_in_order(station: Station) -> No
     assert await station.letters() == []
 
 
+@pytest.mark.under_fire
 async def test_a_redriven_aggregate_that_is_still_broken_has_all_its_attempts_again(station: Station) -> None:
     """And its place in the log."""
     station.handler.broken = {B}
@@ -234,6 +240,7 @@ async def test_what_was_not_chosen_is_not_redriven(station: Station, tenant_id: 
     assert await redrive(station.log.system_engine, tenant_id, chosen) == 0
 
 
+@pytest.mark.under_fire
 async def test_after_a_retry_the_aggregate_goes_on_as_before(station: Station) -> None:
     """Nothing is applied twice and nothing left out."""
     station.handler.broken = {B}
@@ -271,6 +278,7 @@ async def test_a_lost_connection_parks_nobody(station: Station) -> None:
     assert await station.effects() == {A: [1], B: [1]}
 
 
+@pytest.mark.under_fire
 async def test_the_sweep_sees_who_is_behind(station: Station) -> None:
     """A consumer with events behind its checkpoints, named once however many shards; nobody once it is drained."""
     await station.write(A, *ELSEWHERE)
@@ -280,6 +288,7 @@ async def test_the_sweep_sees_who_is_behind(station: Station) -> None:
     assert (before, await station.behind()) == (["clocks.recorder"], [])
 
 
+@pytest.mark.under_fire
 async def test_the_sweep_sees_what_was_redriven(station: Station) -> None:
     """There is no news in the log then."""
     station.handler.broken = {B}
@@ -382,6 +391,7 @@ async def test_a_retry_does_not_wait_for_a_redrive(station: Station) -> None:
             assert list(await claim.due(10)) == []
 
 
+@pytest.mark.under_fire
 async def test_thousands_of_dead_letters_are_redriven(station: Station) -> None:
     """A thousand are one transaction; each is redriven once."""
     await station.park_dead([UUID(int=n) for n in range(1_000_000, 1_002_500)])

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rustok.testing import Database, DatabaseServer
+from rustok.testing import Database, DatabaseServer, PlatformUnderTest
 from tests.integration.jobs.ledger import Ledger, open_ledger
 
 
@@ -15,6 +15,6 @@ async def shared_database(database_server: DatabaseServer) -> AsyncIterator[Data
 
 
 @pytest.fixture
-async def ledger(shared_database: Database) -> AsyncIterator[Ledger]:
-    async with open_ledger(shared_database) as ledger:
+async def ledger(shared_database: Database, platform_class: type[PlatformUnderTest]) -> AsyncIterator[Ledger]:
+    async with open_ledger(shared_database, platform_class) as ledger:
         yield ledger

@@ -1,12 +1,14 @@
 """The ledger over a module of counting jobs, worked by hand."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.catalog import MODULES
 from rustok.db.transaction import begin, run_alone
@@ -18,6 +20,9 @@ from rustok.kernel.ids import uuid7
 from rustok.kernel.module import JobKind
 from rustok.runtime import SystemClock
 from rustok.testing import Database, PlatformUnderTest
+from tests.under_fire import PlatformUnderFire, answered
+
+Answer = TypeVar("Answer")
 
 COUNT = JobKind(name="tenants.count", summary="Count", queue="sums", max_attempts=2)
 
@@ -25,6 +30,14 @@ _FORGET = [text(f"DELETE FROM {table}") for table in ("jobs", "finished_jobs", "
 _ROW = text("SELECT * FROM jobs WHERE id = :id")
 _DUE_NOW = text("UPDATE jobs SET due_at = now() - interval '1 second'")
 _SWITCH = text("UPDATE tenants SET is_active = :is_active WHERE id = :id")
+_INTERRUPTED = text(
+    """
+    UPDATE jobs SET state = 'ready', attempts = CASE state WHEN 'leased' THEN attempts - 1 ELSE attempts END,
+                    lease_token = NULL, lease_expires_at = NULL, due_at = now()
+     WHERE id = ANY (CAST(:ids AS uuid[])) AND (state = 'leased' OR state = 'ready' AND error IS NULL)
+    """
+)
+"""What a fault has left in nobody's hands, or has had handed back; not what has failed."""
 _LOSE_LEASES = text("UPDATE jobs SET lease_expires_at = now() - interval '1 second' WHERE state = 'leased'")
 
 
@@ -33,6 +46,24 @@ class Ledger:
         self.platform = platform
         self.tenant_id, self.other_tenant_id = tenant_id, other_tenant_id
         self.store = PostgresJobStore(platform.system_engine)
+
+    @property
+    def workers_engine(self) -> AsyncEngine:
+        """What relays and workers connect with; all that a test does by hand has steady connections."""
+        if isinstance(self.platform, PlatformUnderFire):
+            return self.platform.failing_system_engine
+        return self.platform.system_engine
+
+    async def answered(self, work: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Do *work*, under fire until it ends otherwise than by a fault."""
+        return await (answered(work) if isinstance(self.platform, PlatformUnderFire) else work())
+
+    async def work(self, runner: JobRunner, ids: Sequence[UUID]) -> None:
+        """Have *runner* do these jobs; what a fault has interrupted is done again, uncounted."""
+        await self.answered(partial(runner.work, ids))
+        if isinstance(self.platform, PlatformUnderFire):
+            while (await run_alone(self.platform.system_engine, _INTERRUPTED, {"ids": list(ids)})).rowcount:
+                await self.answered(partial(runner.work, ids))
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[asyncpg.Connection]:
@@ -88,20 +119,24 @@ class Ledger:
         await self._execute(_SWITCH, {"is_active": is_active, "id": self.tenant_id})
 
     def runner(self, handler: JobHandler, config: RunnerConfig | None = None) -> JobRunner:
-        return JobRunner(config or RunnerConfig(), self.store, {COUNT.name: handler}, SystemClock())
+        store = PostgresJobStore(self.workers_engine)
+        return JobRunner(config or RunnerConfig(), store, {COUNT.name: handler}, SystemClock())
 
     async def _execute(self, statement: TextClause, values: Mapping[str, Any] | None = None) -> None:
         await run_alone(self.platform.system_engine, statement, values)
 
     async def count(self, job: Leased) -> None:
         """Handle a job as it should be handled."""
-        await self.end(finish, job, {"counted": job.args["to"]})
+        async with begin(self.workers_engine, "BEGIN") as (transaction, _):
+            await finish(transaction, job, {"counted": job.args["to"]})
 
 
 @asynccontextmanager
-async def open_ledger(database: Database) -> AsyncIterator[Ledger]:
+async def open_ledger(
+    database: Database, platform_class: type[PlatformUnderTest] = PlatformUnderTest
+) -> AsyncIterator[Ledger]:
     """Empty the ledger of *database* and open it, with two tenants."""
-    async with PlatformUnderTest.open(MODULES, database) as platform:
+    async with platform_class.open(MODULES, database) as platform:
         for statement in _FORGET:
             await run_alone(platform.system_engine, statement)
         yield Ledger(platform, *[await platform.create_tenant(f"tenant-{uuid7().hex[-12:]}") for _ in range(2)])

@@ -19,6 +19,7 @@ from rustok.jobs.dead_letters import each_dead_letter, group_dead_letters
 from rustok.jobs.kinds import DISCARD, REDRIVE
 from rustok.jobs.operations import Operation, Progress
 from rustok.jobs.runner import JobHandler, JobRunner, RunnerConfig
+from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.ids import uuid7
 from rustok.runtime import SystemClock
 from tests.integration.events.log import until_waiting
@@ -63,11 +64,9 @@ class Morgue:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.engine = ledger.platform.system_engine
-        handlers: dict[str, JobHandler] = {
-            REDRIVE.name: Redriving(self.engine),
-            DISCARD.name: Discarding(self.engine),
-        }
-        self.runner = JobRunner(RunnerConfig(), ledger.store, handlers, SystemClock())
+        workers = ledger.workers_engine
+        handlers: dict[str, JobHandler] = {REDRIVE.name: Redriving(workers), DISCARD.name: Discarding(workers)}
+        self.runner = JobRunner(RunnerConfig(), PostgresJobStore(workers), handlers, SystemClock())
 
     async def jobs(
         self, count: int = 1, error: str = '{"code": "boom"}', *, first: int = 1, state: str = "dead", **fields: Any
@@ -89,7 +88,7 @@ class Morgue:
     async def have(self, verb: str, **chosen: Any) -> Operation:
         """Have dead letters of the tenant redriven or discarded, and return how that ended."""
         operation_id = await self.ask(verb, **chosen)
-        await self.runner.work([operation_id])
+        await self.ledger.work(self.runner, [operation_id])
         return await self.ledger.operation(operation_id)
 
     async def of_jobs(self) -> dict[tuple[str, int], int]:
@@ -165,6 +164,7 @@ async def test_dead_letters_are_grouped_by_cause_over_tenants(morgue: Morgue) ->
     ]
 
 
+@pytest.mark.under_fire
 async def test_a_tenant_sees_its_own_dead_letters(morgue: Morgue) -> None:
     """And not that others have any."""
     await morgue.jobs(3)
@@ -225,6 +225,7 @@ async def test_each_given_field_narrows_the_choice(morgue: Morgue) -> None:
     assert counts == [0, 1, 2, 3, 1]
 
 
+@pytest.mark.under_fire
 async def test_a_discarded_job_is_history(morgue: Morgue) -> None:
     """With its error; it leaves the hot table, and its operation says what became of it."""
     await morgue.jobs(2)
@@ -236,6 +237,7 @@ async def test_a_discarded_job_is_history(morgue: Morgue) -> None:
     assert (await morgue.ledger.operation(UUID(int=1))).status == "discarded"
 
 
+@pytest.mark.under_fire
 async def test_jobs_of_another_release_are_discarded_by_the_cause_that_is_listed(morgue: Morgue) -> None:
     """Whatever an earlier attempt failed of."""
     await morgue.jobs(2, state="needs_version")
@@ -246,6 +248,7 @@ async def test_jobs_of_another_release_are_discarded_by_the_cause_that_is_listed
     assert (ended.result, await morgue.of_jobs()) == ({"count": 2}, {})
 
 
+@pytest.mark.under_fire
 async def test_what_is_still_tried_is_not_discarded(morgue: Morgue) -> None:
     """Only what was given up; and what waits for another release, if one says so."""
     await morgue.parked(2, state="retrying")
@@ -273,7 +276,7 @@ async def test_an_operation_whose_worker_was_killed_goes_on(morgue: Morgue) -> N
         await asyncio.wait([killed])
     await morgue.ledger.lose_leases()
     await morgue.ledger.store.rescue()
-    await morgue.runner.work([operation_id])
+    await morgue.ledger.work(morgue.runner, [operation_id])
 
     ended = await morgue.ledger.operation(operation_id)
     assert halfway.progress == Progress(done=PAGE, total=PAGE + 500)
@@ -300,12 +303,13 @@ async def test_a_worker_that_lost_its_lease_changes_nothing_more(morgue: Morgue)
     assert await morgue.of_jobs() == {("dead", 2): 2}
 
 
+@pytest.mark.under_fire
 async def test_what_dies_after_it_was_asked_for_is_left_to_the_next_operation(morgue: Morgue) -> None:
     """Else a redrive of what fails at once would never end."""
     operation_id = await morgue.ask("redrive")
     await morgue.jobs(1)
 
-    await morgue.runner.work([operation_id])
+    await morgue.ledger.work(morgue.runner, [operation_id])
 
     assert (await morgue.ledger.operation(operation_id)).result == {"count": 0}
 

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from uuid import UUID
 
+import psutil
 import pytest
 
 from rustok.jobs.heartbeat import Heartbeat, Worker, list_workers, living_workers
@@ -60,7 +62,36 @@ async def test_a_worker_works_while_jobs_are_in_hand(host: Host) -> None:
 
     assert (listed[busy.id].state, listed[busy.id].jobs_in_hand) == ("working", 3)
     assert listed[idle.id].state == "idle"
-    assert listed[idle.id].rss_bytes > 0
+
+
+async def test_a_worker_says_how_much_memory_it_holds(host: Host) -> None:
+    """In bytes, as the kernel counts them for its process."""
+    worker = await host.worker()
+
+    said = (await host.listed())[worker.id].rss_bytes
+
+    assert said == pytest.approx(psutil.Process().memory_info().rss, rel=0.1)
+
+
+async def test_a_worker_says_how_much_cpu_time_it_has_used(host: Host) -> None:
+    """In all since its process began, in seconds, and lately, as a share of one processor."""
+    worker = await host.worker()
+    before = (await host.listed())[worker.id]
+
+    burned_s, took_s = burn_cpu(0.5)
+    await worker.run_once()
+
+    after = (await host.listed())[worker.id]
+    assert after.cpu_s - before.cpu_s == pytest.approx(burned_s, abs=0.2)
+    assert after.cpu_share == pytest.approx(burned_s / took_s, rel=0.5)
+
+
+def burn_cpu(seconds: float) -> tuple[float, float]:
+    """Keep a processor busy for so long; return how much time of it that was, and how long it took on the clock."""
+    started_s, began_s = time.process_time(), time.monotonic()
+    while time.process_time() - started_s < seconds:
+        pass
+    return time.process_time() - started_s, time.monotonic() - began_s
 
 
 async def test_a_silent_worker_stalls_and_is_then_lost(host: Host) -> None:

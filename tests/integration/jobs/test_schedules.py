@@ -66,8 +66,13 @@ async def moments(ledger: Ledger) -> list[datetime]:
 
 
 def schedulers(ledger: Ledger, count: int) -> list[Scheduler]:
-    store = PostgresScheduleStore(ledger.platform.system_engine)
+    store = PostgresScheduleStore(ledger.workers_engine)
     return [Scheduler({COUNT.name: COUNT}, store, SystemClock()) for _ in range(count)]
+
+
+async def look(ledger: Ledger, relays: int) -> None:
+    """Have so many relays look for what is due, at the same time."""
+    await asyncio.gather(*[ledger.answered(scheduler.run_once) for scheduler in schedulers(ledger, relays)])
 
 
 @pytest.mark.parametrize(
@@ -241,23 +246,23 @@ async def test_schedules_of_another_release_hold_up_no_other(ledger: Ledger) -> 
     assert [await scheduler.run_once() for scheduler in schedulers(ledger, 1)] == [1]
 
 
+@pytest.mark.under_fire
 async def test_moments_do_not_pile_up_while_no_worker_runs(ledger: Ledger) -> None:
     """The one job that waits is enough; when it has ended, there is another one."""
     await schedule(ledger, [a_schedule(), a_schedule("0 8 * * *")])
-    [scheduler] = schedulers(ledger, 1)
 
     for _ in range(3):
         await run_alone(ledger.platform.system_engine, _DUE)
-        await scheduler.run_once()
+        await look(ledger, relays=1)
 
     waiting = await ledger.ready()
-    for job in await ledger.grant(waiting):
-        await ledger.count(job)
+    await ledger.work(ledger.runner(ledger.count), waiting)
     await run_alone(ledger.platform.system_engine, _DUE)
-    await scheduler.run_once()
+    await look(ledger, relays=1)
     assert (len(waiting), len(await ledger.ready())) == (2, 2)
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize(("missed", "places"), [("latest", [0]), ("all", [5, 4, 3, 2, 1, 0]), ("skip", [])])
 async def test_the_owner_says_what_becomes_of_missed_moments(ledger: Ledger, missed: Missed, places: list[int]) -> None:
     """Of hours that passed without a relay: one job for the latest, one for each, or none."""
@@ -265,31 +270,32 @@ async def test_the_owner_says_what_becomes_of_missed_moments(ledger: Ledger, mis
     await schedule(ledger, [a_schedule(f"{latest.minute} * * * *", missed=missed)])
     await due_since(ledger, latest - timedelta(hours=5))
 
-    await asyncio.gather(*[scheduler.run_once() for scheduler in schedulers(ledger, 4)])
+    await look(ledger, relays=4)
 
     following = (await run_alone(ledger.platform.system_engine, _NEXT)).one()
     assert await moments(ledger) == [latest - timedelta(hours=place) for place in places]
     assert following.is_ahead
 
 
+@pytest.mark.under_fire
 async def test_a_moment_that_has_just_passed_is_not_skipped(ledger: Ledger) -> None:
     """Relays look once a second, and are away for a few when they are replaced."""
     await schedule(ledger, [a_schedule("* * * * *", missed="skip")])
     await due_since(ledger, datetime.now(UTC) - timedelta(hours=5))
 
-    for scheduler in schedulers(ledger, 2):
-        await scheduler.run_once()
+    for _ in range(2):
+        await look(ledger, relays=1)
 
     assert len(await moments(ledger)) == 1
 
 
+@pytest.mark.under_fire
 async def test_no_more_than_the_last_hundred_moments_are_made_up(ledger: Ledger) -> None:
     """Five hours of minutes are three hundred."""
     await schedule(ledger, [a_schedule("* * * * *", missed="all")])
     await due_since(ledger, datetime.now(UTC) - timedelta(hours=5))
 
-    for scheduler in schedulers(ledger, 1):
-        await scheduler.run_once()
+    await look(ledger, relays=1)
 
     made = await moments(ledger)
     assert (len(made), made[-1] - made[0]) == (100, timedelta(minutes=99))
