@@ -37,11 +37,13 @@ _OF_PAGE = f"""
        AND aggregate_id = ANY (ARRAY(SELECT id FROM page WHERE {CHOSEN}))
 """
 TOLD = "SELECT (SELECT count(*) FROM changed) AS changed, (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last"
+# What was redriven and has not been tried since is left alone: an operation that goes on after its worker was killed
+# has counted it.
 _REDRIVE = text(
     f"""
     {_PAGE}, changed AS (
         UPDATE parked_aggregates SET state = 'retrying', attempts = 0, due_at = now(), needs = NULL
-        {_OF_PAGE} AND state <> 'needs_version'
+        {_OF_PAGE} AND state <> 'needs_version' AND NOT (state = 'retrying' AND attempts = 0)
         RETURNING 1
     ) {TOLD}
     """

@@ -36,8 +36,8 @@ def conclude(
     """Let *stage* settle, for which it may never have needed more than *settle_s*; stop it, and check every invariant.
 
     Args:
-        controls: how often the faults hit what they were to hit, by name; too seldom is a fault of the run. So is a peak
-            that was never looked at.
+        controls: how often the faults hit what they were to hit, by name; too seldom is a fault of the run. So is a
+            peak that was never looked at.
         retries: wait for what has failed to succeed or to be given up.
 
     """

@@ -288,6 +288,18 @@ async def test_an_operation_whose_worker_was_killed_goes_on(morgue: Morgue) -> N
     assert await morgue.of_jobs() == {("ready", 0): PAGE + 500}
 
 
+async def test_an_aggregate_that_was_redriven_counts_once(morgue: Morgue) -> None:
+    """Also when the worker was killed between a page and the next: what goes on begins with the first page again."""
+    await morgue.parked(3)
+
+    ended = [await morgue.have("redrive"), await morgue.have("redrive")]
+
+    assert ([operation.result for operation in ended], await morgue.of_parked()) == (
+        [{"count": 3}, {"count": 0}],
+        {"retrying": 3},
+    )
+
+
 async def test_a_worker_that_lost_its_lease_changes_nothing_more(morgue: Morgue) -> None:
     """Its page is rolled back: another worker has the operation by now."""
     await morgue.jobs(2)
