@@ -23,8 +23,10 @@ from tests.integration.events.log import stage as stage_event
 _PAUSE_S = 0.05
 _ROLLBACKS = 0.05
 _CLOCKS = 200
+_OPEN_FOR = 20_000
+"""Events that others commit while a transaction stays open, for longer than any of the platform's may."""
 _LEFT_OPEN = 0
-"""Number of the transaction that was open all the while; `stage_event` gives it."""
+"""Number of the transactions that stay open; `stage_event` gives it."""
 
 # What a naive outbox would be: a table with an id, written by the same transactions.
 _NAIVE = """
@@ -56,15 +58,26 @@ class Writers:
     log: Log
     clocks: Sequence[UUID]
     committed: Counter[int] = field(default_factory=Counter)
+    events: int = 0
+    """All that are committed: the sum of that counter takes its time."""
     rolled_back: set[int] = field(default_factory=set)
 
     async def run(self, *, at_once: int, events: int) -> None:
         """Write until this many *events* are committed."""
         await asyncio.gather(*(self._write(writer, events) for writer in range(at_once)))
 
+    async def stay_open(self, connection: asyncpg.Connection, *, events: int) -> None:
+        """Stage an event and leave the transaction open while others commit, again and again."""
+        while (before := self.events) < events:
+            async with connection.transaction():
+                await stage_event(connection)
+                while self.events < min(events, before + _OPEN_FOR):  # noqa: ASYNC110 - now and then is enough
+                    await asyncio.sleep(_PAUSE_S)
+            self._commit(_LEFT_OPEN, 1)
+
     async def _write(self, writer: int, events: int) -> None:
         chance, number = random.Random(SEED + writer), writer * 10_000_000
-        while self.committed.total() < events:
+        while self.events < events:
             number += 1
             times, fails = chance.randint(1, 3), chance.random() < _ROLLBACKS
             with suppress(Refused):
@@ -75,11 +88,15 @@ class Writers:
                     if fails:
                         self.rolled_back.add(number)
                         raise Refused
-                self.committed[number] += times
+                self._commit(number, times)
+
+    def _commit(self, number: int, times: int) -> None:
+        self.committed[number] += times
+        self.events += times
 
 
 def write_out_of_order(servers: Servers, *, writers: int, events: int) -> Result:
-    """Writers with pauses and rollbacks, one transaction left open here and one in another database, two relays."""
+    """Writers with pauses and rollbacks, one that stays open, a transaction in another database that never ends."""
     with open_stage(servers, Plan(tenants=1, hook=None)) as stage:
         writing = stage.begin(_write(stage, writers, events))
         stage.until(writing.done, within_s=max(PATIENCE_S, events / 50))
@@ -91,7 +108,8 @@ def write_out_of_order(servers: Servers, *, writers: int, events: int) -> Result
             stage,
             {
                 "writers": writers,
-                "committed": written.committed.total(),
+                "committed": written.events,
+                "stayed_open": written.committed[_LEFT_OPEN],
                 "rolled_back": len(written.rolled_back),
                 "naively_lost": naively_lost,
             },
@@ -121,14 +139,10 @@ async def _write(stage: Stage, writers: int, events: int) -> tuple[Writers, int]
         elsewhere = await stack.enter_async_context(connected(stage.postgres.admin_url))
         await here.execute(_NAIVE)
         await elsewhere.execute("BEGIN; SELECT pg_current_xact_id()")
-        await here.execute("BEGIN")
-        await stage_event(here)
         written = Writers(log, await log.create_clocks(_CLOCKS))
         are_done = asyncio.Event()
         poller = asyncio.create_task(_poll(database.admin_url, are_done))
-        await written.run(at_once=writers, events=events)
-        await here.execute("COMMIT")
-        written.committed[_LEFT_OPEN] += 1
+        await asyncio.gather(written.run(at_once=writers, events=events), written.stay_open(here, events=events))
         are_done.set()
         return written, await poller
 

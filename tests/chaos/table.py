@@ -19,7 +19,8 @@ FAULTS: Mapping[str, str] = {
     "zombies": "{zombies} processes stopped for {stopped_s:.0f} s, then woken; {late_runs_refused} runs came late",
     "restarts": "{restarts} processes told to stop in turn, {while_jobs_were_leased} workers while jobs were leased",
     "doubled_messages": "every message delivered twice; {leases_refused:,} leases refused",
-    "writers": "{writers} writers, {rolled_back} rollbacks, one left open; a naive poller lost {naively_lost}",
+    "writers": "{writers} writers that commit out of order, {rolled_back:,} rollbacks, {stayed_open} transactions that"
+    " stayed open; a naive poller lost {naively_lost:,}",
     "poison": "poison: {parked} aggregates parked, {failed_runs} runs that failed",
     "flood": "a tenant with {queued} runs; p95 of others {run_p95_s[flooded]:.2f} s, alone {run_p95_s[alone]:.2f} s;"
     " Jain index {jain}",
