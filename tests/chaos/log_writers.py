@@ -23,7 +23,7 @@ from tests.integration.events.log import stage as stage_event
 _PAUSE_S = 0.05
 _ROLLBACKS = 0.05
 _CLOCKS = 200
-_OPEN_FOR = 20_000
+_OPEN_FOR = 10_000
 """Events that others commit while a transaction stays open, for longer than any of the platform's may."""
 _LEFT_OPEN = 0
 """Number of the transactions that stay open; `stage_event` gives it."""
@@ -66,11 +66,12 @@ class Writers:
         """Write until this many *events* are committed."""
         await asyncio.gather(*(self._write(writer, events) for writer in range(at_once)))
 
-    async def stay_open(self, connection: asyncpg.Connection, *, events: int) -> None:
-        """Stage an event and leave the transaction open while others commit, again and again."""
+    async def stay_open(self, here: asyncpg.Connection, elsewhere: asyncpg.Connection, *, events: int) -> None:
+        """Stage an event and leave the transaction open while others commit, again and again, beside one *elsewhere*."""
         while (before := self.events) < events:
-            async with connection.transaction():
-                await stage_event(connection)
+            async with here.transaction(), elsewhere.transaction():
+                await elsewhere.execute("SELECT pg_current_xact_id()")
+                await stage_event(here)
                 while self.events < min(events, before + _OPEN_FOR):  # noqa: ASYNC110 - now and then is enough
                     await asyncio.sleep(_PAUSE_S)
             self._commit(_LEFT_OPEN, 1)
@@ -96,7 +97,7 @@ class Writers:
 
 
 def write_out_of_order(servers: Servers, *, writers: int, events: int) -> Result:
-    """Writers with pauses and rollbacks, one that stays open, a transaction in another database that never ends."""
+    """Writers with pauses and rollbacks, one that stays open, beside a transaction in another database that does."""
     with open_stage(servers, Plan(tenants=1, hook=None)) as stage:
         writing = stage.begin(_write(stage, writers, events))
         stage.until(writing.done, within_s=max(PATIENCE_S, events / 50))
@@ -138,11 +139,12 @@ async def _write(stage: Stage, writers: int, events: int) -> tuple[Writers, int]
         here = await stack.enter_async_context(connected(database.admin_url))
         elsewhere = await stack.enter_async_context(connected(stage.postgres.admin_url))
         await here.execute(_NAIVE)
-        await elsewhere.execute("BEGIN; SELECT pg_current_xact_id()")
         written = Writers(log, await log.create_clocks(_CLOCKS))
         are_done = asyncio.Event()
         poller = asyncio.create_task(_poll(database.admin_url, are_done))
-        await asyncio.gather(written.run(at_once=writers, events=events), written.stay_open(here, events=events))
+        await asyncio.gather(
+            written.run(at_once=writers, events=events), written.stay_open(here, elsewhere, events=events)
+        )
         are_done.set()
         return written, await poller
 
