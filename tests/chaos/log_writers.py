@@ -67,7 +67,7 @@ class Writers:
         await asyncio.gather(*(self._write(writer, events) for writer in range(at_once)))
 
     async def stay_open(self, here: asyncpg.Connection, elsewhere: asyncpg.Connection, *, events: int) -> None:
-        """Stage an event and leave the transaction open while others commit, again and again, beside one *elsewhere*."""
+        """Stage an event and stay open while others commit, again and again, beside a transaction *elsewhere*."""
         while (before := self.events) < events:
             async with here.transaction(), elsewhere.transaction():
                 await elsewhere.execute("SELECT pg_current_xact_id()")
@@ -142,9 +142,8 @@ async def _write(stage: Stage, writers: int, events: int) -> tuple[Writers, int]
         written = Writers(log, await log.create_clocks(_CLOCKS))
         are_done = asyncio.Event()
         poller = asyncio.create_task(_poll(database.admin_url, are_done))
-        await asyncio.gather(
-            written.run(at_once=writers, events=events), written.stay_open(here, elsewhere, events=events)
-        )
+        staying = written.stay_open(here, elsewhere, events=events)
+        await asyncio.gather(written.run(at_once=writers, events=events), staying)
         are_done.set()
         return written, await poller
 
