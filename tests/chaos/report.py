@@ -64,7 +64,7 @@ def _told(result: Result, seconds: float) -> dict[str, Any]:
         "commit": _commit(),
         "seconds": round(seconds),
         "machine": {
-            "system": platform.platform(),
+            "system": f"{platform.system()} {platform.machine()}",
             "cores": os.cpu_count(),
             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
             "load": round(os.getloadavg()[0], 1),
