@@ -39,8 +39,11 @@ _FIGURES = f"""
             SELECT j.queue, 'leased', count(*)
               FROM (SELECT jobs.queue FROM jobs WHERE state = 'leased' LIMIT {_MOST}) AS j GROUP BY j.queue
             UNION ALL
-            SELECT j.queue, 'dead', count(*)
-              FROM (SELECT jobs.queue FROM jobs WHERE state = 'dead' LIMIT {_MOST}) AS j GROUP BY j.queue
+            SELECT j.queue, j.state, count(*)
+              FROM ((SELECT jobs.queue, jobs.state FROM jobs WHERE state = 'dead' LIMIT {_MOST})
+                    UNION ALL
+                    (SELECT jobs.queue, jobs.state FROM jobs WHERE state = 'needs_version' LIMIT {_MOST})) AS j
+             GROUP BY j.queue, j.state
         )
         SELECT c.queue,
                coalesce(sum(c.jobs) FILTER (WHERE c.state = 'ready'), 0)::bigint,
