@@ -14,7 +14,7 @@ from rustok.jobs.desk import purge_waiting
 from rustok.jobs.operations import OperationNotFound, Progress
 from rustok.jobs.pauses import Scope
 from rustok.jobs.rescuer import Rescuer
-from rustok.jobs.runner import RunnerConfig
+from rustok.jobs.runner import JobRunner, RunnerConfig
 from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.module import JobKind
@@ -336,7 +336,7 @@ class FailsToRenewOnce(PostgresJobStore):
 
 async def test_leases_are_renewed_again_after_whatever_failure(ledger: Ledger) -> None:
     """Else others would do what goes on here, a second time."""
-    ledger.store = FailsToRenewOnce(ledger.platform.system_engine)
+    store = FailsToRenewOnce(ledger.platform.system_engine)
     [job_id] = await ledger.add()
     begun, go_on = asyncio.Event(), asyncio.Event()
 
@@ -345,7 +345,8 @@ async def test_leases_are_renewed_again_after_whatever_failure(ledger: Ledger) -
         await go_on.wait()
         await ledger.count(job)
 
-    working = asyncio.create_task(ledger.runner(count, RunnerConfig(renew_s=0.01)).work([job_id]))
+    runner = JobRunner(RunnerConfig(renew_s=0.01), store, {COUNT.name: count}, SystemClock())
+    working = asyncio.create_task(runner.work([job_id]))
     await begun.wait()
     leased = await ledger.row(job_id)
     while (await ledger.row(job_id)).lease_expires_at == leased.lease_expires_at:
@@ -353,7 +354,7 @@ async def test_leases_are_renewed_again_after_whatever_failure(ledger: Ledger) -
     go_on.set()
     await working
 
-    assert (ledger.store.failed, (await ledger.operation(job_id)).status) == (True, "done")
+    assert (store.failed, (await ledger.operation(job_id)).status) == (True, "done")
 
 
 async def test_a_running_job_keeps_its_lease(ledger: Ledger) -> None:
