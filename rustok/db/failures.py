@@ -13,9 +13,9 @@ from rustok.kernel.errors import InvalidInput, Misconfigured, RustokError, Unava
 # is read only where a fail-over has left us with the server that was: nothing else here writes in one.
 _TRANSIENT_CLASSES = ("08", "53", "57")
 _TRANSIENT_CODES = ("25006", "40001", "40P01", "55P03")
+_STATEMENT_CANCELLED = "57014"
 # With these PostgreSQL itself has given the transaction up: read only transaction, serialisation failure, deadlock,
 # lock not available, statement cancelled.
-_STATEMENT_CANCELLED = "57014"
 _ROLLED_BACK = ("25006", "40001", "40P01", "55P03", _STATEMENT_CANCELLED)
 _REFUSED_LOGIN = ("28", "3D")  # invalid authorization, invalid catalog name
 _REFUSED_VALUE = ("22001", "22003", "54")  # too long, out of range, program limit exceeded

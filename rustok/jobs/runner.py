@@ -167,9 +167,10 @@ class JobRunner:
             running = [job_id for job_id, task in tasks.items() if not task.done()]
             try:
                 held = await self._store.renew(running, token, self._config.lease_s)
-            except Exception as error:  # noqa: BLE001 - the jobs go on, and so must this
-                failure = {"reason": describe(error), "exc_info": not is_transient(error)}
-                log.warning("leases_not_renewed", count=len(running), **failure)
+            except Exception as error:
+                # Whatever it was: the jobs go on, and so must this.
+                unforeseen = not is_transient(error)
+                log.warning("leases_not_renewed", count=len(running), reason=describe(error), exc_info=unforeseen)
                 continue
             for job_id in running:
                 if held.get(job_id, True):
