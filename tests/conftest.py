@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def database_server() -> Iterator[DatabaseServer]:
     """A PostgreSQL server: the one that RUSTOK_ADMIN_DATABASE_URL names, else an embedded one."""
     url = os.environ.get("RUSTOK_ADMIN_DATABASE_URL")
-    with temporary_state_dir() as state_dir, provide_postgres(url, state_dir, durable=False) as admin_url:
+    with temporary_state_dir(in_memory=True) as state_dir, provide_postgres(url, state_dir, durable=False) as admin_url:
         server = DatabaseServer(admin_url)
         asyncio.run(server.create_template())
         yield server
@@ -37,7 +37,7 @@ def database_server() -> Iterator[DatabaseServer]:
 def redis_url() -> Iterator[str]:
     """A Redis server: the one that RUSTOK_REDIS_URL names, else an embedded one."""
     url = os.environ.get("RUSTOK_REDIS_URL")
-    with temporary_state_dir() as state_dir, provide_redis(url, state_dir, durable=False) as redis_url:
+    with temporary_state_dir(in_memory=True) as state_dir, provide_redis(url, state_dir, durable=False) as redis_url:
         yield redis_url
 
 

@@ -36,7 +36,7 @@ async def create_database(connection: asyncpg.Connection, name: str, *, template
     """
     if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
         return
-    source = f" TEMPLATE {_identifier(template)}" if template else ""
+    source = f" TEMPLATE {_identifier(template)} STRATEGY file_copy" if template else ""
     await connection.execute(f"CREATE DATABASE {_identifier(name)} OWNER {OWNER}{source}")
 
 

@@ -37,11 +37,20 @@ def _home_of(uid: int) -> str:
         raise StateUnusable(f"uid {uid} has no home directory: set HOME or XDG_STATE_HOME") from None
 
 
+_MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp is safe there, as in the others
+_ROOM_BYTES = 4 << 30
+
+
 @contextlib.contextmanager
-def temporary_state_dir() -> Iterator[Path]:
-    """A state directory that lives for one ``with`` block; reachable by the servers even when we are root."""
+def temporary_state_dir(*, in_memory: bool = False) -> Iterator[Path]:
+    """A state directory that lives for one ``with`` block; reachable by the servers even when we are root.
+
+    *in_memory*: where the system has a file system for that, with room; a database is cloned in a tenth of the time.
+    """
     account = server_account()
-    places = (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - mkdtemp is safe there
+    places = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
+    if in_memory and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES:
+        places.insert(0, _MEMORY)
     place = next((p for p in places if account is None or account.can_reach(p)), places[0])
     with tempfile.TemporaryDirectory(prefix="rustok-", dir=place) as name:
         path = Path(name)

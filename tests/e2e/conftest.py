@@ -45,7 +45,7 @@ def platform() -> Iterator[RunningPlatform]:
 @contextmanager
 def running_platform() -> Iterator[RunningPlatform]:
     """Start `rustok dev` on a state directory and a port of its own; stop it, if nobody has, on leaving."""
-    with temporary_state_dir() as state_dir, (state_dir / "dev.log").open("w+") as log:
+    with temporary_state_dir(in_memory=True) as state_dir, (state_dir / "dev.log").open("w+") as log:
         environment = {**plain_environment(), "RUSTOK_STATE_DIR": str(state_dir), "RUSTOK_API_PORT": str(_free_port())}
         command = dies_with_us([str(rustok_command()), "dev"], signal.SIGINT)
         process = subprocess.Popen(  # noqa: S603 - the command is ours, no shell
