@@ -8,19 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rustok.db.transaction import run_alone
 
 _AGE = text("SELECT undelivered_age_s(CAST(:consumers AS text[])) AS age_s")
-# The first unread event of a shard is its oldest. SKIP LOCKED: a shard that is being read now can wait a second.
-_COUNT_CAUGHT_UP = text(
-    """
-    UPDATE checkpoints SET is_live = true
-     WHERE (consumer, shard) IN (
-           SELECT consumer, shard FROM checkpoints AS c
-            WHERE NOT is_live
-              AND coalesce((SELECT e.recorded_at FROM event_log AS e
-                             WHERE e.shard BETWEEN c.shard AND c.shard AND e.position > c.position
-                             ORDER BY e.shard, e.position LIMIT 1) > now() - interval '5 seconds', true)
-              FOR UPDATE SKIP LOCKED)
-    """
-)
+_COUNT_CAUGHT_UP = text("SELECT count_caught_up()")
 
 
 async def undelivered_age_s(engine: AsyncEngine, consumers: Iterable[str]) -> float:
@@ -34,4 +22,4 @@ async def undelivered_age_s(engine: AsyncEngine, consumers: Iterable[str]) -> fl
 
 async def count_caught_up(engine: AsyncEngine) -> int:
     """Let checkpoints that have caught up for the first time count from now on; return how many they are."""
-    return (await run_alone(engine, _COUNT_CAUGHT_UP)).rowcount
+    return int((await run_alone(engine, _COUNT_CAUGHT_UP)).scalar_one())

@@ -43,33 +43,13 @@ _FIRST_DUE = """
        AND (p.needs IS NULL OR p.needs = ANY (CAST(:known AS text[])))
      ORDER BY p.due_at LIMIT 1
 """
-_SHARDS_BEHIND = f"""
-    checkpoints AS c
-    CROSS JOIN LATERAL ((SELECT FROM {_UNREAD} LIMIT 1) UNION ALL (SELECT FROM {_FIRST_DUE})) AS work
-"""
-_BEHIND = text(f"SELECT DISTINCT c.consumer FROM {_SHARDS_BEHIND}")
-_IS_BEHIND = text(f"SELECT EXISTS (SELECT FROM {_SHARDS_BEHIND} WHERE c.consumer = :consumer)")
+_WORK = f"CROSS JOIN LATERAL ((SELECT FROM {_UNREAD} LIMIT 1) UNION ALL (SELECT FROM {_FIRST_DUE})) AS work"
+_BEHIND = text(f"SELECT DISTINCT c.consumer FROM current_checkpoints() AS c {_WORK}")
+_IS_BEHIND = text(f"SELECT EXISTS (SELECT FROM checkpoints_of(:consumer) AS c {_WORK})")
 # Effects and checkpoint are lost together when the server crashes right after, and are simply made again from the
 # log; so nobody waits for the disk.
 _BEGIN = "BEGIN; SET LOCAL synchronous_commit = off"
-# The backlog is what this statement saw at its start; the position is the latest, for its row is locked.
-_CLAIM = text(
-    f"""
-    WITH backlog AS (
-        SELECT c.shard, unread.events, unread.oldest, due.due_at IS NOT NULL AS has_due
-          FROM checkpoints AS c
-         CROSS JOIN LATERAL (SELECT count(*) AS events, min(position) AS oldest
-                               FROM (SELECT e.position FROM {_UNREAD} LIMIT :limit) AS e) AS unread
-          LEFT JOIN LATERAL (SELECT p.due_at FROM {_FIRST_DUE}) AS due ON true
-         WHERE c.consumer = :consumer AND (unread.events > 0 OR due.due_at IS NOT NULL)
-    )
-    SELECT c.shard, c.position, backlog.has_due
-      FROM backlog JOIN checkpoints AS c ON c.consumer = :consumer AND c.shard = backlog.shard
-     ORDER BY coalesce(backlog.oldest, 0)
-     LIMIT (SELECT greatest(1, count(*) * :limit / greatest(1, CAST(sum(events) AS bigint))) FROM backlog)
-       FOR UPDATE OF c SKIP LOCKED
-    """
-)
+_CLAIM = text("SELECT shard, position, has_due FROM claim_checkpoints(:consumer, :now, CAST(:known AS text[]), :limit)")
 # A statement after the claim's: only its snapshot has all that earlier holders parked. The look into
 # parked_aggregates is one by key for each event; EXISTS might be answered by reading all that is parked.
 _READ = text(
@@ -86,10 +66,15 @@ _READ = text(
      ORDER BY position
     """
 )
+# A new row, so that no version stands before it while an old snapshot keeps them all (outbox_009).
 _ADVANCE = """
-    UPDATE checkpoints AS c SET position = read.position
-      FROM (VALUES {places}) AS read (shard, position)
-     WHERE c.consumer = '{consumer}' AND c.shard = read.shard;
+    WITH read AS (
+        DELETE FROM checkpoints AS c USING (VALUES {places}) AS read (shard, position, next)
+         WHERE c.consumer = '{consumer}' AND c.shard = read.shard AND c.position = read.position
+        RETURNING c.shard, read.next, c.is_live
+    )
+    INSERT INTO checkpoints (consumer, shard, position, is_live)
+    SELECT '{consumer}', shard, next, is_live FROM read;
 """
 _PARKED_COLUMNS = (
     """tenant_id, aggregate_id, aggregate_type, position, state, attempts, due_at, error, parked_at, needs"""
@@ -198,7 +183,8 @@ class _PostgresClaim:
         return _batch(await self.transaction.execute(_READ, values))
 
     async def advance(self, positions: Mapping[int, int]) -> None:
-        places = ", ".join(f"({int(shard)}, {int(position)})" for shard, position in positions.items())
+        moves = [(int(shard), int(self.positions[shard]), int(position)) for shard, position in positions.items()]
+        places = ", ".join(map(str, moves))
         self.transaction.last_words = _ADVANCE.format(consumer=self._consumer, places=places)
 
     async def due(self, limit: int) -> Sequence[Parked]:

@@ -9,13 +9,16 @@ from typing import NamedTuple
 import asyncpg
 
 from rustok.db.engine import open_engine
+from rustok.events.store import PostgresConsumerStore, PostgresSequencerStore
 from rustok.jobs.store import PostgresJobStore
 from tests.bench.arena import open_arena
 from tests.bench.contenders import OURS
 from tests.bench.figures import median, percentile
 from tests.bench.peers.program import Times
 from tests.bench.peers.rustok import NOOP
-from tests.bench.stage import Shop, Stage
+from tests.bench.projection import product_consumer
+from tests.bench.stage import Shop, Stage, open_shop
+from tests.bench.staged import stage_events
 from tests.bench.table import Finding, Report, Target, shown
 
 _A_SECOND = 800
@@ -28,7 +31,8 @@ _METHOD = (
     f"same while a REPEATABLE READ transaction is open from before. Throughput: starts a second from the first to the "
     f"last. A claim: what the relay asks PostgreSQL at each look (`ready`, {_LOOK} jobs), from this process every "
     f"{_LOOK_EVERY_S} s; the median of the last fifth beside that of the first. To start: from the commit to the start "
-    f"of the job."
+    f"of the job. Claims of a consumer: the product index reads a log one event a claim, {{claims:,}} times, beside "
+    f"such a transaction; the last fifth beside the first."
 )
 
 
@@ -48,6 +52,7 @@ def run(stage: Stage) -> Report:
 
 async def _run(stage: Stage) -> Report:
     clean, pinned = await _steady(stage, is_pinned=False), await _steady(stage, is_pinned=True)
+    claims_a_second = await _claims_a_second(stage)
     first, last = _ends(pinned.claims_ms)
     clean_first, clean_last = _ends(clean.claims_ms)
     findings = [
@@ -58,13 +63,51 @@ async def _run(stage: Stage) -> Report:
             Finding(f"to start, {name}", of(pinned.to_start_ms), "ms", of(clean.to_start_ms), "without it")
             for name, of in (("p50", median), ("p99", lambda times: percentile(times, 0.99)))
         ),
+        Finding(
+            "a consumer, at the end",
+            claims_a_second[-1],
+            "claims/s",
+            claims_a_second[0],
+            "at the beginning",
+            Target(">=", 0.9, "ours"),
+        ),
     ]
     notes = [f"Rows that wait to be cleaned up at the end: {shown(pinned.dead)}, without it {shown(clean.dead)}."]
-    return Report("pinned_snapshot", _METHOD.format(minutes=_seconds(stage) / 60), findings, notes)
+    return Report(
+        "pinned_snapshot", _METHOD.format(minutes=_seconds(stage) / 60, claims=_claims(stage)), findings, notes
+    )
 
 
 def _seconds(stage: Stage) -> float:
     return stage.seconds(60 * stage.pinned_minutes)
+
+
+def _claims(stage: Stage) -> int:
+    return 4_000 if stage.quick else 20_000
+
+
+async def _claims_a_second(stage: Stage) -> Sequence[float]:
+    """Return the rate in each fifth of a consumer's claims, made one after the other under an old snapshot."""
+    claims = _claims(stage)
+    async with (
+        open_shop(stage) as shop,
+        _session(shop) as admin,
+        _session(shop) as reader,
+        open_engine(shop.database.system_url, pool_size=1) as engine,
+    ):
+        await stage_events(admin, claims)
+        while await PostgresSequencerStore(engine).sequence(1_000):
+            pass
+        await reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        await reader.fetchval("SELECT count(*) FROM checkpoints")
+        consumer = product_consumer(PostgresConsumerStore(engine), batch=1)
+        rates = []
+        for _ in range(5):
+            began_s = time.perf_counter()
+            for _ in range(claims // 5):
+                await consumer.run_once()
+            rates.append(claims / 5 / (time.perf_counter() - began_s))
+    return rates
 
 
 async def _steady(stage: Stage, *, is_pinned: bool) -> _Run:

@@ -1,6 +1,7 @@
 """A consumer over the real store: a poisoned aggregate waits in order, everything else flows."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
+import asyncpg
 import pytest
 from asyncpg import InternalClientError
 from sqlalchemy import text
@@ -345,6 +347,51 @@ async def test_a_long_log_costs_a_quiet_shard_nothing(station: Station) -> None:
 
     assert [event.envelope.aggregate_id for event in batch.events] == [A, B]
     assert rows_read == 4  # the claim counts them, then the batch reads them
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "SELECT * FROM claim_checkpoints('clocks.recorder', now(), '{}', 500)",
+        "SELECT * FROM checkpoints_of('clocks.recorder')",
+        "SELECT * FROM current_checkpoints()",
+        "SELECT * FROM consumer_figures()",
+        "SELECT undelivered_age_s('{clocks.recorder}')",
+        "SELECT count_caught_up()",
+    ],
+)
+async def test_an_old_snapshot_makes_no_question_longer(station: Station, question: str) -> None:
+    """The checkpoints of each batch are kept as long as it is, and nobody reads them."""
+    one_by_one = Consumer(ConsumerConfig(batch=1, batches_a_drain=400), station.store, station.clock, station.handler)
+    async with station.log.admin() as old, station.log.admin() as admin:
+        await stage(admin, 400)
+        await station.log.sequence_all()
+        await old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM checkpoints")
+        before = await pages_read(admin, question)
+        await one_by_one.drain()
+        await station.write(A)
+
+        assert await pages_read(admin, question) < before + 100
+
+
+async def pages_read(admin: asyncpg.Connection, question: str) -> int:
+    """Return how many pages PostgreSQL touches for an answer, once it knows the question."""
+    await admin.execute(question)
+    plan = json.loads(await admin.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {question}"))[0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+async def test_preparing_again_leaves_consumers_where_they_are(station: Station) -> None:
+    """Every process does that when it starts."""
+    await station.write(A, *ELSEWHERE)
+    await station.drain()
+
+    await station.store.prepare([station.handler.name])
+
+    async with station.log.admin() as admin:
+        rows = await admin.fetch("SELECT shard, max(position) AS last, count(*) AS rows FROM checkpoints GROUP BY 1")
+    assert {row["rows"] for row in rows} == {1}
+    assert max(row["last"] for row in rows) == 1 + len(ELSEWHERE)
 
 
 async def test_several_workers_apply_every_event_once_and_in_order(station: Station) -> None:
