@@ -16,7 +16,10 @@ down_revision = "m20261126_jobs_018"
 
 # One plan, whatever PostgreSQL believes of the size of the table, which it may have seen when it was small.
 _BY_INDEX = "SET enable_seqscan = off SET enable_sort = off"
-_KEYS_BY_INDEX = "SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off"
+_KEYS_BY_INDEX = (
+    "SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off"
+)
+LOCK = 7_310_579_631  # any constant: consumers are prepared one after the other
 _FIGURES = ("consumer_figures()", "undelivered_age_s(text[])")
 # BETWEEN leaves one plan, the index on (shard, position): with `=` PostgreSQL may walk through the whole log for a
 # shard that has been quiet.
@@ -34,20 +37,28 @@ _FIRST_DUE = """
 
 
 def upgrade() -> None:
+    # Whoever waits for a lock has others wait behind it: better to fail, and to be tried again.
+    op.execute("SET LOCAL lock_timeout = '3s'")
+    # Rows that were updated in place would make the new index useless to transactions that began before.
+    op.execute("CREATE TEMPORARY TABLE kept_checkpoints ON COMMIT DROP AS TABLE checkpoints")
+    op.execute("TRUNCATE checkpoints")
     op.execute("ALTER TABLE checkpoints DROP CONSTRAINT checkpoints_pkey, ADD PRIMARY KEY (consumer, shard, position)")
-    op.execute("ALTER TABLE checkpoints RESET (fillfactor)")
+    op.execute("ALTER TABLE checkpoints RESET (fillfactor), SET (vacuum_truncate = off)")
+    op.execute("INSERT INTO checkpoints SELECT * FROM kept_checkpoints")
+    op.execute("RESET lock_timeout")
     _let_shards_have_one_first_row()
     _find_current_checkpoints()
-    _claim()
+    _claim_and_move()
     _judge_by_current_checkpoints()
 
 
 def _let_shards_have_one_first_row() -> None:
-    """A consumer is prepared by every process that starts; the key no longer tells that it is there."""
+    """Every relay that starts prepares consumers, and the key no longer tells that they are there."""
     op.execute(
-        """
-        CREATE FUNCTION keep_checkpoint() RETURNS trigger LANGUAGE plpgsql AS $$
+        f"""
+        CREATE FUNCTION keep_checkpoint() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
         BEGIN
+            PERFORM pg_advisory_xact_lock({LOCK});
             IF EXISTS (SELECT FROM checkpoints WHERE consumer = NEW.consumer AND shard = NEW.shard) THEN
                 RETURN NULL;
             END IF;
@@ -102,8 +113,8 @@ def _find_current_checkpoints() -> None:
     )
 
 
-def _claim() -> None:
-    """A row that somebody has replaced since this began is passed over, like one that somebody holds."""
+def _claim_and_move() -> None:
+    """A row that somebody has replaced since a claim began is passed over, like one that somebody holds."""
     op.execute(
         f"""
         CREATE FUNCTION claim_checkpoints(of_consumer text, at_time timestamptz, known text[], batch integer)
@@ -127,6 +138,22 @@ def _claim() -> None:
              ORDER BY coalesce(backlog.oldest, 0)
              LIMIT (SELECT greatest(1, count(*) * batch / greatest(1, sum(b.events)::bigint)) FROM backlog AS b)
                FOR UPDATE OF c SKIP LOCKED;
+        END $$
+        """
+    )
+    op.execute(
+        f"""
+        CREATE FUNCTION move_checkpoints(of_consumer text, shards smallint[], befores bigint[], afters bigint[])
+        RETURNS void LANGUAGE plpgsql VOLATILE {_KEYS_BY_INDEX} AS $$
+        #variable_conflict use_column
+        BEGIN
+            WITH moved AS (
+                DELETE FROM checkpoints AS c USING unnest(shards, befores, afters) AS read (shard, before, after)
+                 WHERE c.consumer = of_consumer AND c.shard = read.shard AND c.position = read.before
+                RETURNING c.shard, read.after, c.is_live
+            )
+            INSERT INTO checkpoints (consumer, shard, position, is_live)
+            SELECT of_consumer, moved.shard, moved.after, moved.is_live FROM moved;
         END $$
         """
     )
@@ -155,6 +182,7 @@ def _claim() -> None:
         "checkpoints_of(text)",
         "current_checkpoints()",
         "claim_checkpoints(text, timestamptz, text[], integer)",
+        "move_checkpoints(text, smallint[], bigint[], bigint[])",
         "count_caught_up()",
     ):
         op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")

@@ -69,13 +69,17 @@ class Coalescer(Generic[Job, Answer]):
             Unavailable: it waited for too long, and nothing was done.
 
         """
+        return await self.put(kind, job)
+
+    def put(self, kind: Hashable, job: Job) -> "asyncio.Future[Answer]":
+        """Have *job* run as `submit` does; its answer will be here. Cancelling that gives the job up."""
         loop = asyncio.get_running_loop()
         lane = self._lanes.setdefault(kind, _Lane())
         answer: asyncio.Future[Answer] = loop.create_future()
         lane.waiting.append(_Waiting(job, answer, loop.time()))
         if lane.worker is None:
             lane.worker = self._start(self._work(kind, lane))
-        return await answer
+        return answer
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # A context of its own: a group belongs to none of its callers.

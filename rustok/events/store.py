@@ -66,16 +66,7 @@ _READ = text(
      ORDER BY position
     """
 )
-# A new row, so that no version stands before it while an old snapshot keeps them all (outbox_009).
-_ADVANCE = """
-    WITH read AS (
-        DELETE FROM checkpoints AS c USING (VALUES {places}) AS read (shard, position, next)
-         WHERE c.consumer = '{consumer}' AND c.shard = read.shard AND c.position = read.position
-        RETURNING c.shard, read.next, c.is_live
-    )
-    INSERT INTO checkpoints (consumer, shard, position, is_live)
-    SELECT '{consumer}', shard, next, is_live FROM read;
-"""
+_ADVANCE = "SELECT move_checkpoints('{consumer}', '{{{shards}}}', '{{{befores}}}', '{{{afters}}}');"
 _PARKED_COLUMNS = (
     """tenant_id, aggregate_id, aggregate_type, position, state, attempts, due_at, error, parked_at, needs"""
 )
@@ -183,9 +174,12 @@ class _PostgresClaim:
         return _batch(await self.transaction.execute(_READ, values))
 
     async def advance(self, positions: Mapping[int, int]) -> None:
-        moves = [(int(shard), int(self.positions[shard]), int(position)) for shard, position in positions.items()]
-        places = ", ".join(map(str, moves))
-        self.transaction.last_words = _ADVANCE.format(consumer=self._consumer, places=places)
+        self.transaction.last_words = _ADVANCE.format(
+            consumer=self._consumer,
+            shards=_numbers(positions),
+            befores=_numbers(self.positions[shard] for shard in positions),
+            afters=_numbers(positions.values()),
+        )
 
     async def due(self, limit: int) -> Sequence[Parked]:
         if not self._shards_with_due:
@@ -208,6 +202,10 @@ class _PostgresClaim:
 
     async def unpark(self, key: AggregateKey) -> None:
         await self.transaction.execute(_UNPARK, {"consumer": self._consumer, **key._asdict()})
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return ",".join(str(int(value)) for value in values)
 
 
 def _places(positions: Mapping[int, int]) -> str:

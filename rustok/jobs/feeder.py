@@ -22,6 +22,9 @@ from rustok.kernel.ports import Clock, MadeJob, Wake
 log = structlog.get_logger(__name__)
 
 
+_RATE_FOLLOWS_S = 0.25
+
+
 class JobsMessage(NamedTuple):
     """A hint at jobs of a queue; an `express` one goes by the lane of those who have next to nothing in flight."""
 
@@ -42,6 +45,9 @@ class FeederConfig:
     """While several tenants have work, each has one of so many parts of the window at most."""
     messages_a_part: int = 2
     """Few: a hint waits for the messages ahead of it, whose jobs begin together."""
+    window_s: float = 0.1
+    """A tenant that is alone has as many hints on their way as are taken up in this time, where that is more than the
+    window: so the rate of quick jobs, and of many workers, is not held down by it, and no hint waits for longer."""
     newcomers_s: float = 0.02
     """How often, at most, a window without much room is asked for tenants that are not in it. They may double it."""
     hint_lost_s: float = 5.0
@@ -77,6 +83,14 @@ class _Queue:
     newcomers_due_s: float = -inf
     fed_s: float = -inf
     """When a hint at one of its jobs was sent last."""
+    taken_a_second: float = 0.0
+    counted_s: float = -inf
+
+    def count_taken(self, now_s: float, taken: int) -> None:
+        """Let the rate at which hints are taken up follow what has just been seen."""
+        faded = min(1.0, (now_s - self.counted_s) / _RATE_FOLLOWS_S)
+        self.taken_a_second += taken / _RATE_FOLLOWS_S - faded * self.taken_a_second
+        self.counted_s = now_s
 
 
 class Feeder:
@@ -136,7 +150,7 @@ class Feeder:
         for queue in self._queues:
             hinted = self._hinted(queue)
             jobs = [(job.id, job.tenant_id) for job in made if job.queue == queue.name and job.tenant_id not in hinted]
-            if jobs and len(queue.hinted) < 2 * queue.window:
+            if jobs and len(queue.hinted) < 2 * self._window(queue):
                 sent += await self._hint(queue, await self._share(queue, jobs, hinted))
         return sent
 
@@ -154,12 +168,13 @@ class Feeder:
 
     async def _choose(self, queue: _Queue) -> Sequence[Chosen]:
         """Return what is to be hinted at."""
-        room, now_s = queue.window - len(queue.hinted), self._clock.monotonic_s()
+        window, now_s = self._window(queue), self._clock.monotonic_s()
+        room = window - len(queue.hinted)
         hinted = self._hinted(queue)
-        if 2 * room >= queue.window:
-            most_a_tenant = self._part(queue) if queue.shares.are_several else queue.window
+        if 2 * room >= window:
+            most_a_tenant = self._part(queue) if queue.shares.are_several else window
             ready = await self._store.ready(queue.name, queue.hinted.keys(), room, most_a_tenant)
-        elif now_s >= queue.newcomers_due_s and len(queue.hinted) < 2 * queue.window:
+        elif now_s >= queue.newcomers_due_s and len(queue.hinted) < 2 * window:
             # Of the others, few at a time would ask for the same ones again and again.
             first = await self._store.ready(queue.name, queue.hinted.keys(), len(hinted) + self._part(queue), 1)
             ready = [(job_id, tenant_id) for job_id, tenant_id in first if tenant_id not in hinted][: self._part(queue)]
@@ -183,6 +198,12 @@ class Feeder:
         """Return how many hints of each tenant are on their way."""
         return Counter(hint.tenant_id for hint in queue.hinted.values())
 
+    def _window(self, queue: _Queue) -> int:
+        """Return how many hints of *queue* may be on their way now."""
+        if queue.shares.are_several:
+            return queue.window
+        return max(queue.window, int(queue.taken_a_second * self._config.window_s))
+
     def _part(self, queue: _Queue) -> int:
         return ceil(queue.window / self._config.parts)
 
@@ -204,10 +225,12 @@ class Feeder:
     async def _forget_taken(self, queue: _Queue) -> None:
         """Forget the hints that were taken up, those that come to nothing, and those that are to be sent again."""
         if not queue.hinted:
+            queue.count_taken(self._clock.monotonic_s(), 0)
             return
         ready = await self._store.still_ready(queue.hinted)
         lost_before = self._clock.monotonic_s() - self._config.hint_lost_s
         taken = [job_id for job_id in queue.hinted if job_id not in ready]
+        queue.count_taken(self._clock.monotonic_s(), len(taken))
         queue.shares.begun(Counter(queue.hinted.pop(job_id).tenant_id for job_id in taken))
         for job_id, may_begin in ready.items():
             if not may_begin:

@@ -3,10 +3,11 @@
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -22,6 +23,8 @@ from rustok.telemetry.metrics import JOB_RUN_SECONDS, JOBS_TOTAL
 
 log = structlog.get_logger(__name__)
 
+_LEASED_TOGETHER = 16
+"""Messages. One that finds another's leases being granted waits for those, and shares the next statement."""
 _ENDED_TOGETHER = 500
 
 
@@ -85,6 +88,7 @@ class JobRunner:
         self._idle = asyncio.Event()
         self._idle.set()
         self._is_stopping = False
+        self._granting = Coalescer(self._grant, self._grant_alone, most=_LEASED_TOGETHER, patience_s=math.inf)
         self._finishing = Coalescer(self._finish, self._finish_alone, most=_ENDED_TOGETHER, patience_s=math.inf)
 
     @property
@@ -94,25 +98,40 @@ class JobRunner:
 
     async def work(self, ids: Sequence[UUID]) -> int:
         """Do what is ready among *ids* and return how many jobs that were. What is cut short is handed back."""
-        return await self._lease_and_work(partial(self._store.grant, ids))
+        return await self._lease_and_work(partial(self._granting.submit, "lease", ids))
 
     async def work_on_ready(self, queue: str, limit: int, on_leased: Callable[[int], None] = lambda _: None) -> int:
         """Do up to *limit* jobs that are ready, in fair turns by tenant; *on_leased* is told how many, first of all."""
 
-        async def lease(lease_s: float) -> Sequence[Leased]:
-            jobs = await self._store.grant_ready(queue, limit, lease_s)
+        async def lease() -> Sequence[Leased]:
+            jobs = await self._store.grant_ready(queue, limit, self._config.lease_s)
             on_leased(len(jobs))
             return jobs
 
         return await self._lease_and_work(lease)
 
-    async def _lease_and_work(self, lease: Callable[[float], Awaitable[Sequence[Leased]]]) -> int:
+    async def _grant(self, messages: Sequence[Sequence[UUID]]) -> Sequence[Sequence[Leased]]:
+        """Lease jobs of several messages together; return those of each. What is in two of them, the first one has."""
+        try:
+            jobs = await self._store.grant(list(dict.fromkeys(chain.from_iterable(messages))), self._config.lease_s)
+        except Exception as error:
+            if len(messages) == 1 or is_transient(error):
+                raise
+            raise RunApart from error
+        leased = {job.id: job for job in jobs}
+        return [[leased.pop(job_id) for job_id in ids if job_id in leased] for ids in messages]
+
+    async def _grant_alone(self, ids: Sequence[UUID]) -> Sequence[Leased]:
+        [jobs] = await self._grant([ids])
+        return jobs
+
+    async def _lease_and_work(self, lease: Callable[[], Awaitable[Sequence[Leased]]]) -> int:
         if self._is_stopping:
             return 0
         self._working += 1
         self._idle.clear()
         try:
-            jobs = await lease(self._config.lease_s)
+            jobs = await lease()
             if jobs:
                 await self._work(jobs)
             return len(jobs)
@@ -148,9 +167,10 @@ class JobRunner:
         keeper: asyncio.Task[None],
     ) -> None:
         """End what still runs, and hand back what was cut short because the process stops."""
-        for task in (keeper, *tasks.values()):
+        running = [task for task in (keeper, *tasks.values()) if not task.done()]
+        for task in running:
             task.cancel()
-        await asyncio.gather(keeper, *tasks.values(), return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
         cut_short = [job_id for job_id, task in tasks.items() if task.cancelled() and job_id not in stopped]
         if cut_short:
             try:
@@ -209,7 +229,7 @@ class JobRunner:
             return "unknown"
         done = await handler(job)
         if done is not None:
-            await _whole(self._finishing.submit("done", (job, done.result)))
+            await _whole(self._finishing.put("done", (job, done.result)))
         return "ended"
 
     async def _finish(self, ended: Sequence[tuple[Leased, Any]]) -> Sequence[LeaseLost | None]:
@@ -251,14 +271,14 @@ class JobRunner:
             log.warning("job_not_ended", job_id=str(job.id), reason=describe(error))
 
 
-async def _whole(work: Coroutine[Any, Any, None]) -> None:
-    """Do *work* to its end, however often the caller is cancelled meanwhile."""
-    task, cancelled = asyncio.create_task(work), None
-    while not task.done():
+async def _whole(work: Awaitable[None]) -> None:
+    """Let *work* come to its end, however often the caller is cancelled meanwhile."""
+    future, cancelled = asyncio.ensure_future(work), None
+    while not future.done():
         try:
-            await asyncio.wait([task])
+            await asyncio.shield(future)
         except asyncio.CancelledError as error:
             cancelled = error
-    task.result()
+    future.result()
     if cancelled is not None:
         raise cancelled

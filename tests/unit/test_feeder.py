@@ -162,6 +162,32 @@ async def test_the_window_moves_on_as_jobs_are_leased() -> None:
     assert sent == [0, 30, 0]
 
 
+@pytest.mark.parametrize(
+    ("counts", "taken", "hints"),
+    [
+        pytest.param([3000], 20, 200, id="a tenth of a second of quick jobs"),
+        pytest.param([3000], 1, 40, id="of slow ones it would be less than the window"),
+        pytest.param([3000, 3000], 20, 10, id="beside others it has its part"),
+    ],
+)
+async def test_the_window_of_who_is_alone_grows_with_what_is_taken_up(
+    counts: list[int], taken: int, hints: int
+) -> None:
+    """So the window holds down neither the rate of quick jobs nor that of many workers."""
+    fed = Fed(*counts)
+
+    most = 0
+    for _ in range(100):
+        await fed.feeder.run_once()
+        waiting = [job_id for message in fed.sent.messages for job_id in message if fed.jobs.is_waiting(job_id)]
+        most = max(most, len(waiting))
+        for job_id in waiting[:taken]:
+            fed.jobs.lease(job_id)
+        fed.clock.advance(0.01)
+
+    assert 0.9 * hints <= most <= 1.1 * hints
+
+
 async def test_a_lost_hint_is_sent_again() -> None:
     """Redis may forget whatever it was told."""
     fed = Fed(1)

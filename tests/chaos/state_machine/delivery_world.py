@@ -178,10 +178,17 @@ class DeliveryWorld(World):
             log=[Place(row[0], row[1], Version(row[2], row[3])) for row in log],
             staged=[Version(*row) for row in staged],
             effects=[Version(*row) for row in effects],
-            checkpoints={row[0]: row[1] for row in checkpoints},
+            checkpoints=_one_a_shard(checkpoints),
             parked={row[0]: row[1] for row in parked},
             attempts={row[0]: row[2] for row in parked},
         )
+
+
+def _one_a_shard(rows: Sequence[Any]) -> Mapping[int, int]:
+    """Return the checkpoints by shard, each of which has one row, whoever moves it."""
+    checkpoints = {row[0]: row[1] for row in rows}
+    assert len(checkpoints) == len(rows), f"two checkpoints in a shard: {rows}"
+    return checkpoints
 
 
 @asynccontextmanager
