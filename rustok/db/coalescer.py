@@ -18,6 +18,13 @@ class RunApart(Exception):
     """A group was given up with nothing done: each of its jobs has to be run alone."""
 
 
+class _Steadfast(asyncio.Future[Answer]):
+    """Cancelling a task that waits for it takes effect when it is there."""
+
+    def cancel(self, msg: Any | None = None) -> bool:  # noqa: ARG002 - asyncio's signature
+        return False
+
+
 class _Waiting(NamedTuple, Generic[Job, Answer]):
     job: Job
     answer: asyncio.Future[Answer]
@@ -44,6 +51,7 @@ class Coalescer(Generic[Job, Answer]):
             RunApart. What else it raises is the whole group's, and that of all who wait behind it: they would
             meet the same.
         run_alone: runs one job of a group that was given up, beside the groups that follow.
+        is_steadfast: a caller that is cancelled waits for its job all the same, and is cancelled then.
 
     """
 
@@ -54,11 +62,13 @@ class Coalescer(Generic[Job, Answer]):
         *,
         most: int,
         patience_s: float,
+        is_steadfast: bool = False,
     ) -> None:
         self._run_group = run_group
         self._run_alone = run_alone
         self._most = most
         self._patience_s = patience_s
+        self._future: type[asyncio.Future[Answer]] = _Steadfast if is_steadfast else asyncio.Future
         self._lanes: dict[Hashable, _Lane[Job, Answer]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -69,17 +79,13 @@ class Coalescer(Generic[Job, Answer]):
             Unavailable: it waited for too long, and nothing was done.
 
         """
-        return await self.put(kind, job)
-
-    def put(self, kind: Hashable, job: Job) -> "asyncio.Future[Answer]":
-        """Have *job* run as `submit` does; its answer will be here. Cancelling that gives the job up."""
         loop = asyncio.get_running_loop()
         lane = self._lanes.setdefault(kind, _Lane())
-        answer: asyncio.Future[Answer] = loop.create_future()
+        answer = self._future(loop=loop)
         lane.waiting.append(_Waiting(job, answer, loop.time()))
         if lane.worker is None:
             lane.worker = self._start(self._work(kind, lane))
-        return answer
+        return await answer
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # A context of its own: a group belongs to none of its callers.
@@ -97,7 +103,7 @@ class Coalescer(Generic[Job, Answer]):
         finally:
             del self._lanes[kind]
             for left in lane.waiting:  # nobody, unless this task was cancelled
-                left.answer.cancel()
+                asyncio.Future.cancel(left.answer)
 
     def _next_group(self, lane: _Lane[Job, Answer]) -> list[_Waiting[Job, Answer]]:
         since_s = asyncio.get_running_loop().time() - self._patience_s
@@ -118,7 +124,7 @@ class Coalescer(Generic[Job, Answer]):
                 self._start(self._serve_alone(member))
         except asyncio.CancelledError:
             for member in group:
-                member.answer.cancel()
+                asyncio.Future.cancel(member.answer)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
             for member in (*group, *lane.waiting):
@@ -132,7 +138,7 @@ class Coalescer(Generic[Job, Answer]):
         try:
             _settle(member, await self._run_alone(member.job))
         except asyncio.CancelledError:
-            member.answer.cancel()
+            asyncio.Future.cancel(member.answer)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
             _settle(member, error)

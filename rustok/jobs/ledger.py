@@ -204,7 +204,7 @@ async def finish_held(
 ) -> Collection[UUID]:
     """End those jobs that are still held with their lease, as `finish_all` does; return their ids."""
     in_order = sorted(ended, key=lambda one: one[0].id)  # as those who renew the leases lock the rows
-    rows = [{"id": job.id, "token": job.token, "result": result} for job, result in in_order]
+    rows = [{"id": str(job.id), "token": str(job.token), "result": result} for job, result in in_order]
     found = await transaction.execute(_FINISH, {"ended": to_json(rows), "outcome": outcome})
     return {row.id for row in found}
 

@@ -3,10 +3,10 @@
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from typing import Any, Protocol
 from uuid import UUID
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 _LEASED_TOGETHER = 16
 """Messages. One that finds another's leases being granted waits for those, and shares the next statement."""
 _ENDED_TOGETHER = 500
+_total_of, _seconds_of = cache(JOBS_TOTAL.labels), cache(JOB_RUN_SECONDS.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,9 @@ class JobRunner:
         self._idle.set()
         self._is_stopping = False
         self._granting = Coalescer(self._grant, self._grant_alone, most=_LEASED_TOGETHER, patience_s=math.inf)
-        self._finishing = Coalescer(self._finish, self._finish_alone, most=_ENDED_TOGETHER, patience_s=math.inf)
+        self._finishing = Coalescer(
+            self._finish, self._finish_alone, most=_ENDED_TOGETHER, patience_s=math.inf, is_steadfast=True
+        )
 
     @property
     def in_hand(self) -> int:
@@ -119,7 +122,7 @@ class JobRunner:
                 raise
             raise RunApart from error
         leased = {job.id: job for job in jobs}
-        return [[leased.pop(job_id) for job_id in ids if job_id in leased] for ids in messages]
+        return [[job for job_id in ids if (job := leased.pop(job_id, None))] for ids in messages]
 
     async def _grant_alone(self, ids: Sequence[UUID]) -> Sequence[Leased]:
         [jobs] = await self._grant([ids])
@@ -214,8 +217,8 @@ class JobRunner:
             outcome = "raised"
             await self._end_failed(job, error)
         finally:
-            JOBS_TOTAL.labels(job.kind, outcome).inc()
-            JOB_RUN_SECONDS.labels(job.kind).observe(self._clock.monotonic_s() - started_s)
+            _total_of(job.kind, outcome).inc()
+            _seconds_of(job.kind).observe(self._clock.monotonic_s() - started_s)
 
     async def _attempt(self, job: Leased) -> str:
         """Have *job* done, where that is wanted and possible, and return what it came to."""
@@ -229,7 +232,7 @@ class JobRunner:
             return "unknown"
         done = await handler(job)
         if done is not None:
-            await _whole(self._finishing.put("done", (job, done.result)))
+            await self._finishing.submit("done", (job, done.result))
         return "ended"
 
     async def _finish(self, ended: Sequence[tuple[Leased, Any]]) -> Sequence[LeaseLost | None]:
@@ -271,14 +274,14 @@ class JobRunner:
             log.warning("job_not_ended", job_id=str(job.id), reason=describe(error))
 
 
-async def _whole(work: Awaitable[None]) -> None:
-    """Let *work* come to its end, however often the caller is cancelled meanwhile."""
-    future, cancelled = asyncio.ensure_future(work), None
-    while not future.done():
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Do *work* to its end, however often the caller is cancelled meanwhile."""
+    task, cancelled = asyncio.create_task(work), None
+    while not task.done():
         try:
-            await asyncio.shield(future)
+            await asyncio.wait([task])
         except asyncio.CancelledError as error:
             cancelled = error
-    future.result()
+    task.result()
     if cancelled is not None:
         raise cancelled

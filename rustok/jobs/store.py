@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.engine import to_json
-from rustok.db.transaction import begin, run_alone
+from rustok.db.transaction import Rows, begin, run_alone
 from rustok.jobs.history import into_history
 from rustok.jobs.ledger import Leased, fail, finish_held, hand_back, park_unknown
 from rustok.jobs.shares import Standing
@@ -87,6 +87,16 @@ _RESCUE = text(
 _WORKER_LOST = to_json({"code": "worker_lost", "message": "The worker stopped in the middle of the job."})
 
 
+class _EachAlone:
+    """Runs each statement in a transaction of its own, in one round trip."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def execute(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> Rows:
+        return await run_alone(self._engine, statement, parameters)
+
+
 class PostgresJobStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
@@ -148,8 +158,7 @@ class PostgresJobStore:
 
     async def finish(self, ended: Sequence[tuple[Leased, Any]], outcome: str = "done") -> Collection[UUID]:
         """End those jobs for good that are still held, each with its result and without effects; return their ids."""
-        async with begin(self.engine, "BEGIN") as (transaction, _):
-            return await finish_held(transaction, ended, outcome)
+        return await finish_held(_EachAlone(self.engine), ended, outcome)
 
     async def fail(self, job: Leased, error: Mapping[str, Any], retry_in_s: float | None) -> None:
         """End this attempt: *job* is due again in *retry_in_s*, or (None) a dead letter. Raises LeaseLost."""

@@ -236,3 +236,33 @@ async def test_a_lane_whose_worker_is_cancelled_takes_its_callers_with_it(server
 
     for tasks in (await submitted(cancelled, "a"), await submitted(cancelled, "b")):
         assert [task.cancelled() for task in tasks] == [True]
+
+
+async def test_a_steadfast_caller_is_cancelled_when_its_job_has_ended(server: Server) -> None:
+    """However often somebody tries: what waits is begun all the same, and what fails is nobody's any more."""
+    steadfast = Coalescer(server.run, server.run_alone, most=MOST, patience_s=PATIENCE_S, is_steadfast=True)
+    tasks = await submitted(steadfast, "a", "b", "bad")
+    for task in (*tasks, *tasks):
+        task.cancel()
+        await settled()
+    before = [task.done() for task in tasks]
+
+    await server.finish(0)
+    await server.finish(1)
+
+    assert server.groups == [["a"], ["b", "bad"]]
+    assert before == [False, False, False]
+    assert [task.cancelled() for task in tasks] == [True, True, True]
+
+
+async def test_steadfast_callers_go_with_a_worker_that_is_cancelled(server: Server) -> None:
+    """They would wait for ever."""
+
+    async def be_cancelled(_jobs: Sequence[str]) -> list[str | Exception]:
+        raise asyncio.CancelledError
+
+    cancelled: Coalescer[str, str] = Coalescer(
+        be_cancelled, server.run_alone, most=MOST, patience_s=PATIENCE_S, is_steadfast=True
+    )
+
+    assert [task.cancelled() for task in await submitted(cancelled, "a")] == [True]

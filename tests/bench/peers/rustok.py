@@ -27,6 +27,7 @@ from rustok.kernel.registry import build_registry
 from rustok.kernel.secrets import Secrets
 from rustok.runtime import SystemClock, freeze_heap
 from rustok.settings import Settings, load_settings, required
+from rustok.telemetry.logging import configure_logging
 from rustok.testing.platform import SECRET, a_context
 from tests.bench.peers.program import Marks, run_program
 from workers.actors import declare_consume, declare_work
@@ -73,6 +74,7 @@ async def open_queue() -> AsyncIterator[_Queue]:
 
 def _work() -> None:
     settings, stop, queues = load_settings(), threading.Event(), [NOOP.queue]
+    configure_logging(settings.log_format, settings.log_level)
     signal.signal(signal.SIGTERM, lambda *_arguments: stop.set())
     broker = StreamBroker(required(settings.redis_url, "redis_url"), prefetch=prefetch(queues))
     with EventLoopThread() as loop, closing(broker):
