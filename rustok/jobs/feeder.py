@@ -45,7 +45,7 @@ class FeederConfig:
     """While several tenants have work, each has one of so many parts of the window at most."""
     messages_a_part: int = 2
     """Few: a hint waits for the messages ahead of it, whose jobs begin together."""
-    window_s: float = 0.1
+    window_s: float = 0.25
     """A tenant that is alone has as many hints on their way as are taken up in this time, where that is more than the
     window: so the rate of quick jobs, and of many workers, is not held down by it, and no hint waits for longer."""
     newcomers_s: float = 0.02

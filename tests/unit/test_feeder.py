@@ -165,7 +165,7 @@ async def test_the_window_moves_on_as_jobs_are_leased() -> None:
 @pytest.mark.parametrize(
     ("counts", "taken", "hints"),
     [
-        pytest.param([3000], 20, 200, id="a tenth of a second of quick jobs"),
+        pytest.param([3000], 20, 500, id="a quarter of a second of quick jobs"),
         pytest.param([3000], 1, 40, id="of slow ones it would be less than the window"),
         pytest.param([3000, 3000], 20, 10, id="beside others it has its part"),
     ],
