@@ -77,6 +77,11 @@ def _told(result: Result, seconds: float) -> dict[str, Any]:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    told = subprocess.run(command, cwd=_CHECKOUT, capture_output=True, text=True, check=False)  # noqa: S603 - ours
-    return told.stdout.strip() or "unknown"
+    """Return which code is run; a report that scenarios have written makes it no other."""
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{report_path('full').name}")
+    return (_git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if changes else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    return subprocess.run(command, cwd=_CHECKOUT, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603 - ours
