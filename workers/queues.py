@@ -6,6 +6,7 @@ from uuid import UUID
 
 from dramatiq import Message
 
+from rustok.jobs.feeder import Window
 from rustok.kernel.module import JobKind
 
 CONSUME = "consume"
@@ -19,12 +20,12 @@ _CAP = 10_000
 """While no worker runs, hints would pile up for ever: the relay repeats those that still hold."""
 
 
-_WINDOW = 400
-_WINDOWS = {"scripts": 64}
+_WINDOW = Window(400, 4_000)
+_WINDOWS = {"scripts": Window(64, 64)}
 """A worker runs few scripts at a time: what it holds beyond these, others could be doing."""
 
 
-def windows(queues: Iterable[str]) -> Mapping[str, int]:
+def windows(queues: Iterable[str]) -> Mapping[str, Window]:
     """Return how many hints of a queue of the ledger may be on their way at a time."""
     return {queue: _WINDOWS.get(queue, _WINDOW) for queue in queues}
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from contextvars import Context
 from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from rustok.kernel.errors import Unavailable
@@ -36,6 +37,8 @@ class _Lane(Generic[Job, Answer]):
     """The jobs of one kind that wait, and who runs them."""
 
     waiting: deque[_Waiting[Job, Answer]] = field(default_factory=deque)
+    group: Sequence[_Waiting[Job, Answer]] = ()
+    """Those that are being run."""
     worker: asyncio.Task[None] | None = None
 
 
@@ -85,6 +88,7 @@ class Coalescer(Generic[Job, Answer]):
         lane.waiting.append(_Waiting(job, answer, loop.time()))
         if lane.worker is None:
             lane.worker = self._start(self._work(kind, lane))
+            lane.worker.add_done_callback(lambda _: self._leave(kind, lane))
         return await answer
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -95,15 +99,19 @@ class Coalescer(Generic[Job, Answer]):
         return task
 
     async def _work(self, kind: Hashable, lane: _Lane[Job, Answer]) -> None:
-        try:
-            while lane.waiting:
-                group = self._next_group(lane)
-                if group:
-                    await self._serve(lane, group)
-        finally:
+        while lane.waiting:
+            lane.group = self._next_group(lane)
+            if lane.group:
+                await self._serve(lane, lane.group)
+                lane.group = ()
+        del self._lanes[kind]
+
+    def _leave(self, kind: Hashable, lane: _Lane[Job, Answer]) -> None:
+        """Give up those whose worker was cancelled, perhaps before it began; there are no others."""
+        if self._lanes.get(kind) is lane:
             del self._lanes[kind]
-            for left in lane.waiting:  # nobody, unless this task was cancelled
-                asyncio.Future.cancel(left.answer)
+        for left in (*lane.group, *lane.waiting):
+            asyncio.Future.cancel(left.answer)
 
     def _next_group(self, lane: _Lane[Job, Answer]) -> list[_Waiting[Job, Answer]]:
         since_s = asyncio.get_running_loop().time() - self._patience_s
@@ -121,11 +129,7 @@ class Coalescer(Generic[Job, Answer]):
             answers = await self._run_group([member.job for member in group])
         except RunApart:
             for member in group:
-                self._start(self._serve_alone(member))
-        except asyncio.CancelledError:
-            for member in group:
-                asyncio.Future.cancel(member.answer)
-            raise
+                self._start(self._serve_alone(member)).add_done_callback(partial(_give_up, member.answer))
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
             for member in (*group, *lane.waiting):
                 _settle(member, _copy(error))
@@ -137,11 +141,13 @@ class Coalescer(Generic[Job, Answer]):
     async def _serve_alone(self, member: _Waiting[Job, Answer]) -> None:
         try:
             _settle(member, await self._run_alone(member.job))
-        except asyncio.CancelledError:
-            asyncio.Future.cancel(member.answer)
-            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
             _settle(member, error)
+
+
+def _give_up(answer: asyncio.Future[Any], _ended: asyncio.Task[None]) -> None:
+    """Let whoever waits for *answer*, if it has not come, wait no longer."""
+    asyncio.Future.cancel(answer)
 
 
 def _settle(member: _Waiting[Job, Answer], answer: Answer | Exception) -> None:

@@ -46,14 +46,20 @@ class FeederConfig:
     messages_a_part: int = 2
     """Few: a hint waits for the messages ahead of it, whose jobs begin together."""
     window_s: float = 0.25
-    """A tenant that is alone has as many hints on their way as are taken up in this time, where that is more than the
-    window: so the rate of quick jobs, and of many workers, is not held down by it, and no hint waits for longer."""
+    """Who is alone has as many hints on their way as are taken up in this time, within the bounds of the window."""
     newcomers_s: float = 0.02
     """How often, at most, a window without much room is asked for tenants that are not in it. They may double it."""
     hint_lost_s: float = 5.0
     """A hint that nobody has taken up for this long is sent again."""
     busy_poll_s: float = 0.005
     idle_poll_s: float = 0.25
+
+
+class Window(NamedTuple):
+    """How many hints of a queue may be on their way: `most` where one tenant is alone and its jobs are quick."""
+
+    least: int
+    most: int
 
 
 class ReadyJobs(Protocol):
@@ -77,7 +83,7 @@ class _Hint(NamedTuple):
 @dataclass(slots=True)
 class _Queue:
     name: str
-    window: int
+    window: Window
     shares: Shares
     hinted: dict[UUID, _Hint] = field(default_factory=dict)
     newcomers_due_s: float = -inf
@@ -99,7 +105,7 @@ class Feeder:
     def __init__(
         self,
         config: FeederConfig,
-        windows: Mapping[str, int],
+        windows: Mapping[str, Window],
         *,
         store: ReadyJobs,
         send: SendJobs,
@@ -150,7 +156,7 @@ class Feeder:
         for queue in self._queues:
             hinted = self._hinted(queue)
             jobs = [(job.id, job.tenant_id) for job in made if job.queue == queue.name and job.tenant_id not in hinted]
-            if jobs and len(queue.hinted) < 2 * self._window(queue):
+            if jobs and self._has_room_for_newcomers(queue, hinted):
                 sent += await self._hint(queue, await self._share(queue, jobs, hinted))
         return sent
 
@@ -174,7 +180,7 @@ class Feeder:
         if 2 * room >= window:
             most_a_tenant = self._part(queue) if queue.shares.are_several else window
             ready = await self._store.ready(queue.name, queue.hinted.keys(), room, most_a_tenant)
-        elif now_s >= queue.newcomers_due_s and len(queue.hinted) < 2 * window:
+        elif now_s >= queue.newcomers_due_s and self._has_room_for_newcomers(queue, hinted):
             # Of the others, few at a time would ask for the same ones again and again.
             first = await self._store.ready(queue.name, queue.hinted.keys(), len(hinted) + self._part(queue), 1)
             ready = [(job_id, tenant_id) for job_id, tenant_id in first if tenant_id not in hinted][: self._part(queue)]
@@ -201,11 +207,15 @@ class Feeder:
     def _window(self, queue: _Queue) -> int:
         """Return how many hints of *queue* may be on their way now."""
         if queue.shares.are_several:
-            return queue.window
-        return max(queue.window, int(queue.taken_a_second * self._config.window_s))
+            return queue.window.least
+        return min(max(queue.window.least, int(queue.taken_a_second * self._config.window_s)), queue.window.most)
+
+    def _has_room_for_newcomers(self, queue: _Queue, hinted: Mapping[UUID, int]) -> bool:
+        """Tell whether tenants that have no hints may have some. A flood's hints keep nobody out, however many."""
+        return sum(min(hints, queue.window.least) for hints in hinted.values()) < 2 * queue.window.least
 
     def _part(self, queue: _Queue) -> int:
-        return ceil(queue.window / self._config.parts)
+        return ceil(queue.window.least / self._config.parts)
 
     def _messages(self, queue: _Queue, jobs: Sequence[Chosen]) -> list[JobsMessage]:
         """Return what is to be sent: jobs spread over messages, by lane."""

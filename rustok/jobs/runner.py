@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import chain
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -23,8 +22,6 @@ from rustok.telemetry.metrics import JOB_RUN_SECONDS, JOBS_TOTAL
 
 log = structlog.get_logger(__name__)
 
-_LEASED_TOGETHER = 16
-"""Messages. One that finds another's leases being granted waits for those, and shares the next statement."""
 _ENDED_TOGETHER = 500
 _total_of, _seconds_of = cache(JOBS_TOTAL.labels), cache(JOB_RUN_SECONDS.labels)
 
@@ -89,7 +86,6 @@ class JobRunner:
         self._idle = asyncio.Event()
         self._idle.set()
         self._is_stopping = False
-        self._granting = Coalescer(self._grant, self._grant_alone, most=_LEASED_TOGETHER, patience_s=math.inf)
         self._finishing = Coalescer(
             self._finish, self._finish_alone, most=_ENDED_TOGETHER, patience_s=math.inf, is_steadfast=True
         )
@@ -101,7 +97,7 @@ class JobRunner:
 
     async def work(self, ids: Sequence[UUID]) -> int:
         """Do what is ready among *ids* and return how many jobs that were. What is cut short is handed back."""
-        return await self._lease_and_work(partial(self._granting.submit, "lease", ids))
+        return await self._lease_and_work(partial(self._store.grant, ids, self._config.lease_s))
 
     async def work_on_ready(self, queue: str, limit: int, on_leased: Callable[[int], None] = lambda _: None) -> int:
         """Do up to *limit* jobs that are ready, in fair turns by tenant; *on_leased* is told how many, first of all."""
@@ -112,21 +108,6 @@ class JobRunner:
             return jobs
 
         return await self._lease_and_work(lease)
-
-    async def _grant(self, messages: Sequence[Sequence[UUID]]) -> Sequence[Sequence[Leased]]:
-        """Lease jobs of several messages together; return those of each. What is in two of them, the first one has."""
-        try:
-            jobs = await self._store.grant(list(dict.fromkeys(chain.from_iterable(messages))), self._config.lease_s)
-        except Exception as error:
-            if len(messages) == 1 or is_transient(error):
-                raise
-            raise RunApart from error
-        leased = {job.id: job for job in jobs}
-        return [[job for job_id in ids if (job := leased.pop(job_id, None))] for ids in messages]
-
-    async def _grant_alone(self, ids: Sequence[UUID]) -> Sequence[Leased]:
-        [jobs] = await self._grant([ids])
-        return jobs
 
     async def _lease_and_work(self, lease: Callable[[], Awaitable[Sequence[Leased]]]) -> int:
         if self._is_stopping:

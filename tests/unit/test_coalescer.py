@@ -266,3 +266,19 @@ async def test_steadfast_callers_go_with_a_worker_that_is_cancelled(server: Serv
     )
 
     assert [task.cancelled() for task in await submitted(cancelled, "a")] == [True]
+
+
+@pytest.mark.parametrize("ticks", [0, 1, 2])
+async def test_nobody_waits_for_a_worker_that_was_cancelled_before_it_began(server: Server, ticks: int) -> None:
+    """As when the event loop ends."""
+    steadfast = Coalescer(server.run, server.run_alone, most=MOST, patience_s=PATIENCE_S, is_steadfast=True)
+    before = asyncio.all_tasks()
+    caller = asyncio.create_task(steadfast.submit("acme", "a"))
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+    await settled()
+
+    assert caller.cancelled()

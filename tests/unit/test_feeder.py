@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from rustok.jobs.feeder import Feeder, FeederConfig, JobsMessage
+from rustok.jobs.feeder import Feeder, FeederConfig, JobsMessage, Window
 from rustok.jobs.shares import Standing
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.ids import uuid7
@@ -120,7 +120,7 @@ class Fed:
             self.jobs.add(tenant_id, count)
         self.feeder = Feeder(
             FeederConfig(ids_a_message=10, messages=4, parts=8),
-            {"sums": 40},
+            {"sums": Window(40, 400)},
             store=self.jobs,
             send=self.sent,
             clock=self.clock,
@@ -162,20 +162,8 @@ async def test_the_window_moves_on_as_jobs_are_leased() -> None:
     assert sent == [0, 30, 0]
 
 
-@pytest.mark.parametrize(
-    ("counts", "taken", "hints"),
-    [
-        pytest.param([3000], 20, 500, id="a quarter of a second of quick jobs"),
-        pytest.param([3000], 1, 40, id="of slow ones it would be less than the window"),
-        pytest.param([3000, 3000], 20, 10, id="beside others it has its part"),
-    ],
-)
-async def test_the_window_of_who_is_alone_grows_with_what_is_taken_up(
-    counts: list[int], taken: int, hints: int
-) -> None:
-    """So the window holds down neither the rate of quick jobs nor that of many workers."""
-    fed = Fed(*counts)
-
+async def worked_for_a_second(fed: Fed, taken: int) -> int:
+    """Take up so many hints each 10 ms, for a second; return how many were on their way at most."""
     most = 0
     for _ in range(100):
         await fed.feeder.run_once()
@@ -184,8 +172,40 @@ async def test_the_window_of_who_is_alone_grows_with_what_is_taken_up(
         for job_id in waiting[:taken]:
             fed.jobs.lease(job_id)
         fed.clock.advance(0.01)
+    return most
 
-    assert 0.9 * hints <= most <= 1.1 * hints
+
+@pytest.mark.parametrize(
+    ("taken", "hints"),
+    [
+        pytest.param(10, 250, id="a quarter of a second of quick jobs"),
+        pytest.param(1, 40, id="of slow ones it would be less than the window"),
+        pytest.param(50, 400, id="of very quick ones more than its largest"),
+    ],
+)
+async def test_the_window_of_who_is_alone_grows_with_what_is_taken_up(taken: int, hints: int) -> None:
+    """So it holds down neither the rate of quick jobs nor that of many workers."""
+    assert 0.9 * hints <= await worked_for_a_second(Fed(8000), taken) <= 1.1 * hints
+
+
+async def test_beside_others_the_window_is_as_small_as_ever() -> None:
+    """Nobody waits behind four times as many, whose turn it is or not."""
+    assert await worked_for_a_second(Fed(*[400] * 20), 10) <= 40
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+async def test_whoever_comes_after_a_flood_that_came_to_a_halt_is_not_kept_waiting(*, is_told: bool) -> None:
+    """A hundred hints and more of the flood are on their way, and nobody takes them up."""
+    fed = Fed(8000, 0)
+    await worked_for_a_second(fed, 10)
+    fed.clock.advance(0.3)
+
+    [newcomer] = fed.jobs.add(fed.tenants[1], 1)
+    if is_told:
+        fed.made.append(MadeJob("sums", newcomer, fed.tenants[1]))
+    await fed.feeder.run_once()
+
+    assert newcomer in fed.sent.messages[-1]
 
 
 async def test_a_lost_hint_is_sent_again() -> None:
@@ -452,7 +472,12 @@ async def test_the_queue_that_had_work_last_is_looked_at_first() -> None:
     """Its next job does not wait for looks at queues that have none."""
     jobs = OneQueueIsBusy()
     feeder = Feeder(
-        FeederConfig(), {"idle": 4, "busy": 4}, store=jobs, send=Sent(), clock=FixedClock(), wake=LocalWake()
+        FeederConfig(),
+        dict.fromkeys(["idle", "busy"], Window(4, 4)),
+        store=jobs,
+        send=Sent(),
+        clock=FixedClock(),
+        wake=LocalWake(),
     )
     await feeder.run_once()
 

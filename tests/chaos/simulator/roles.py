@@ -11,7 +11,7 @@ from rustok.events.consumer import Consumer, ConsumerConfig
 from rustok.events.hints import CoalescedHints, Sweep
 from rustok.events.parking import RetryPolicy
 from rustok.events.sequencer import Sequencer, SequencerConfig
-from rustok.jobs.feeder import Feeder, FeederConfig, JobsMessage
+from rustok.jobs.feeder import Feeder, FeederConfig, JobsMessage, Window
 from rustok.jobs.rescuer import Rescuer
 from rustok.jobs.runner import JobRunner, RunnerConfig
 from rustok.jobs.scheduler import Scheduler
@@ -35,7 +35,7 @@ CONSUMER = ConsumerConfig(
 )
 RUNNER = RunnerConfig(lease_s=2.0, renew_s=0.6, unavailable_delay_s=0.5)
 BYPASS = BypassConfig(after_s=1.0, poll_s=0.5, jobs_at_a_time=3, looks_a_queue=2)
-WINDOW = 8
+WINDOW = Window(8, 16)
 """Small figures: few events fill batches, windows and turns."""
 _RECEIVERS = 4
 
