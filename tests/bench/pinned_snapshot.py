@@ -69,7 +69,7 @@ async def _run(stage: Stage) -> Report:
             "claims/s",
             claims_a_second[0],
             "at the beginning",
-            Target(">=", 0.9, "ours"),
+            Target(">=", 0.9),
         ),
     ]
     notes = [f"Rows that wait to be cleaned up at the end: {shown(pinned.dead)}, without it {shown(clean.dead)}."]
