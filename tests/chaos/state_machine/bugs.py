@@ -1,8 +1,8 @@
 """Seeded bugs: one change each to what PostgreSQL is asked, or has, which a machine must not let pass."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,9 +85,14 @@ DELIVERY_BUGS = (
         "relays do not exclude each other", script=_in_function("sequence_outbox", "NOT pg_try", "false AND NOT pg_try")
     ),
     Bug("a batch leaves a gap", script=_in_function("sequence_outbox", "SELECT head + row", "SELECT head + 1 + row")),
-    Bug("a checkpoint passes an event", (r"SET position = read.position", "SET position = read.position + 1")),
+    Bug(
+        "a checkpoint passes an event",
+        script=_in_function(
+            "move_checkpoints", "RETURNING c.shard, read.after,", "RETURNING c.shard, read.after + 1 AS after,"
+        ),
+    ),
     Bug("effects do not wait for the checkpoint", (r"^BEGIN; (?=SET LOCAL synchronous_commit)", "")),
-    Bug("workers share a shard", (r"FOR UPDATE OF c SKIP LOCKED", "")),
+    Bug("workers share a shard", script=_in_function("claim_checkpoints", "FOR UPDATE OF c SKIP LOCKED", "")),
     Bug("events overtake what is parked", (r"IS NOT NULL AS is_parked", "IS NOT NULL AND false AS is_parked")),
     Bug("a retry begins behind its place", (r"position BETWEEN (?=\$)", "position BETWEEN 1 + ")),
     Bug("a redrive passes an event", (r"SET (?=state = 'retrying')", "SET position = position + 1, ")),
@@ -100,21 +105,35 @@ def seeded(bug: Bug | None) -> Iterator[None]:
     if bug is None or bug.statement is None:
         yield
         return
-    misread: list[str] = []
-    misreading = _misreading(*bug.statement, misread)
-    with connections_chosen(lambda _parameters: misreading):
+    pattern, wrong = bug.statement
+    queries: list[str] = []
+
+    def misread(query: str) -> str:
+        queries.append(query)
+        return re.sub(pattern, wrong, query)
+
+    with _statements_read(misread):
         yield
-    assert misread, f"no statement reads like {bug.statement[0]} by now"
+    assert any(re.search(pattern, query) for query in queries), f"no statement reads like {pattern} by now"
 
 
-def _misreading(pattern: str, wrong: str, misread: list[str]) -> type[asyncpg.Connection]:
-    def read(query: str) -> str:
-        wrong_query, count = re.subn(pattern, wrong, query)
-        if count:
-            misread.append(query)
-        return wrong_query
+@contextmanager
+def all_seen() -> Iterator[set[str]]:
+    """Write down every statement that engines which connect meanwhile send."""
+    queries: set[str] = set()
 
-    class MisreadingConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg ships no types
+    def note(query: str) -> str:
+        queries.add(query)
+        return query
+
+    with _statements_read(note):
+        yield queries
+
+
+def _statements_read(read: Callable[[str], str]) -> AbstractContextManager[None]:
+    """Have every engine that connects meanwhile send what *read* makes of its statements."""
+
+    class ReadingConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg ships no types
         async def prepare(self, query: str, **options: Any) -> PreparedStatement:
             return await super().prepare(read(query), **options)
 
@@ -122,4 +141,4 @@ def _misreading(pattern: str, wrong: str, misread: list[str]) -> type[asyncpg.Co
             status: str = await super().execute(read(query), *arguments, **options)
             return status
 
-    return MisreadingConnection
+    return connections_chosen(lambda _parameters: ReadingConnection)

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import TypeVar
 
 import pytest
 
@@ -11,9 +9,8 @@ from rustok.testing import Database, DatabaseServer
 from tests.chaos.state_machine.bugs import Bug, seeded
 from tests.chaos.state_machine.delivery_world import DeliveryWorld, open_delivery_world
 from tests.chaos.state_machine.ledger_world import LedgerWorld, open_ledger_world
+from tests.chaos.state_machine.world import opened
 from tests.integration.events.log import connected
-
-World = TypeVar("World")
 
 
 @pytest.fixture
@@ -31,29 +28,20 @@ def bug(request: pytest.FixtureRequest) -> Bug | None:
 
 @pytest.fixture
 def world_database(database_server: DatabaseServer, runner: asyncio.Runner, bug: Bug | None) -> Iterator[Database]:
-    with _opened(runner, database_server.throw_away()) as database:
+    with opened(runner, database_server.throw_away()) as database:
         if bug is not None and bug.script:
-            with _opened(runner, connected(database.admin_url)) as admin:
+            with opened(runner, connected(database.admin_url)) as admin:
                 runner.run(admin.execute(bug.script))
         yield database
 
 
 @pytest.fixture
 def ledger_world(world_database: Database, runner: asyncio.Runner, bug: Bug | None) -> Iterator[LedgerWorld]:
-    with seeded(bug), _opened(runner, open_ledger_world(runner, world_database)) as world:
+    with seeded(bug), opened(runner, open_ledger_world(runner, world_database)) as world:
         yield world
 
 
 @pytest.fixture
 def delivery_world(world_database: Database, runner: asyncio.Runner, bug: Bug | None) -> Iterator[DeliveryWorld]:
-    with seeded(bug), _opened(runner, open_delivery_world(runner, world_database)) as world:
+    with seeded(bug), opened(runner, open_delivery_world(runner, world_database)) as world:
         yield world
-
-
-@contextmanager
-def _opened(runner: asyncio.Runner, manager: AbstractAsyncContextManager[World]) -> Iterator[World]:
-    """Open *manager* on the runner's loop."""
-    try:
-        yield runner.run(manager.__aenter__())
-    finally:
-        runner.run(manager.__aexit__(None, None, None))

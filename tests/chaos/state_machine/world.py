@@ -1,14 +1,17 @@
 """What the worlds of the machines have in common: a loop that is run to the end of each step, and sudden deaths."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import text
 
 from rustok.db.transaction import Transaction
 from tests.integration.events.log import until_gone
+
+Opened = TypeVar("Opened")
 
 _PID = text("SELECT pg_backend_pid()")
 _DIE = text("SELECT pg_terminate_backend(pg_backend_pid())")
@@ -34,3 +37,12 @@ class World:
         """Lose the connection, as to an operator, a crash or the network."""
         self._dying.append((await transaction.execute(_PID)).scalar_one())
         await transaction.execute(_DIE)
+
+
+@contextmanager
+def opened(runner: asyncio.Runner, manager: AbstractAsyncContextManager[Opened]) -> Iterator[Opened]:
+    """Open *manager* on the runner's loop."""
+    try:
+        yield runner.run(manager.__aenter__())
+    finally:
+        runner.run(manager.__aexit__(None, None, None))
