@@ -30,7 +30,11 @@ app = typer.Typer(no_args_is_help=True)
 What = Annotated[str | None, typer.Option("--consumer", "--kind", "-k", help="Only of this consumer or kind of job.")]
 Fingerprint = Annotated[str | None, typer.Option("--fingerprint", "-f", help="Only of this cause, as `list` names it.")]
 Id = Annotated[UUID | None, typer.Option("--id", "--aggregate", help="Only this aggregate or job.")]
-OlderThan = Annotated[float | None, typer.Option("--older-than-h", min=0, help="Only what was given up hours ago.")]
+_MOST_H = 24 * 365 * 100
+OlderThan = Annotated[
+    float | None,
+    typer.Option("--older-than-h", min=0, max=_MOST_H, help="Only what was given up hours ago."),
+]
 NeedsVersion = Annotated[
     bool, typer.Option("--needs-version", help="Instead of what was given up, what waits for another release.")
 ]

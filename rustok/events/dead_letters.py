@@ -3,11 +3,10 @@
 A page is short, so that consumers begin with its aggregates while others follow, and nobody waits long for a row.
 """
 
-from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -64,7 +63,7 @@ class Choice(Input):
     what: Annotated[str | None, Field(description="The consumer or kind of job that failed.")] = None
     id: Annotated[UUID | None, Field(description="The aggregate or job.")] = None
     fingerprint: Annotated[str | None, Field(pattern="^[0-9a-f]{12}$", description="Of the error.")] = None
-    until: Annotated[datetime | None, Field(description="Only what was given up by then. Default: by now.")] = None
+    until: Annotated[AwareDatetime | None, Field(description="Only what was given up by then. Default: by now.")] = None
 
 
 class Page(NamedTuple):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import asyncpg
 
 from rustok.db.engine import open_engine
+from rustok.events.consumer import Consumer
 from rustok.events.store import PostgresConsumerStore, PostgresSequencerStore
 from rustok.jobs.store import PostgresJobStore
 from tests.bench.arena import open_arena
@@ -32,7 +33,7 @@ _METHOD = (
     f"last. A claim: what the relay asks PostgreSQL at each look (`ready`, {_LOOK} jobs), from this process every "
     f"{_LOOK_EVERY_S} s; the median of the last fifth beside that of the first. To start: from the commit to the start "
     f"of the job. Claims of a consumer: the product index reads a log one event a claim, {{claims:,}} times, beside "
-    f"such a transaction; the last fifth beside the first."
+    f"such a transaction and, in turns, without one; the last fifth of them."
 )
 
 
@@ -52,7 +53,7 @@ def run(stage: Stage) -> Report:
 
 async def _run(stage: Stage) -> Report:
     clean, pinned = await _steady(stage, is_pinned=False), await _steady(stage, is_pinned=True)
-    claims_a_second = await _claims_a_second(stage)
+    clean_claims, pinned_claims = await _claims_a_second(stage)
     first, last = _ends(pinned.claims_ms)
     clean_first, clean_last = _ends(clean.claims_ms)
     findings = [
@@ -65,10 +66,10 @@ async def _run(stage: Stage) -> Report:
         ),
         Finding(
             "a consumer, at the end",
-            claims_a_second[-1],
+            pinned_claims,
             "claims/s",
-            claims_a_second[0],
-            "at the beginning",
+            clean_claims,
+            "without it",
             Target(">=", 0.9),
         ),
     ]
@@ -86,28 +87,41 @@ def _claims(stage: Stage) -> int:
     return 4_000 if stage.quick else 20_000
 
 
-async def _claims_a_second(stage: Stage) -> Sequence[float]:
-    """Return the rate in each fifth of a consumer's claims, made one after the other under an old snapshot."""
-    claims = _claims(stage)
+async def _claims_a_second(stage: Stage) -> tuple[float, float]:
+    """Return the rates of the last fifth of a consumer's claims, without an old snapshot and beside one.
+
+    Both consumers have read the same by then, the one a fifth after the other.
+    """
+    fifth = _claims(stage) // 5
+    async with _claimant(stage, is_pinned=False) as clean, _claimant(stage, is_pinned=True) as pinned:
+        for _ in range(5):
+            clean_rate, pinned_rate = await _rate(clean, fifth), await _rate(pinned, fifth)
+    return clean_rate, pinned_rate
+
+
+@asynccontextmanager
+async def _claimant(stage: Stage, *, is_pinned: bool) -> AsyncIterator[Consumer]:
+    """Yield a consumer with so many events to read, one a claim."""
     async with (
         open_shop(stage) as shop,
         _session(shop) as admin,
         _session(shop) as reader,
         open_engine(shop.database.system_url, pool_size=1) as engine,
     ):
-        await stage_events(admin, claims)
+        await stage_events(admin, _claims(stage))
         while await PostgresSequencerStore(engine).sequence(1_000):
             pass
-        await reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        await reader.fetchval("SELECT count(*) FROM checkpoints")
-        consumer = product_consumer(PostgresConsumerStore(engine), batch=1)
-        rates = []
-        for _ in range(5):
-            began_s = time.perf_counter()
-            for _ in range(claims // 5):
-                await consumer.run_once()
-            rates.append(claims / 5 / (time.perf_counter() - began_s))
-    return rates
+        if is_pinned:
+            await reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            await reader.fetchval("SELECT count(*) FROM checkpoints")
+        yield product_consumer(PostgresConsumerStore(engine), batch=1)
+
+
+async def _rate(consumer: Consumer, claims: int) -> float:
+    began_s = time.perf_counter()
+    for _ in range(claims):
+        await consumer.run_once()
+    return claims / (time.perf_counter() - began_s)
 
 
 async def _steady(stage: Stage, *, is_pinned: bool) -> _Run:

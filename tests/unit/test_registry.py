@@ -1,9 +1,10 @@
 """The registry refuses, at boot, a platform that does not add up, and names each fault with its fix."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from rustok.catalog import MODULES
 from rustok.kernel.errors import Misconfigured
@@ -235,6 +236,29 @@ def test_versions_of_an_event_stand_side_by_side() -> None:
     registry = build_registry([lamps(events=(LampLit, LampLitAgain))])
 
     assert set(registry.events) == {("lamps.lamp.lit", 1), ("lamps.lamp.lit", 2)}
+
+
+def test_moments_that_callers_name_have_a_zone() -> None:
+    """Else they could be compared with no other moment, which shows only when that is tried."""
+    registry = build_registry(MODULES)
+    commands = {name for name, it in registry.commands.items() if _takes_local_time(it.input)}
+    queries = {name for name, it in registry.queries.items() if _takes_local_time(it.input)}
+
+    assert commands | queries == set()
+
+
+def _takes_local_time(model: type[BaseModel]) -> bool:
+    return "datetime" in _without_zone(model.__pydantic_core_schema__)
+
+
+def _without_zone(schema: Any) -> set[str]:
+    """Return the types in a core schema of pydantic, without the datetimes that ask for a zone."""
+    if isinstance(schema, Mapping):
+        own = {str(schema.get("type"))} if schema.get("tz_constraint") != "aware" else set()
+        return own.union(*map(_without_zone, schema.values()))
+    if isinstance(schema, list | tuple):
+        return set[str]().union(*map(_without_zone, schema))
+    return set()
 
 
 def test_all_faults_are_listed_at_once() -> None:

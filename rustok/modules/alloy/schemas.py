@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, StringConstraints
 
 from rustok.jobs import Accepted
 from rustok.kernel.fields import JsonObject, Slug
@@ -103,7 +103,7 @@ class HookEvent(Input):
     aggregate_type: str
     aggregate_id: UUID
     aggregate_version: int
-    occurred_at: datetime
+    occurred_at: AwareDatetime
     actor: str
     correlation_id: UUID
     causation_id: UUID

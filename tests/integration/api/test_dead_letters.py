@@ -67,6 +67,13 @@ async def test_redriving_and_discarding_take_their_permissions(api: ApiUnderTest
     assert [answer.status_code for answer in answers] == [200, 403, 403]
 
 
+async def test_a_choice_until_a_moment_without_a_zone_is_refused(api: ApiUnderTest) -> None:
+    """When that is depends on who reads it."""
+    answer = await api.client.post(f"{DEAD_LETTERS}/redrive", json={"until": "2026-11-27T03:00:00"})
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "#/until")
+
+
 async def test_what_waits_for_another_release_is_in_the_metrics(api: ApiUnderTest) -> None:
     """By what it is, and not among the dead letters."""
     job = NewJob(kind=COUNT, args={})

@@ -131,6 +131,8 @@ async def test_limits_are_set_told_and_cleared(rustok: PlatformUnderTest, cli: C
         (("queue", "limits", "set", "scripts", "--rate", "2/day"), "'2/day' does not read NUMBER/s"),
         (("queue", "limits", "set", "scripts", "--running", "1", "--burst", "2"), "A --burst belongs to a --rate"),
         (("queue", "limits", "set", "scripts", "--weight", "2"), "A --weight is that of a --tenant"),
+        (("queue", "limits", "set", "--tenant", "acme", "--weight", "nan"), "Invalid value for '--weight'"),
+        (("dlq", "list", "--older-than-h", "inf"), "less than or equal to 876000"),
         (("queue", "limits", "clear", "scripts"), "There is no limit of queue scripts"),
         (("jobs", "list", "--state", "lost"), "There is no state 'lost'"),
         (("jobs", "list", "--queue", "nothing"), "There is no queue 'nothing'"),
