@@ -4,6 +4,7 @@ import os
 import random
 import signal
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from uuid import UUID
 
@@ -28,6 +29,8 @@ async def handle(event, ctx):
     ctx.update("commerce.products", product["id"], tags=[f"seen {product['version']}"])
     ctx.emit("seen", product=product["id"])
 """
+
+ON_CREATED = {"kind": "event", "pattern": "commerce.product.created"}
 
 _SEEN = text("SELECT payload -> 'data' ->> 'product' AS product FROM event_log WHERE type = 'alloy.run.emitted'")
 _LEFT = text("SELECT count(*) FROM jobs")
@@ -56,22 +59,25 @@ async def test_scripts_survive_the_death_of_workers_and_cages(
     assert (await run_alone(rustok.system_engine, _LEFT)).scalar_one() == 0
 
 
-async def install(rustok: PlatformUnderTest, tenant: UUID) -> None:
-    """Push the hook and wait until a worker has checked and activated it."""
+async def install(
+    rustok: PlatformUnderTest, tenant: UUID, code: str = HOOK, trigger: Mapping[str, str] = ON_CREATED
+) -> str:
+    """Push a hook, wait until a worker has checked and activated it, and return its id."""
     script = await rustok.run(
         "alloy.scripts.create",
         tenant,
         name="seen",
-        triggers=[{"kind": "event", "pattern": "commerce.product.created"}],
+        triggers=[trigger],
         grants=["commerce.products.read", "commerce.products.write"],
     )
-    await rustok.run("alloy.versions.push", tenant, script_id=str(script.id), code=HOOK, activate=True)
+    await rustok.run("alloy.versions.push", tenant, script_id=str(script.id), code=code, activate=True)
 
     async def is_active() -> bool:
         found = await rustok.query("alloy.scripts.get", tenant, script_id=str(script.id))
         return bool(found.status == "active")
 
     await eventually_async(is_active)
+    return str(script.id)
 
 
 async def create(rustok: PlatformUnderTest, tenant: UUID) -> UUID:
