@@ -13,7 +13,7 @@ from api.record import record_of
 from rustok.db.unit_of_work import StaleAuthorization
 from rustok.kernel.context import Context
 from rustok.kernel.errors import Forbidden, Unavailable
-from rustok.modules.access import Authenticator
+from rustok.modules.access import Authenticator, Identity
 
 T = TypeVar("T")
 
@@ -61,8 +61,7 @@ async def identify(authenticator: Authenticator, request: Request) -> Caller:
 
 async def _context(authenticator: Authenticator, request: Request, *, fresh: bool) -> Context:
     identity = await authenticator.authenticate(bearer_token(request), fresh=fresh)
-    wanted = request.headers.get("x-tenant")
-    if wanted is not None and wanted != identity.tenant_slug and wanted.lower() != str(identity.tenant_id):
+    if not all(_is_named(identity, wanted) for wanted in request.headers.getlist("x-tenant")):
         raise TenantMismatch("The credential belongs to another tenant than X-Tenant names: drop the header.")
     structlog.contextvars.bind_contextvars(tenant=identity.tenant_slug)
     record = record_of(request.scope)
@@ -73,3 +72,7 @@ async def _context(authenticator: Authenticator, request: Request, *, fresh: boo
         causation_id=record.correlation_id,
         traceparent=record.traceparent,
     )
+
+
+def _is_named(identity: Identity, reference: str) -> bool:
+    return reference == identity.tenant_slug or reference.lower() == str(identity.tenant_id)

@@ -118,11 +118,7 @@ class Dispatcher:
 
         A call that names no version changes what is there. Raises as `run` does, but VersionRequired.
         """
-        data = _checked(call, uow.context)
-        try:
-            return await _handle(uow, call, data)
-        finally:
-            uow.expected_version = None
+        return await _handle(uow, call, _checked(call, uow.context))
 
     async def query(self, query: Query, arguments: Mapping[str, Any], context: Context) -> Result:
         """Answer a query in a read-only transaction; *arguments* are texts, as a URL has them."""
@@ -189,8 +185,8 @@ async def _outcome(uow: UnitOfWork, job: _Job, found: str | RustokError | None) 
 
 
 async def _handle(uow: UnitOfWork, call: Call, data: BaseModel) -> Result:
-    uow.expected_version = call.expected_version
-    return await call.command.handler(uow, data)
+    with uow.expecting(call.expected_version):
+        return await call.command.handler(uow, data)
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

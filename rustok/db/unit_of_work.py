@@ -1,8 +1,8 @@
 """One transaction = the rows, their outbox records and the tenant it is bound to."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -110,8 +110,8 @@ class UnitOfWork:
         self.cursors = Cursors(secrets)
         self._locked_at: dict[_Root, int] = {}
         self._versions: dict[_Root, int] = {}
-        self.expected_version: int | None = None
-        """The version that the caller of the current command has seen."""
+        self._expected_version: int | None = None
+        self._has_compared = False
 
     @property
     def tenant_id(self) -> UUID:
@@ -144,6 +144,33 @@ class UnitOfWork:
             await self.insert_staged()
         return await self._transaction.execute(statement, parameters)
 
+    @contextmanager
+    def expecting(self, version: int | None) -> Iterator[None]:
+        """Let the command that is handled meanwhile change nothing but what is at *version*, if that is given.
+
+        Raises:
+            VersionMismatch: it is at another one, or the command has changed nothing that has a version.
+
+        """
+        self._expected_version, self._has_compared = version, False
+        try:
+            yield
+            if version is not None and not self._has_compared:
+                raise VersionMismatch("There was nothing here whose version could be compared: drop If-Match.")
+        finally:
+            self._expected_version = None
+
+    def compare(self, version: int, what: str) -> None:
+        """State that *what* is about to be changed, and is at *version*.
+
+        Raises:
+            VersionMismatch: the caller of the command expected another version.
+
+        """
+        self._has_compared = True
+        if self._expected_version not in (None, version):
+            raise VersionMismatch(f"The {what} is at version {version}, not {self._expected_version}: read it again.")
+
     def hold(self, aggregate_type: str, aggregate_id: UUID, version: int) -> None:
         """State that this transaction has inserted (version 0) or locked the aggregate's row.
 
@@ -154,10 +181,8 @@ class UnitOfWork:
         root = _Root(aggregate_type, aggregate_id)
         self._versions.setdefault(root, version)
         locked_at = self._locked_at.setdefault(root, version)
-        if self.expected_version is not None and locked_at not in (0, self.expected_version):
-            raise VersionMismatch(
-                f"The {aggregate_type} is at version {locked_at}, not {self.expected_version}: read it again."
-            )
+        if locked_at:
+            self.compare(locked_at, aggregate_type)
 
     def emit(self, event: Event, aggregate_id: UUID) -> int:
         """Stage *event* and return the aggregate's new version, which its row must get in this transaction.

@@ -51,6 +51,7 @@ async def set_value(uow: UnitOfWork, data: schemas.SetValue) -> Value:
     if len(data.model_dump_json(include={"value"}).encode()) > limits.value_bytes:
         raise errors.QuotaExceeded(f"A value has at most {limits.value_bytes} bytes as JSON.")
     stored = await state_repository.lock_value(uow, data.script_id, data.key)
+    uow.compare(stored, "value")
     if data.expected_version is not None and stored != data.expected_version:
         raise _changed(data.key)
     if not stored and await state_repository.count_values(uow, data.script_id) >= limits.values_a_script:
@@ -64,8 +65,11 @@ async def set_value(uow: UnitOfWork, data: schemas.SetValue) -> Value:
 
 async def delete_value(uow: UnitOfWork, data: schemas.ValueReference) -> schemas.DeletedValue:
     """Forget a value."""
-    if not await state_repository.delete_value(uow, data.script_id, data.key):
+    stored = await state_repository.lock_value(uow, data.script_id, data.key)
+    if not stored:
         raise _no_value()
+    uow.compare(stored, "value")
+    await state_repository.delete_value(uow, data.script_id, data.key)
     return schemas.DeletedValue(key=data.key)
 
 
@@ -79,7 +83,9 @@ async def drop_value(uow: UnitOfWork, script_id: UUID, key: str, expected_versio
 async def set_secret(uow: UnitOfWork, data: schemas.SetSecret) -> schemas.Secret:
     """Keep a secret, encrypted; nobody but scripts that name it will see it again."""
     data_key = await _readable_data_key(uow)
-    version = await state_repository.lock_secret(uow, data.name) + 1
+    stored = await state_repository.lock_secret(uow, data.name)
+    uow.compare(stored, "secret")
+    version = stored + 1
     sealed = cipher.seal(data_key, uow.tenant_id, data.name, version, data.value)
     await state_repository.set_secret(uow, {"name": data.name, "sealed": sealed, "version": version})
     return schemas.Secret(name=data.name, version=version, updated_at=uow.now)
@@ -92,8 +98,11 @@ async def list_secrets(uow: UnitOfWork, _data: schemas.ListSecrets) -> schemas.S
 
 async def delete_secret(uow: UnitOfWork, data: schemas.SecretReference) -> schemas.DeletedSecret:
     """Forget a secret for good."""
-    if not await state_repository.delete_secret(uow, data.name):
+    stored = await state_repository.lock_secret(uow, data.name)
+    if not stored:
         raise _no_secret(data.name)
+    uow.compare(stored, "secret")
+    await state_repository.delete_secret(uow, data.name)
     return schemas.DeletedSecret(name=data.name)
 
 

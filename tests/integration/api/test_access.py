@@ -122,6 +122,14 @@ async def test_x_tenant_may_not_name_another_tenant(shared_api: ApiUnderTest, re
     assert_problem(response, 403, "tenant_mismatch")
 
 
+@pytest.mark.parametrize("references", [("acme", "globex"), ("globex", "acme")])
+async def test_no_x_tenant_may_name_another_tenant(shared_api: ApiUnderTest, references: tuple[str, str]) -> None:
+    """A proxy in front may look at the last one, or at the first."""
+    headers = [("X-Tenant", reference) for reference in references]
+
+    assert_problem(await shared_api.client.get(PRODUCTS, headers=headers), 403, "tenant_mismatch")
+
+
 async def test_another_tenants_product_reads_as_one_that_never_was(api: ApiUnderTest) -> None:
     """Byte for byte the same answer, but for the request's id, whatever the method."""
     globex = await api.rustok.create_tenant("globex")

@@ -90,6 +90,24 @@ async def test_values_are_written_read_and_compared(api: ApiUnderTest) -> None:
     assert_problem(gone[1], 404, "value_not_found")
 
 
+@pytest.mark.parametrize("path", ["scripts/{script}/kv/seen", "secrets/mail"])
+async def test_what_was_written_meanwhile_is_neither_overwritten_nor_deleted(api: ApiUnderTest, path: str) -> None:
+    """The ETag of a value or a secret is that of its latest version."""
+    script = (await api.client.post(f"{ALLOY}/scripts", json={"name": "keeper"})).json()
+    url = f"{ALLOY}/{path.format(script=script['id'])}"
+    first = await api.client.put(url, json={"value": "one-of-many"})
+    seen, stale = first.headers["etag"], '"999"'
+
+    answers = [
+        await api.client.put(url, json={"value": "two-of-many"}, headers={"If-Match": stale}),
+        await api.client.delete(url, headers={"If-Match": stale}),
+        await api.client.put(url, json={"value": "two-of-many"}, headers={"If-Match": seen}),
+        await api.client.delete(url, headers={"If-Match": seen}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [412, 412, 200, 412]
+
+
 async def test_a_secret_is_never_answered(api: ApiUnderTest) -> None:
     """Neither when it is set nor later, and not to a repeated request."""
     key = {"Idempotency-Key": "secret-1"}

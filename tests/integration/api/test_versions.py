@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.api.support import PRODUCTS, ApiUnderTest, assert_problem
+from tests.integration.api.support import PRODUCTS, ApiUnderTest, a_product, assert_problem
 
 
 async def test_a_change_with_the_current_version_gets_the_next(api: ApiUnderTest) -> None:
@@ -57,6 +57,18 @@ async def test_if_match_sent_twice_is_refused(api: ApiUnderTest) -> None:
     response = await api.client.patch(f"{PRODUCTS}/{product['id']}", json={"vendor": "A"}, headers=twice)
 
     assert_problem(response, 400, "invalid_header")
+
+
+async def test_if_match_on_what_has_no_version_changes_nothing(api: ApiUnderTest) -> None:
+    """412, instead of a check that there was not (RFC 9110, section 13.1.1)."""
+    created = await api.client.post(PRODUCTS, json=a_product(), headers={"If-Match": '"1"'})
+    redriven = await api.client.post(
+        "/api/v1/operations/dead-letters/redrive", json={}, headers={"If-Match": '"1"', "Idempotency-Key": "1"}
+    )
+
+    assert_problem(created, 412, "version_mismatch")
+    assert_problem(redriven, 412, "version_mismatch")
+    assert (await api.client.get(PRODUCTS)).json()["data"] == []
 
 
 @pytest.mark.parametrize("value", ['"1"', 'W/"1"', '"7", "1"', "*"])

@@ -248,9 +248,7 @@ async def test_an_event_carries_the_circumstances_of_its_command(units: Units) -
 async def test_a_version_that_the_caller_has_not_seen_is_refused(units: Units, stored: int) -> None:
     """The message names both, so that the caller knows which to read again."""
     async with units.factory.begin(units.context()) as uow:
-        uow.expected_version = 4
-
-        with pytest.raises(VersionMismatch, match=f"The clock is at version {stored}, not 4"):
+        with pytest.raises(VersionMismatch, match=f"The clock is at version {stored}, not 4"), uow.expecting(4):
             uow.hold("clock", uuid7(), stored)
 
 
@@ -258,19 +256,27 @@ async def test_the_version_that_the_caller_has_seen_is_taken(units: Units) -> No
     """Also when another event of the same transaction has raised it meanwhile."""
     clock = uuid7()
     async with units.factory.begin(units.context()) as uow:
-        uow.expected_version = 4
-        uow.hold("clock", clock, 4)
-        uow.emit(Wound(turns=3), clock)
+        with uow.expecting(4):
+            uow.hold("clock", clock, 4)
+            uow.emit(Wound(turns=3), clock)
 
-        uow.hold("clock", clock, 5)
+            uow.hold("clock", clock, 5)
 
 
 async def test_a_new_aggregate_has_no_version_to_expect(units: Units) -> None:
     """A command that changes one aggregate may create another."""
     async with units.factory.begin(units.context()) as uow:
-        uow.expected_version = 4
+        with uow.expecting(4):
+            uow.hold("clock", uuid7(), 4)
 
-        uow.hold("clock", uuid7(), 0)
+            uow.hold("clock", uuid7(), 0)
+
+
+async def test_a_version_that_is_compared_with_nothing_is_refused(units: Units) -> None:
+    """Its caller relies on a check that there was not."""
+    async with units.factory.begin(units.context()) as uow:
+        with pytest.raises(VersionMismatch, match="nothing here whose version"), uow.expecting(4):
+            uow.hold("clock", uuid7(), 0)
 
 
 async def test_rights_that_are_older_than_the_tenants_rules_are_refused(units: Units) -> None:
