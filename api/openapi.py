@@ -120,7 +120,12 @@ def _body(command: Command, schema: dict[str, Any]) -> dict[str, Any]:
     media_types = ["application/json"]
     if (command.route or "").startswith("PATCH "):
         media_types.append("application/merge-patch+json")
-    return {"required": True, "content": {media_type: {"schema": schema} for media_type in media_types}}
+    in_path = placeholders(command.route or "")
+    example = {name: value for name, value in command.input.example.items() if name not in in_path}
+    return {
+        "required": True,
+        "content": {media_type: {"schema": schema, "example": example} for media_type in media_types},
+    }
 
 
 def _parameter(name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from rustok.kernel.module import Command, Query
+from rustok.kernel.module import Command, Input, Query, QueryInput
 
 _PREFIX = "#/components/schemas/"
 _REFERENCE = re.compile(re.escape(_PREFIX) + r'([^"]+)')
@@ -46,7 +46,7 @@ class Schemas:
         return self._reference(f"{name}Body")
 
     def parameters(
-        self, model: type[BaseModel], names: Iterable[str], where: Literal["path", "query"]
+        self, model: type[Input | QueryInput], names: Iterable[str], where: Literal["path", "query"]
     ) -> list[dict[str, Any]]:
         """Return fields of an input as parameters."""
         schema = self._definitions[self._name(model, "validation")]
@@ -56,6 +56,7 @@ class Schemas:
                 "in": where,
                 "required": where == "path" or name in schema.get("required", ()),
                 "schema": _without_null(schema["properties"][name]),
+                **({"example": model.example[name]} if name in model.example else {}),
             }
             for name in names
         ]

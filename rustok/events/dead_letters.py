@@ -3,7 +3,7 @@
 A page is short, so that consumers begin with its aggregates while others follow, and nobody waits long for a row.
 """
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
@@ -59,6 +59,8 @@ _CONSUMERS = text("SELECT DISTINCT consumer FROM parked_aggregates WHERE tenant_
 
 class Choice(Input):
     """The dead letters of a tenant that fit every given field; all of them, where none is given."""
+
+    example: ClassVar = {"what": "alloy.run", "fingerprint": "3f2a9c01be44"}
 
     what: Annotated[str | None, Field(description="The consumer or kind of job that failed.")] = None
     id: Annotated[UUID | None, Field(description="The aggregate or job.")] = None

@@ -1,7 +1,7 @@
 """Search of published content, and the one document that a page of the storefront shows."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -39,6 +39,8 @@ class SearchContent(QueryInput):
     `q` is what a person types: words, "a phrase", -without, or. `sort` is by relevance when there is a `q`.
     """
 
+    example: ClassVar = {"locale": "en", "q": "company"}
+
     locale: Locale
     q: Words | None = None
     kind: str | None = None
@@ -56,6 +58,8 @@ class SearchContent(QueryInput):
 
 
 class GetContent(QueryInput):
+    example: ClassVar = {"kind": "page", "slug": "about-us", "locale": "en"}
+
     kind: str
     slug: Slug
     locale: Locale

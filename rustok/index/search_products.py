@@ -1,7 +1,7 @@
 """Search of published products."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -20,6 +20,8 @@ class SearchProducts(QueryInput):
     `q` is what a person types: words, "a phrase", -without, or. `sort` is by relevance when there is a `q`.
     Sorted by price, products without a price in that currency are left out.
     """
+
+    example: ClassVar = {"locale": "en", "q": "blue bicycle"}
 
     locale: Locale
     q: Words | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from sqlalchemy import text
@@ -11,6 +11,7 @@ from rustok.db.unit_of_work import UnitOfWork
 from rustok.jobs.history import into_history
 from rustok.jobs.ledger import Statements
 from rustok.kernel.errors import NotFound
+from rustok.kernel.fields import EXAMPLE_ID
 from rustok.kernel.module import Input, JobKind, QueryInput, Result
 
 _STATUS = "CASE state WHEN 'dead' THEN 'failed' WHEN 'leased' THEN 'running' ELSE 'queued' END"
@@ -81,10 +82,14 @@ class Accepted(Result):
 
 
 class GetOperation(QueryInput):
+    example: ClassVar = {"operation_id": EXAMPLE_ID}
+
     operation_id: UUID
 
 
 class CancelOperation(Input):
+    example: ClassVar = {"operation_id": EXAMPLE_ID}
+
     operation_id: UUID
 
 

@@ -10,6 +10,10 @@ from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 _JSON_OBJECT_LIMIT_BYTES = 65_536
 
 
+EXAMPLE_ID = "019a7c00-0000-7000-8000-000000000001"
+"""An id for the examples of the documentation."""
+
+
 def _small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if len(orjson.dumps(value)) > _JSON_OBJECT_LIMIT_BYTES:
         raise ValueError(f"must not exceed {_JSON_OBJECT_LIMIT_BYTES} bytes as JSON")

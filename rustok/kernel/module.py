@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,13 +21,17 @@ class ModuleKind(StrEnum):
 
 
 class Input(BaseModel):
-    """Base of a command's input: unknown fields and coercions are refused."""
+    """Base of a command's input: unknown fields and coercions are refused. `example` is a good one, for people."""
+
+    example: ClassVar[Mapping[str, Any]] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class QueryInput(BaseModel):
-    """Base of a query's input: values arrive as text, unknown parameters are refused."""
+    """Base of a query's input: values arrive as text, unknown parameters are refused. `example` as for `Input`."""
+
+    example: ClassVar[Mapping[str, Any]] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

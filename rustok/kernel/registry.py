@@ -1,5 +1,6 @@
 """Checks once, at boot, that the modules add up, and finds what they declare by name."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -154,7 +155,7 @@ def _event_faults(module: Module, event: type[Event]) -> Iterator[str]:
     try:
         event.model_validate(event.example)
     except ValidationError as error:
-        yield f"the example of event {event.type} does not validate: {error.errors()[0]['msg']}"
+        yield f"the example of event {event.type} does not validate: {_first(error)}"
 
 
 def _consumer_faults(module: Module, consumer: Projection | Subscription, published: set[str]) -> Iterator[str]:
@@ -183,6 +184,15 @@ def _route_faults(operation: Command | Query) -> Iterator[str]:
     for name in placeholders(operation.route):
         if name not in operation.input.model_fields:
             yield f"{operation.name} has {{{name}}} in its route, but no such field in its input"
+    try:
+        operation.input.model_validate_json(json.dumps(operation.input.example))
+    except ValidationError as error:
+        yield f"the example of {operation.input.__name__}, for {operation.name}, does not validate: {_first(error)}"
+
+
+def _first(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" if fault["loc"] else fault["msg"]
 
 
 def _routes(module: Module) -> Iterator[str]:

@@ -33,6 +33,8 @@ class GreetingSent(Event):
 
 
 class SendGreeting(Input):
+    example: ClassVar = {"language": "de"}
+
     language: Annotated[str, StringConstraints(pattern="^[a-z]{2}$")]
 
 

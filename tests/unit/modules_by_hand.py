@@ -18,10 +18,14 @@ class LampLit(Event):
 
 
 class LightLamp(Input):
+    example: ClassVar = {"lamp_id": "hall-1"}
+
     lamp_id: str
 
 
 class FindLamps(QueryInput):
+    example: ClassVar = {"room": "hall"}
+
     room: str
 
 

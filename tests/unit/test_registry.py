@@ -12,7 +12,7 @@ from rustok.kernel.event import Event
 from rustok.kernel.module import Module, ModuleKind
 from rustok.kernel.permission import Permission
 from rustok.kernel.registry import build_registry, placeholders
-from tests.unit.modules_by_hand import LampLit, a_command, a_module, a_projection, a_query, lamps
+from tests.unit.modules_by_hand import LampLit, LightLamp, a_command, a_module, a_projection, a_query, lamps
 
 
 class ForeignEvent(Event):
@@ -32,6 +32,10 @@ class BadlyExplainedEvent(Event):
     aggregate: ClassVar = "lamp"
     example: ClassVar = {"percent": "much"}
 
+    percent: int
+
+
+class DimLamp(LightLamp):
     percent: int
 
 
@@ -170,6 +174,13 @@ def test_the_example_of_an_event_validates() -> None:
     [fault] = faults_of(a_module("lamps", events=(BadlyExplainedEvent,)))
 
     assert fault.startswith("the example of event lamps.lamp.dimmed does not validate: ")
+
+
+def test_an_operation_with_a_route_has_an_example_of_its_input() -> None:
+    """The OpenAPI document and whoever tries it out take it from there."""
+    assert faults_of(lamps(commands=(a_command(input=DimLamp),))) == [
+        "the example of DimLamp, for lamps.lamps.light, does not validate: percent: Field required"
+    ]
 
 
 @pytest.mark.parametrize("route", ["/lamps", "FETCH /lamps", "GET lamps", "GET  /lamps", "GET /lamps now", ""])

@@ -1,13 +1,13 @@
 """Inputs and results of alloy."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, StringConstraints
 
 from rustok.jobs import Accepted
-from rustok.kernel.fields import JsonObject, Slug
+from rustok.kernel.fields import EXAMPLE_ID, JsonObject, Slug
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
 from rustok.modules.alloy.triggers import Triggers
 
@@ -42,6 +42,12 @@ class CreateScript(Input):
     covers what is below it). `secrets` names those that the script may use.
     """
 
+    example: ClassVar = {
+        "name": "house-brand",
+        "triggers": [{"kind": "event", "pattern": "commerce.product.created"}],
+        "grants": ["commerce.products.read", "commerce.products.write"],
+    }
+
     name: Slug
     description: Text = ""
     triggers: Triggers = []
@@ -53,6 +59,8 @@ class CreateScript(Input):
 class UpdateScript(Input):
     """The fields that are present replace the stored ones. Who changes `grants` answers for them from then on."""
 
+    example: ClassVar = {"script_id": EXAMPLE_ID, "description": "Tags what we make ourselves."}
+
     script_id: UUID
     name: Slug = "-"
     description: Text = ""
@@ -63,11 +71,19 @@ class UpdateScript(Input):
 
 
 class ScriptReference(Input):
+    example: ClassVar = {"script_id": EXAMPLE_ID}
+
     script_id: UUID
 
 
 class PushVersion(ScriptReference):
     """Code of a hook; `activate` makes it the active version as soon as its check has passed."""
+
+    example: ClassVar = {
+        "script_id": EXAMPLE_ID,
+        "code": "async def handle(event, ctx):\n    ctx.log(event['type'])\n",
+        "activate": True,
+    }
 
     code: Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
     message: Text = ""
@@ -77,11 +93,15 @@ class PushVersion(ScriptReference):
 class ActivateScript(ScriptReference):
     """Run version `number` from here on: the active one or else the latest that is ready, when it is absent."""
 
+    example: ClassVar = {"script_id": EXAMPLE_ID, "number": 2}
+
     number: Number | None = None
 
 
 class SetCanary(ScriptReference):
     """Let `percent` of the runs take version `number`; 0 ends it."""
+
+    example: ClassVar = {"script_id": EXAMPLE_ID, "number": 3, "percent": 10}
 
     number: Number
     percent: Annotated[int, Field(ge=0, le=100)]
@@ -89,6 +109,8 @@ class SetCanary(ScriptReference):
 
 class StartRun(ScriptReference):
     """`input` arrives as the payload of the event."""
+
+    example: ClassVar = {"script_id": EXAMPLE_ID, "input": {"product": EXAMPLE_ID}}
 
     input: JsonObject = {}
 
@@ -115,6 +137,8 @@ class ReplayRun(ScriptReference):
 
 
 class RunReference(Input):
+    example: ClassVar = {"run_id": EXAMPLE_ID}
+
     run_id: UUID
 
 
@@ -124,6 +148,8 @@ class SetValue(ScriptReference):
     `expected_version`: write only if the stored value has this version; 0: only if there is none.
     """
 
+    example: ClassVar = {"script_id": EXAMPLE_ID, "key": "seen:42", "value": {"times": 1}, "ttl_s": 86400}
+
     key: Key
     value: JsonValue
     ttl_s: Annotated[int, Field(ge=1, le=10 * 366 * 86_400)] | None = None
@@ -131,19 +157,27 @@ class SetValue(ScriptReference):
 
 
 class ValueReference(ScriptReference):
+    example: ClassVar = {"script_id": EXAMPLE_ID, "key": "seen:42"}
+
     key: Key
 
 
 class SetSecret(Input):
+    example: ClassVar = {"name": "mail-token", "value": "4f6c-91aa-07bd"}
+
     name: SecretName
     value: Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 
 
 class SecretReference(Input):
+    example: ClassVar = {"name": "mail-token"}
+
     name: SecretName
 
 
 class GetScript(QueryInput):
+    example: ClassVar = {"script_id": EXAMPLE_ID}
+
     script_id: UUID
 
 
@@ -155,18 +189,24 @@ class ListScripts(QueryInput):
 
 
 class ListVersions(QueryInput):
+    example: ClassVar = {"script_id": EXAMPLE_ID}
+
     script_id: UUID
     limit: Page = 50
     after: str | None = None
 
 
 class GetVersion(QueryInput):
+    example: ClassVar = {"script_id": EXAMPLE_ID, "number": 2}
+
     script_id: UUID
     number: Number
 
 
 class ListRuns(QueryInput):
     """Attempts at runs, newest first; `outcome` is `succeeded` or a code."""
+
+    example: ClassVar = {"script_id": EXAMPLE_ID}
 
     script_id: UUID
     outcome: Annotated[str, StringConstraints(max_length=100)] | None = None
@@ -175,15 +215,21 @@ class ListRuns(QueryInput):
 
 
 class GetRun(QueryInput):
+    example: ClassVar = {"run_id": EXAMPLE_ID}
+
     run_id: UUID
 
 
 class GetValue(QueryInput):
+    example: ClassVar = {"script_id": EXAMPLE_ID, "key": "seen:42"}
+
     script_id: UUID
     key: Key
 
 
 class ListValues(QueryInput):
+    example: ClassVar = {"script_id": EXAMPLE_ID}
+
     script_id: UUID
     limit: Page = 50
     after: str | None = None

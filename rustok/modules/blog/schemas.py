@@ -1,8 +1,9 @@
 """Inputs and results of the blog: content's, without what a post has not (a kind, a place in a tree)."""
 
+from typing import ClassVar
 from uuid import UUID
 
-from rustok.kernel.fields import Locale
+from rustok.kernel.fields import EXAMPLE_ID, Locale
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
 from rustok.modules import content
 
@@ -14,27 +15,35 @@ class CreatePost(content.Draft):
 class UpdatePost(content.NodeFields):
     """The fields that are present replace the stored ones."""
 
+    example: ClassVar = {"post_id": EXAMPLE_ID, "tags": ["news"]}
+
     post_id: UUID
 
 
 class PostReference(Input):
+    example: ClassVar = {"post_id": EXAMPLE_ID}
+
     post_id: UUID
 
 
 class PostTranslationReference(Input):
+    example: ClassVar = {"post_id": EXAMPLE_ID, "locale": "de"}
+
     post_id: UUID
     locale: Locale
 
 
 class SetPostTranslation(content.TranslationInput, PostTranslationReference):
-    pass
+    example: ClassVar = {**PostTranslationReference.example, "title": "Neues"}
 
 
 class SetPostBody(content.BodyInput, PostTranslationReference):
-    pass
+    example: ClassVar = {**PostTranslationReference.example, "body": "# Neues", "format": "markdown"}
 
 
 class GetPost(QueryInput):
+    example: ClassVar = {"post_id": EXAMPLE_ID}
+
     post_id: UUID
 
 

@@ -1,12 +1,12 @@
 """Inputs and results of commerce."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from rustok.kernel.fields import Currency, JsonObject, Locale, Minor, Slug, Title
+from rustok.kernel.fields import EXAMPLE_ID, Currency, JsonObject, Locale, Minor, Slug, Title
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
 
 Description = Annotated[str, StringConstraints(max_length=100_000)]
@@ -79,6 +79,13 @@ class VariantInput(VariantFields):
 class CreateProduct(Input):
     """A product with at least one translation; `active` publishes it at once."""
 
+    example: ClassVar = {
+        "status": "active",
+        "vendor": "Acme",
+        "translations": {"en": {"title": "Blue bicycle", "description": "For the city."}},
+        "variants": [{"sku": "BIKE-BLUE", "prices": {"EUR": {"amount": 19900}}}],
+    }
+
     status: Literal["draft", "active"] = "draft"
     vendor: ShortText | None = None
     product_type: ShortText | None = None
@@ -109,6 +116,8 @@ class ImportProducts(Input):
 class UpdateProduct(Input):
     """The fields that are present replace the stored ones."""
 
+    example: ClassVar = {"product_id": EXAMPLE_ID, "vendor": "Acme", "tags": ["city"]}
+
     product_id: UUID
     vendor: ShortText | None = None
     product_type: ShortText | None = None
@@ -118,15 +127,21 @@ class UpdateProduct(Input):
 
 
 class ProductAction(Input):
+    example: ClassVar = {"product_id": EXAMPLE_ID}
+
     product_id: UUID
 
 
 class SetTranslation(TranslationInput):
+    example: ClassVar = {"product_id": EXAMPLE_ID, "locale": "de", "title": "Blaues Fahrrad"}
+
     product_id: UUID
     locale: Locale
 
 
 class DeleteTranslation(Input):
+    example: ClassVar = {"product_id": EXAMPLE_ID, "locale": "de"}
+
     product_id: UUID
     locale: Locale
 
@@ -134,39 +149,59 @@ class DeleteTranslation(Input):
 class SetOptions(Input):
     """All options of the product, in order; every variant must choose one value of each."""
 
+    example: ClassVar = {"product_id": EXAMPLE_ID, "options": [{"name": "Size", "choices": ["M", "L"]}]}
+
     product_id: UUID
     options: Options
 
 
 class AddVariant(VariantInput):
+    example: ClassVar = {"product_id": EXAMPLE_ID, "sku": "BIKE-RED", "prices": {"EUR": {"amount": 21900}}}
+
     product_id: UUID
 
 
 class UpdateVariant(VariantFields):
     """The fields that are present replace the stored ones."""
 
+    example: ClassVar = {"product_id": EXAMPLE_ID, "variant_id": EXAMPLE_ID, "weight_g": 14000}
+
     product_id: UUID
     variant_id: UUID
 
 
 class DeleteVariant(Input):
+    example: ClassVar = {"product_id": EXAMPLE_ID, "variant_id": EXAMPLE_ID}
+
     product_id: UUID
     variant_id: UUID
 
 
 class SetPrice(PriceInput):
+    example: ClassVar = {
+        "product_id": EXAMPLE_ID,
+        "variant_id": EXAMPLE_ID,
+        "currency": "EUR",
+        "amount": 17900,
+        "compare_at": 19900,
+    }
+
     product_id: UUID
     variant_id: UUID
     currency: Currency
 
 
 class DeletePrice(Input):
+    example: ClassVar = {"product_id": EXAMPLE_ID, "variant_id": EXAMPLE_ID, "currency": "EUR"}
+
     product_id: UUID
     variant_id: UUID
     currency: Currency
 
 
 class GetProduct(QueryInput):
+    example: ClassVar = {"product_id": EXAMPLE_ID}
+
     product_id: UUID
 
 

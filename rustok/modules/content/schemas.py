@@ -1,13 +1,13 @@
 """Inputs and results of content. Wrappers derive their own from `Draft`, `NodeFields` and the texts."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from rustok.kernel.fields import JsonObject, Locale, Slug, Title
+from rustok.kernel.fields import EXAMPLE_ID, JsonObject, Locale, Slug, Title
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
 from rustok.modules.content.kinds import WRAPPED_KINDS
 
@@ -73,6 +73,12 @@ class NodeFields(Input):
 class Draft(NodeFields):
     """A new draft with at least one translation; each body belongs to a translation."""
 
+    example: ClassVar = {
+        "author": "Ada",
+        "translations": {"en": {"title": "About us"}},
+        "bodies": {"en": {"body": "# About us", "format": "markdown"}},
+    }
+
     translations: Annotated[dict[Locale, TranslationInput], Field(min_length=1, max_length=50)]
     bodies: dict[Locale, BodyInput] = {}
 
@@ -97,33 +103,43 @@ class NewNode(Draft, Placement):
 class CreateNode(NewNode):
     """A draft with at least one translation; each body belongs to a translation."""
 
+    example: ClassVar = {**NewNode.example, "kind": "faq"}
+
     kind: FreeKind
 
 
 class UpdateNode(NodeFields, Placement):
     """The fields that are present replace the stored ones; a node moves together with all below it."""
 
+    example: ClassVar = {"node_id": EXAMPLE_ID, "tags": ["company"], "position": 2}
+
     node_id: UUID
 
 
 class NodeReference(Input):
+    example: ClassVar = {"node_id": EXAMPLE_ID}
+
     node_id: UUID
 
 
 class TranslationReference(Input):
+    example: ClassVar = {"node_id": EXAMPLE_ID, "locale": "de"}
+
     node_id: UUID
     locale: Locale
 
 
 class SetTranslation(TranslationInput, TranslationReference):
-    pass
+    example: ClassVar = {**TranslationReference.example, "title": "Über uns"}
 
 
 class SetBody(BodyInput, TranslationReference):
-    pass
+    example: ClassVar = {**TranslationReference.example, "body": "# Über uns", "format": "markdown"}
 
 
 class GetNode(QueryInput):
+    example: ClassVar = {"node_id": EXAMPLE_ID}
+
     node_id: UUID
 
 

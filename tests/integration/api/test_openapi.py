@@ -102,6 +102,17 @@ def test_every_example_is_a_problem() -> None:
         validator.validate(example["value"])
 
 
+def test_every_body_and_every_path_has_an_example() -> None:
+    """One that its schema takes, to begin with; the registry has tried the whole of it."""
+    for _method, path, operation in operations():
+        for parameter in operation["parameters"]:
+            if parameter.get("in") == "path":
+                assert "example" in parameter, path
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            schema = {**content["schema"], "components": DOCUMENT["components"]}
+            Draft202012Validator(schema).validate(content["example"])
+
+
 def test_a_command_tells_its_body_its_headers_and_its_errors() -> None:
     """Fields of the path are not part of the body."""
     operation = DOCUMENT["paths"]["/api/v1/commerce/products/{product_id}/translations/{locale}"]["put"]
