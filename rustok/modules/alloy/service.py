@@ -281,7 +281,7 @@ async def _lock(uow: UnitOfWork, script_id: UUID) -> Row[Any]:
 async def _find_version(uow: UnitOfWork, script_id: UUID, number: int) -> Row[Any]:
     row = await repository.find_version(uow, script_id, number)
     if row is None:
-        raise errors.ScriptVersionNotFound(f"The script has no version {number}.")
+        raise errors.ScriptVersionNotFound("The script has no such version.")
     return row
 
 

@@ -100,7 +100,7 @@ async def delete_secret(uow: UnitOfWork, data: schemas.SecretReference) -> schem
     """Forget a secret for good."""
     stored = await state_repository.lock_secret(uow, data.name)
     if not stored:
-        raise _no_secret(data.name)
+        raise errors.SecretNotFound("There is no such secret.")
     uow.compare(stored, "secret")
     await state_repository.delete_secret(uow, data.name)
     return schemas.DeletedSecret(name=data.name)
@@ -115,7 +115,7 @@ async def open_secret(uow: UnitOfWork, name: str) -> str:
     """
     row = await state_repository.find_secret(uow, name)
     if row is None:
-        raise _no_secret(name)
+        raise errors.SecretNotFound(f"The tenant has no secret {name}.")
     try:
         data_key = await _data_key(uow)
         return cipher.open_sealed(data_key or b"", uow.tenant_id, name, row.version, bytes(row.sealed))
@@ -168,7 +168,3 @@ def _changed(key: str) -> VersionMismatch:
 
 def _no_value() -> errors.ValueNotFound:
     return errors.ValueNotFound("The script keeps nothing under this key.")
-
-
-def _no_secret(name: str) -> errors.SecretNotFound:
-    return errors.SecretNotFound(f"The tenant has no secret {name}.")

@@ -156,7 +156,7 @@ class SetOptions(Input):
 
 
 class AddVariant(VariantInput):
-    example: ClassVar = {"product_id": EXAMPLE_ID, "sku": "BIKE-RED", "prices": {"EUR": {"amount": 21900}}}
+    example: ClassVar = {"product_id": EXAMPLE_ID, "option1": "L", "prices": {"EUR": {"amount": 21900}}}
 
     product_id: UUID
 

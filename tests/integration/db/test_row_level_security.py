@@ -14,13 +14,7 @@ from rustok.db.idempotency import IdempotencyKey
 from rustok.db.rls import APP, OWNER, SEARCH, SYSTEM
 from rustok.dispatch import Call
 from rustok.testing import DatabaseServer, PlatformUnderTest
-
-_TENANT_TABLES = """
-    SELECT c.relname FROM pg_class AS c
-      JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
-     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
-     ORDER BY c.relname
-"""
+from tests.integration.db.tenant_tables import tenant_tables
 
 GLOBAL_KEYS = {
     "api_keys_key_id_key": "the one look-up that happens before the tenant is known",
@@ -123,7 +117,7 @@ async def two_tenants(database_server: DatabaseServer) -> AsyncIterator[TwoTenan
         asyncpg_connection(database.admin_url) as admin,
     ):
         ours, theirs = await populate(platform, "ours"), await populate(platform, "theirs")
-        tables = tuple(row["relname"] for row in await admin.fetch(_TENANT_TABLES))
+        tables = await tenant_tables(admin)
         for table in tables:
             for tenant in (ours, theirs):
                 if not await admin.fetchval(f"SELECT count(*) FROM {table} WHERE tenant_id = $1", tenant):
