@@ -1,8 +1,9 @@
 """The real ledger on PostgreSQL, with a table of effects, for a machine that is not asynchronous."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from uuid import UUID
 
 import asyncpg
@@ -48,6 +49,11 @@ class LedgerWorld(World):
         self.store = ledger.store
         self.engine = ledger.platform.system_engine
         self.tenants = (ledger.tenant_id, ledger.other_tenant_id)
+        self._first_id = uuid7().int >> 32 << 32
+
+    def ids(self) -> Iterator[UUID]:
+        """Return the ids of the jobs of an example, in their order: the same for each, or none could be repeated."""
+        return (UUID(int=self._first_id + number) for number in count(1))
 
     async def forget(self) -> None:
         """Empty the ledger."""

@@ -33,8 +33,8 @@ PUBLIC = {"/api/openapi.json", "/docs/errors", "/health/live", "/health/ready", 
 _ATTEMPT = """
     INSERT INTO script_attempts (tenant_id, id, run_id, attempt, script_id, event_type, event_id, depth, outcome, error,
                                  effects, logs, usage, correlation_id, started_at, finished_at)
-    VALUES ($1, gen_random_uuid(), $2, 1, $3, 'alloy.api', gen_random_uuid(), 1, 'raised', jsonb_build_object('message', $4::text),
-            '[]', '[]', '{}', gen_random_uuid(), now(), now())
+    VALUES ($1, gen_random_uuid(), $2, 1, $3, 'alloy.api', gen_random_uuid(), 1, 'raised',
+            jsonb_build_object('message', $4::text), '[]', '[]', '{}', gen_random_uuid(), now(), now())
 """
 
 
