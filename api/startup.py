@@ -1,14 +1,12 @@
 """Starts only on a database that fences its tenants, and says in one line why not."""
 
-from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rustok.db.failures import is_refused_login, is_transient
+from rustok.db.fences import refuse_open_fences
 from rustok.kernel.errors import Misconfigured, RustokError, Unavailable
-
-_ROLE = text("SELECT rolname, rolsuper OR rolbypassrls AS unfenced FROM pg_roles WHERE rolname = current_user")
 
 
 async def check_database(engine: AsyncEngine, setting: str) -> None:
@@ -16,13 +14,14 @@ async def check_database(engine: AsyncEngine, setting: str) -> None:
 
     Raises:
         Unavailable: nothing answers there.
-        Misconfigured: the login is refused, or its role is above row level security.
+        Misconfigured: the login is refused, or row level security does not hold.
 
     """
     place = _place(engine.url)
     try:
-        async with engine.connect() as connection:
-            role = (await connection.execute(_ROLE)).one()
+        await refuse_open_fences(engine, setting)
+    except Misconfigured:
+        raise
     except Exception as error:
         if is_refused_login(error):
             raise Misconfigured(
@@ -32,11 +31,6 @@ async def check_database(engine: AsyncEngine, setting: str) -> None:
         if is_transient(error):
             raise Unavailable(f"PostgreSQL at {place} does not answer: start it, or correct {setting}.") from error
         raise
-    if role.unfenced:
-        raise Misconfigured(
-            f"{setting} connects as {role.rolname}, which row level security does not bind "
-            "(SUPERUSER or BYPASSRLS): use the role that `rustok db init` creates."
-        )
 
 
 class PlainStartFailure:

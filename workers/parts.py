@@ -12,6 +12,7 @@ from rustok.bootstrap import Platform, build_consumers, build_platform
 from rustok.catalog import MODULES
 from rustok.db.engine import open_engine
 from rustok.db.failures import describe, is_transient
+from rustok.db.fences import refuse_open_fences
 from rustok.db.migrate import refuse_older_schema
 from rustok.egress import Egress, EgressConfig, parse_networks
 from rustok.events.consumer import Consumer
@@ -79,7 +80,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
         ) as app_engine,
         Cage(CageConfig(children=children, unsafe_dev=settings.sandbox == "unsafe-dev"), _counted()) as cage,
     ):
-        await _check_schema(system_engine)
+        await _check_databases(system_engine, app_engine)
         notifier = OutboxNotifier(system_url, clock)
         platform = build_platform(
             MODULES,
@@ -126,14 +127,19 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
             await eager.close()
 
 
-async def _check_schema(engine: AsyncEngine) -> None:
-    """Raise Misconfigured where migrations are missing. A server that is away is waited for by whoever needs it."""
+async def _check_databases(system_engine: AsyncEngine, app_engine: AsyncEngine) -> None:
+    """Raise Misconfigured where migrations are missing, or row level security does not hold.
+
+    A server that is away is waited for by whoever needs it.
+    """
     try:
-        await refuse_older_schema(engine)
+        await refuse_older_schema(system_engine)
+        await refuse_open_fences(system_engine, "RUSTOK_SYSTEM_DATABASE_URL")
+        await refuse_open_fences(app_engine, "RUSTOK_DATABASE_URL")
     except Exception as error:
         if not is_transient(error):
             raise
-        log.warning("schema_not_checked", reason=describe(error))
+        log.warning("database_not_checked", reason=describe(error))
 
 
 def _told(cage: Cage) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rustok.catalog import MODULES
 from rustok.db.engine import create_engine
 from rustok.db.failures import describe, is_transient
+from rustok.db.fences import refuse_open_fences
 from rustok.db.idempotency import purge_answers
 from rustok.db.migrate import refuse_older_schema
 from rustok.events.hints import CoalescedHints, Sweep
@@ -135,10 +136,11 @@ class _DramatiqSender:
 
 
 async def _prepared(engine: AsyncEngine, prepare: Callable[[], Awaitable[None]], clock: Clock) -> None:
-    """Prepare the database, as soon as it answers. Raises Misconfigured where migrations are missing."""
+    """Prepare the database, as soon as it answers. Raises Misconfigured where migrations or fences are missing."""
     while True:
         try:
             await refuse_older_schema(engine)
+            await refuse_open_fences(engine, "RUSTOK_SYSTEM_DATABASE_URL")
             await prepare()
         except Exception as error:
             if not is_transient(error):

@@ -19,6 +19,7 @@ from rustok.cli.finding import Finding
 from rustok.cli.output import print_rows
 from rustok.cli.tenant import Json
 from rustok.db.engine import open_engine
+from rustok.db.fences import refuse_open_fences
 from rustok.db.migrate import migration_status
 from rustok.jobs.heartbeat import living_workers
 from rustok.settings import Settings, required
@@ -39,7 +40,6 @@ _DATABASE = text(
            (SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'outbox') AS dead_outbox_rows
     """
 )
-_ROLE = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
 
 
 @app.callback(invoke_without_command=True)
@@ -102,11 +102,9 @@ async def _postgresql(settings: Settings) -> list[Finding]:
 
 
 async def _app_role(settings: Settings) -> list[Finding]:
-    async with open_engine(required(settings.database_url, "database_url")) as engine, engine.connect() as connection:
-        powerful = (await connection.execute(_ROLE)).scalar_one()
-    return [
-        Finding("app role", not powerful, "passes row level security by" if powerful else "bound by row level security")
-    ]
+    async with open_engine(required(settings.database_url, "database_url")) as engine:
+        await refuse_open_fences(engine, "RUSTOK_DATABASE_URL")
+    return [Finding("app role", ok=True, detail="bound by row level security, which every table of tenants forces")]
 
 
 async def _migrations(settings: Settings) -> list[Finding]:

@@ -14,7 +14,7 @@ from api.app import build_app
 from rustok.kernel.errors import Misconfigured
 from rustok.settings import Settings
 from rustok.testing import Database, PlatformUnderTest
-from tests.integration.api.support import PRODUCTS, a_product, bearer, serving, settings_for
+from tests.integration.api.support import PRODUCTS, a_product, administrator, bearer, serving, settings_for
 
 ROOT = Path(__file__).parents[3]
 
@@ -76,6 +76,19 @@ async def test_a_role_above_row_level_security_is_refused(database: Database) ->
     [sent] = await start(settings_for(database).model_copy(update={"database_url": url}))
 
     assert sent["message"].startswith("misconfigured: RUSTOK_DATABASE_URL connects as ")
+    assert "\n" not in sent["message"]
+
+
+@pytest.mark.parametrize("table", ["products", "event_log", "tenants"])
+@pytest.mark.parametrize("gap", ["NO FORCE", "DISABLE"])
+async def test_a_table_without_its_fence_is_refused(database: Database, table: str, gap: str) -> None:
+    """By name, and before anybody is served."""
+    async with administrator(database) as admin:
+        await admin.execute(f"ALTER TABLE {table} {gap} ROW LEVEL SECURITY")
+
+    [sent] = await start(settings_for(database))
+
+    assert sent["message"].startswith(f"misconfigured: Row level security is not enabled and forced on {table}, ")
     assert "\n" not in sent["message"]
 
 
