@@ -79,7 +79,12 @@ def build_app(
 
     app = Starlette(
         routes=[
-            *api_routes(parts.platform, parts.admission, BodyLimits(settings.body_limit_bytes, body_timeout_s)),
+            *api_routes(
+                parts.platform,
+                parts.admission,
+                parts.read_your_writes,
+                BodyLimits(settings.body_limit_bytes, body_timeout_s),
+            ),
             operation_events_route(parts.platform, clock),
             openapi_route(registry),
             error_docs_route(registry),

@@ -87,3 +87,9 @@ class Overloaded(Unavailable):
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(message, is_rolled_back=True)
         self.retry_after_s = retry_after_s
+
+
+class ProjectionLagging(Unavailable):
+    """The reader wants to see its writes, and the index does not show them yet."""
+
+    code = "projection_lagging"

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from api.consistency import LONGEST_WAIT_S, MOST_TOKENS, TOKEN
 from api.openapi_answers import PROBLEM, Answers
 from api.openapi_schemas import Schemas
 from api.routes import method_and_path
@@ -34,6 +35,19 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "IfNoneMatch": {
         "name": "If-None-Match",
         "description": "The ETag that the caller has; without a change the answer is 304.",
+        "schema": {"type": "string"},
+    },
+    "Consistency": {
+        "name": TOKEN,
+        "description": f"Tokens of writes that the answer should show: {MOST_TOKENS} at most, commas between them.",
+        "schema": {"type": "string"},
+    },
+    "Prefer": {
+        "name": "Prefer",
+        "description": (
+            f"`wait=N`: wait N seconds, {LONGEST_WAIT_S} at most, for the writes that the tokens name. "
+            "`handling=strict`: answer 503 rather than without them."
+        ),
         "schema": {"type": "string"},
     },
 }
@@ -105,7 +119,8 @@ def _input_parameters(operation: Command | Query, schemas: Schemas) -> list[dict
 
 def _header_parameters(operation: Command | Query) -> list[dict[str, Any]]:
     if isinstance(operation, Query):
-        return [_parameter("Tenant"), *([_parameter("IfNoneMatch")] if _has_version(operation) else [])]
+        names = ["Tenant", *(["IfNoneMatch"] if _has_version(operation) else [])]
+        return [_parameter(name) for name in [*names, *(["Consistency", "Prefer"] if operation.reads else [])]]
     # A reference cannot add `required`, so the header is spelled out where it is.
     if_match = (
         {"in": "header", **_PARAMETERS["IfMatch"], "required": True}

@@ -4,6 +4,7 @@ from http import HTTPStatus
 from itertools import groupby
 from typing import Any
 
+from api.consistency import FRESHNESS, TOKEN
 from api.errors import MEDIA_TYPE, problem_members, status_of, title_of
 from api.operation_errors import ErrorClass, errors_of
 from rustok.kernel.module import Command, Query
@@ -18,6 +19,13 @@ HEADERS: dict[str, Any] = {
         "description": "`true` when this is the answer to an earlier request with the same Idempotency-Key.",
         "schema": {"const": "true"},
     },
+    "Consistency": {"description": "A token of this write, for readers who want to see it.", "schema": _TEXT},
+    "Freshness": {
+        "description": "Whether the answer shows the writes whose tokens were sent: `fresh`, or `stale; lag=0.8`, "
+        "where the oldest of them is so many seconds old.",
+        "schema": _TEXT,
+    },
+    "PreferenceApplied": {"description": "What of Prefer was heeded.", "schema": _TEXT},
     "RetryAfter": {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}},
     "WwwAuthenticate": {"description": "`Bearer`.", "schema": _TEXT},
 }
@@ -125,7 +133,11 @@ class Answers:
 
 def _success_headers(operation: Command | Query) -> dict[str, str]:
     headers = {"ETag": "ETag"} if "version" in operation.result.model_fields else {}
-    if isinstance(operation, Command):
+    if isinstance(operation, Query):
+        if operation.reads is not None:
+            headers |= {FRESHNESS: "Freshness", "Preference-Applied": "PreferenceApplied"}
+    else:
+        headers[TOKEN] = "Consistency"
         if operation.location is not None:
             headers["Location"] = "Location"
         if (operation.route or "").startswith("POST "):

@@ -36,7 +36,8 @@ _POST: tuple[ErrorClass, ...] = (RequestInProgress, IdempotencyKeyReused)
 def errors_of(operation: Command | Query) -> tuple[ErrorClass, ...]:
     """Return the error classes that *operation* may answer with, each once."""
     if isinstance(operation, Query):
-        return tuple(dict.fromkeys((*_ANY, *_QUERY, *operation.errors)))
+        lagging = (faults.InvalidHeader, faults.ProjectionLagging) if operation.reads else ()
+        return tuple(dict.fromkeys((*_ANY, *_QUERY, *lagging, *operation.errors)))
     is_post = (operation.route or "").startswith("POST ")
     return tuple(
         dict.fromkeys(

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.admission import Admission, AdmissionConfig
 from api.background import running
+from api.consistency import ReadYourWrites
 from api.startup import check_database
 from rustok.bootstrap import Platform, build_consumers, build_platform
 from rustok.db.engine import create_engine
@@ -20,6 +21,7 @@ from rustok.events.memory import MemoryTransport
 from rustok.events.memory_store import MemoryConsumerStore
 from rustok.events.outbox import OutboxTransport
 from rustok.events.wakeup import OutboxNotifier
+from rustok.index.freshness import Freshness
 from rustok.kernel.errors import Misconfigured
 from rustok.kernel.module import Module
 from rustok.kernel.ports import Clock
@@ -43,6 +45,7 @@ class Parts:
     engines: dict[str, AsyncEngine]
     log_engine: AsyncEngine | None
     admission: Admission
+    read_your_writes: ReadYourWrites
     background: Sequence[Callable[[], Awaitable[None]]] = ()
     afterwards: Sequence[Callable[[], Awaitable[None]]] = ()
 
@@ -86,18 +89,24 @@ def assemble(
         application_name="rustok_api",
     )
     build = partial(build_platform, modules, engine=engine, secrets=secrets, clock=clock)
-    ages = AdmissionConfig(settings.admission_soft_age_s, settings.admission_hard_age_s)
     loops: list[Callable[[], Awaitable[None]]] = []
     if transport is not None:
         platform = build(transport=transport)
     elif settings.event_transport == "memory":
-        return _in_process(settings, build, engine, Admission(ages, _on_time, clock), clock)
+        return _in_process(settings, build, engine, secrets, clock)
     else:
         notifier = OutboxNotifier(url, clock)
         platform = build(transport=OutboxTransport(engine, notifier.committed), on_jobs_made=notifier.jobs_made)
         loops.append(notifier.run)
-    admission = Admission(ages, partial(undelivered_age_s, engine, platform.registry.consumed()), clock)
-    return Parts(platform, url, {_APP: engine}, engine, admission, (*loops, admission.run))
+    admission = _admission(settings, partial(undelivered_age_s, engine, platform.registry.consumed()), clock)
+    freshness = Freshness(engine, platform.registry.projections.values(), clock)
+    read_your_writes = ReadYourWrites(freshness, secrets, clock)
+    loops += [admission.run, freshness.run]
+    return Parts(platform, url, {_APP: engine}, engine, admission, read_your_writes, loops)
+
+
+def _admission(settings: Settings, read_age_s: Callable[[], Awaitable[float]], clock: Clock) -> Admission:
+    return Admission(AdmissionConfig(settings.admission_soft_age_s, settings.admission_hard_age_s), read_age_s, clock)
 
 
 async def _on_time() -> float:
@@ -106,7 +115,7 @@ async def _on_time() -> float:
 
 
 def _in_process(
-    settings: Settings, build: Callable[..., Platform], engine: AsyncEngine, admission: Admission, clock: Clock
+    settings: Settings, build: Callable[..., Platform], engine: AsyncEngine, secrets: Secrets, clock: Clock
 ) -> Parts:
     """Return the parts of L0: this process commits the events and runs their consumers."""
     wake = LocalWake()
@@ -118,7 +127,11 @@ def _in_process(
     consumers = build_consumers(platform.registry, MemoryConsumerStore(system_engine, transport), clock)
     loop = InProcessConsumers(InProcessConfig(), consumers, wake)
     engines = {_APP: engine, _SYSTEM: system_engine}
-    return Parts(platform, url, engines, None, admission, (loop.run,), (loop.finish,))
+    freshness = Freshness(engine, platform.registry.projections.values(), clock)
+    read_your_writes = ReadYourWrites(freshness, secrets, clock)
+    loops = (loop.run, freshness.run)
+    admission = _admission(settings, _on_time, clock)
+    return Parts(platform, url, engines, None, admission, read_your_writes, loops, (loop.finish,))
 
 
 def _engine(setting: str, url: str, **options: Any) -> AsyncEngine:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from api.admission import Admission
 from api.body import BodyLimits, read_fields
 from api.caller import identify
+from api.consistency import TOKEN, ReadYourWrites
 from api.headers import entity_tag, expected_version, idempotency_key, is_unchanged
 from api.parameters import list_fields, read_parameters
 from rustok.bootstrap import Platform
@@ -28,7 +29,9 @@ ACCEPTED = 202
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def api_routes(platform: Platform, admission: Admission, limits: BodyLimits) -> list[Route]:
+def api_routes(
+    platform: Platform, admission: Admission, read_your_writes: ReadYourWrites, limits: BodyLimits
+) -> list[Route]:
     """Return a route for each path; it answers the methods of all operations with that path.
 
     Those without a placeholder come first: what they say might stand for the placeholder of another.
@@ -40,7 +43,7 @@ def api_routes(platform: Platform, admission: Admission, limits: BodyLimits) -> 
             methods[path][method] = _command_endpoint(platform, command, admission, limits)
     for query in platform.registry.queries.values():
         method, path = method_and_path(platform.registry, query)
-        methods[path][method] = _query_endpoint(platform, query)
+        methods[path][method] = _query_endpoint(platform, query, read_your_writes)
     paths = sorted(methods, key=lambda path: "{" in path)
     return [Route(path, _by_method(methods[path]), methods=list(methods[path])) for path in paths]
 
@@ -79,6 +82,8 @@ def _command_endpoint(platform: Platform, command: Command, admission: Admission
 
         outcome = await caller.run(work)
         headers = {**_entity_headers(outcome.result), **location(outcome.result)}
+        if outcome.token is not None:
+            headers[TOKEN] = outcome.token
         if outcome.replayed:
             headers["Idempotent-Replayed"] = "true"
         return Response(outcome.body, command.status, headers, "application/json")
@@ -86,7 +91,7 @@ def _command_endpoint(platform: Platform, command: Command, admission: Admission
     return endpoint
 
 
-def _query_endpoint(platform: Platform, query: Query) -> Endpoint:
+def _query_endpoint(platform: Platform, query: Query, read_your_writes: ReadYourWrites) -> Endpoint:
     in_path = placeholders(query.route)
     parameters = query.input.model_fields.keys() - set(in_path)
     lists = list_fields(query.input)
@@ -94,11 +99,17 @@ def _query_endpoint(platform: Platform, query: Query) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         caller = await identify(platform.authenticator, request)
         arguments = read_parameters(request.scope["query_string"], parameters, lists) | request.path_params
-        result = await caller.run(lambda context: platform.dispatcher.query(query, arguments, context))
-        headers = _entity_headers(result)
-        if headers and is_unchanged(request, headers["ETag"]):
-            return Response(status_code=304, headers=headers)
-        return Response(result.model_dump_json().encode(), 200, headers, "application/json")
+
+        async def work(context: Context) -> tuple[Result, dict[str, str]]:
+            context.require(query.permission)
+            freshness = await read_your_writes.look(request, context.tenant_id, query.reads)
+            return await platform.dispatcher.query(query, arguments, context), freshness
+
+        result, freshness = await caller.run(work)
+        entity = _entity_headers(result)
+        if entity and is_unchanged(request, entity["ETag"]):
+            return Response(status_code=304, headers={**entity, **freshness})
+        return Response(result.model_dump_json().encode(), 200, {**entity, **freshness}, "application/json")
 
     return endpoint
 

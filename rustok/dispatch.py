@@ -10,8 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 from rustok.db.coalescer import Coalescer, RunApart
 from rustok.db.engine import to_json
-from rustok.db.idempotency import IdempotencyKey, find_answers, keep_answer
+from rustok.db.idempotency import IdempotencyKey, KeptAnswer, find_answers, keep_answer
 from rustok.db.unit_of_work import StaleAuthorization, TenantDisabled, UnitOfWork, UnitOfWorkFactory
+from rustok.kernel.consistency import Tokens
 from rustok.kernel.context import Context
 from rustok.kernel.errors import InvalidInput, Misconfigured, RustokError, Unavailable, VersionRequired, Violation
 from rustok.kernel.module import Command, Query, Result
@@ -38,10 +39,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command returned; `body` is its JSON, byte for byte the same when it is `replayed`."""
+    """What a command returned; `body` is its JSON, byte for byte the same when it is `replayed`.
+
+    `token` lets a reader wait until the index shows the write (`kernel/consistency.py`).
+    """
 
     result: Result
     body: bytes
+    token: str | None
     replayed: bool = False
 
 
@@ -171,17 +176,20 @@ def _checked(call: Call, context: Context) -> BaseModel:
     return validate(call.command.input, call.input)
 
 
-async def _outcome(uow: UnitOfWork, job: _Job, found: str | RustokError | None) -> Outcome | RustokError:
+async def _outcome(uow: UnitOfWork, job: _Job, found: KeptAnswer | RustokError | None) -> Outcome | RustokError:
     """Run *job* unless an answer was *found* for its key."""
     if isinstance(found, RustokError):
         return found
     if found is not None:
-        return Outcome(job.call.command.result.model_validate_json(found), found.encode(), replayed=True)
-    result = await _handle(uow.alongside(job.context), job.call, job.data)
+        result = job.call.command.result.model_validate_json(found.result)
+        return Outcome(result, found.result.encode(), found.token, replayed=True)
+    unit = uow.alongside(job.context)
+    result = await _handle(unit, job.call, job.data)
     body = result.model_dump_json()
+    token = Tokens(uow.secrets).issue(uow.tenant_id, unit.emitted, uow.now)
     if job.key is not None:
-        keep_answer(uow, job.key, body)
-    return Outcome(result, body.encode())
+        keep_answer(uow, job.key, KeptAnswer(body, token))
+    return Outcome(result, body.encode(), token)
 
 
 async def _handle(uow: UnitOfWork, call: Call, data: BaseModel) -> Result:

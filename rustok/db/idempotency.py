@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, text
@@ -23,7 +23,7 @@ KEPT_HOURS = 24
 _LOCK = text("SELECT lock, pg_try_advisory_xact_lock(lock) AS is_held FROM unnest(CAST(:locks AS bigint[])) AS lock")
 _FIND = text(
     f"""
-    SELECT scope_hash, request_hash, result FROM idempotency_keys
+    SELECT scope_hash, request_hash, result, token FROM idempotency_keys
      WHERE tenant_id = :tenant_id AND scope_hash = ANY (CAST(:scope_hashes AS bytea[]))
        AND created_at > CAST(:now AS timestamptz) - interval '{KEPT_HOURS} hours'
     """
@@ -32,12 +32,13 @@ _FIND = text(
 _KEEP = SetInsert(
     text(
         """
-        INSERT INTO idempotency_keys (tenant_id, scope_hash, request_hash, result, created_at)
-        SELECT CAST(:tenant_id AS uuid), decode(scope_hash, 'hex'), decode(request_hash, 'hex'), result,
+        INSERT INTO idempotency_keys (tenant_id, scope_hash, request_hash, result, token, created_at)
+        SELECT CAST(:tenant_id AS uuid), decode(scope_hash, 'hex'), decode(request_hash, 'hex'), result, token,
                CAST(:now AS timestamptz)
-          FROM json_to_recordset(CAST(:answers AS json)) AS answer (scope_hash text, request_hash text, result text)
+          FROM json_to_recordset(CAST(:answers AS json))
+               AS answer (scope_hash text, request_hash text, result text, token text)
             ON CONFLICT (tenant_id, scope_hash)
-            DO UPDATE SET request_hash = excluded.request_hash, result = excluded.result,
+            DO UPDATE SET request_hash = excluded.request_hash, result = excluded.result, token = excluded.token,
                           created_at = excluded.created_at
         """
     )
@@ -80,8 +81,15 @@ class IdempotencyKey:
         return hashlib.sha256(self.request).digest()
 
 
-async def find_answers(uow: UnitOfWork, keys: Sequence[IdempotencyKey | None]) -> list[str | RustokError | None]:
-    """Return what there is for each key: the kept result of an earlier request, or why this one is refused.
+class KeptAnswer(NamedTuple):
+    """What an earlier request was answered. It has no `token` if a release without tokens kept it."""
+
+    result: str
+    token: str | None
+
+
+async def find_answers(uow: UnitOfWork, keys: Sequence[IdempotencyKey | None]) -> list[KeptAnswer | RustokError | None]:
+    """Return what there is for each key: the kept answer to an earlier request, or why this one is refused.
 
     None for a first request, which now holds its key, and for one without a key. Refused with
     IdempotencyKeyReused is another request than the earlier one; with RequestInProgress one that came while the
@@ -94,7 +102,7 @@ async def find_answers(uow: UnitOfWork, keys: Sequence[IdempotencyKey | None]) -
     wanted = {"tenant_id": uow.tenant_id, "scope_hashes": list(locks), "now": uow.now}
     kept = {row.scope_hash: row for row in await uow.execute(_FIND, wanted)}
     free = {scope_hash for scope_hash, lock in locks.items() if lock in held}
-    found: list[str | RustokError | None] = []
+    found: list[KeptAnswer | RustokError | None] = []
     for key in keys:
         if key is None:
             found.append(None)
@@ -108,10 +116,10 @@ async def find_answers(uow: UnitOfWork, keys: Sequence[IdempotencyKey | None]) -
     return found
 
 
-def keep_answer(uow: UnitOfWork, key: IdempotencyKey, result: str) -> None:
-    """Keep *result* in the transaction that it tells about."""
-    answer = {"scope_hash": key.scope_hash.hex(), "request_hash": key.request_hash.hex(), "result": result}
-    uow.insert(_KEEP, {"answers": [answer]})
+def keep_answer(uow: UnitOfWork, key: IdempotencyKey, answer: KeptAnswer) -> None:
+    """Keep *answer* in the transaction that it tells about."""
+    hashes = {"scope_hash": key.scope_hash.hex(), "request_hash": key.request_hash.hex()}
+    uow.insert(_KEEP, {"answers": [{**hashes, **answer._asdict()}]})
 
 
 async def purge_answers(system_engine: AsyncEngine, batch: int = 5_000) -> int:
@@ -129,7 +137,7 @@ def _lock(tenant_id: UUID, scope_hash: bytes) -> int:
     return int.from_bytes(hashlib.sha256(tenant_id.bytes + scope_hash).digest()[:8], signed=True)
 
 
-def _answer(key: IdempotencyKey, row: Row[Any]) -> str | RustokError:
+def _answer(key: IdempotencyKey, row: Row[Any]) -> KeptAnswer | RustokError:
     if row.request_hash != key.request_hash:
         return IdempotencyKeyReused("This Idempotency-Key was used for another request: make a new one.")
-    return str(row.result)
+    return KeptAnswer(row.result, row.token)

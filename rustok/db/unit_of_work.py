@@ -108,6 +108,8 @@ class UnitOfWork:
         self.now = now
         self.secrets = secrets
         self.cursors = Cursors(secrets)
+        self.emitted: list[Envelope] = []
+        """The events of this caller, in their order."""
         self._locked_at: dict[_Root, int] = {}
         self._versions: dict[_Root, int] = {}
         self._expected_version: int | None = None
@@ -196,23 +198,23 @@ class UnitOfWork:
             raise UnlockedRoot(f"{event.type} was emitted without holding the row of {event.aggregate} {aggregate_id}")
         self._versions[root] += 1
         context = self.context
-        self._staged.events.append(
-            Envelope(
-                event_id=uuid7(),
-                type=event.type,
-                schema_version=event.version,
-                tenant_id=context.tenant_id,
-                aggregate_type=event.aggregate,
-                aggregate_id=aggregate_id,
-                aggregate_version=self._versions[root],
-                correlation_id=context.correlation_id,
-                causation_id=context.causation_id,
-                traceparent=context.traceparent,
-                actor=context.principal.actor,
-                occurred_at=self.now,
-                payload=event.model_dump(mode="json"),
-            )
+        envelope = Envelope(
+            event_id=uuid7(),
+            type=event.type,
+            schema_version=event.version,
+            tenant_id=context.tenant_id,
+            aggregate_type=event.aggregate,
+            aggregate_id=aggregate_id,
+            aggregate_version=self._versions[root],
+            correlation_id=context.correlation_id,
+            causation_id=context.causation_id,
+            traceparent=context.traceparent,
+            actor=context.principal.actor,
+            occurred_at=self.now,
+            payload=event.model_dump(mode="json"),
         )
+        self.emitted.append(envelope)
+        self._staged.events.append(envelope)
         return self._versions[root]
 
     def jobs_made(self, jobs: Sequence[MadeJob] = ()) -> None:

@@ -22,6 +22,7 @@ INDEX = Module(
             result=search_products.ProductHits,
             handler=search_products.search_products,
             route="GET /products",
+            reads="index_products",
         ),
         Query(
             name="index.content.search",
@@ -31,6 +32,7 @@ INDEX = Module(
             result=search_content.ContentHits,
             handler=search_content.search_content,
             route="GET /content",
+            reads="index_content",
         ),
         Query(
             name="index.content.get",
@@ -40,6 +42,7 @@ INDEX = Module(
             result=search_content.ContentHit,
             handler=search_content.get_content,
             route="GET /content/{kind}/{slug}",
+            reads="index_content",
             errors=(search_content.ContentNotFound,),
         ),
     ),

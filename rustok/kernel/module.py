@@ -82,7 +82,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A read. Each `{name}` of its route is a field of its input; the others are query parameters."""
+    """A read. Each `{name}` of its route is a field of its input; the others are query parameters.
+
+    `reads`: the index table that it reads, which follows writes; None: it reads what writes write.
+    """
 
     name: str
     summary: str
@@ -91,6 +94,7 @@ class Query:
     result: type[Result]
     handler: Handler
     route: str
+    reads: str | None = None
     errors: tuple[type[RustokError], ...] = ()
 
 

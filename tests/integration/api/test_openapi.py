@@ -136,6 +136,20 @@ def test_a_post_tells_of_idempotency() -> None:
     assert {"request_in_progress", "duplicate_handle"} <= codes_of(operation, "409")
 
 
+def test_what_reads_the_index_tells_how_to_read_ones_own_writes() -> None:
+    """The token that a write answers, the preferences, and what comes of them."""
+    write = DOCUMENT["paths"]["/api/v1/commerce/products"]["post"]
+    search = DOCUMENT["paths"]["/api/v1/search/products"]["get"]
+    listing = DOCUMENT["paths"]["/api/v1/commerce/products"]["get"]
+
+    assert "RusToK-Consistency" in write["responses"]["201"]["headers"]
+    for name in ("Consistency", "Prefer"):
+        reference = {"$ref": f"#/components/parameters/{name}"}
+        assert (reference in search["parameters"], reference in listing["parameters"]) == (True, False)
+    assert {"RusToK-Freshness", "Preference-Applied"} <= search["responses"]["200"]["headers"].keys()
+    assert "projection_lagging" in codes_of(search, "503")
+
+
 def test_a_query_tells_its_parameters() -> None:
     """A parameter that may be left out has no null; a list is an array."""
     operation = DOCUMENT["paths"]["/api/v1/search/products"]["get"]

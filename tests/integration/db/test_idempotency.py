@@ -8,7 +8,14 @@ import pytest
 from sqlalchemy import text
 
 from rustok.catalog import MODULES
-from rustok.db.idempotency import IdempotencyKey, IdempotencyKeyReused, RequestInProgress, find_answers, keep_answer
+from rustok.db.idempotency import (
+    IdempotencyKey,
+    IdempotencyKeyReused,
+    KeptAnswer,
+    RequestInProgress,
+    find_answers,
+    keep_answer,
+)
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.dispatch import Call, Outcome
 from rustok.testing import Database, FixedClock, PlatformUnderTest
@@ -59,7 +66,7 @@ async def answered(shop: Shop, key: IdempotencyKey, answer: str) -> None:
     """Let a first request with *key* run to its end."""
     async with shop.begin() as uow:
         assert await look_up(uow, key) is None
-        keep_answer(uow, key, answer)
+        keep_answer(uow, key, KeptAnswer(answer, None))
 
 
 async def test_a_repeated_request_gets_the_first_answer(shop: Shop) -> None:
@@ -68,7 +75,7 @@ async def test_a_repeated_request_gets_the_first_answer(shop: Shop) -> None:
 
     second = await shop.create(KEY)
 
-    assert (second.body, second.replayed, first.replayed) == (first.body, True, False)
+    assert (second.body, second.token, second.replayed, first.replayed) == (first.body, first.token, True, False)
 
 
 async def test_a_repeated_request_changes_nothing(shop: Shop) -> None:
@@ -127,7 +134,7 @@ async def test_a_request_that_failed_leaves_its_key_free(shop: Shop) -> None:
     with suppress(Refused):
         async with shop.begin() as first:
             assert await look_up(first, KEY) is None
-            keep_answer(first, KEY, "{}")
+            keep_answer(first, KEY, KeptAnswer("{}", None))
             raise Refused
 
     async with shop.begin() as second:
@@ -139,9 +146,9 @@ async def test_a_request_that_waited_for_no_one_sees_what_the_first_has_just_com
     async with shop.begin() as late:
         async with shop.begin() as first:
             assert await look_up(first, KEY) is None
-            keep_answer(first, KEY, '{"id": 1}')
+            keep_answer(first, KEY, KeptAnswer('{"id": 1}', None))
 
-        assert await look_up(late, KEY) == '{"id": 1}'
+        assert await look_up(late, KEY) == KeptAnswer('{"id": 1}', None)
 
 
 async def test_an_answer_is_kept_for_a_day(shop: Shop) -> None:
@@ -150,7 +157,7 @@ async def test_an_answer_is_kept_for_a_day(shop: Shop) -> None:
     shop.clock.advance(24 * 3600 - 1)
 
     async with shop.begin() as uow:
-        assert await look_up(uow, KEY) == "{}"
+        assert await look_up(uow, KEY) == KeptAnswer("{}", None)
 
 
 async def test_after_a_day_the_key_is_free_again(shop: Shop) -> None:
@@ -162,7 +169,7 @@ async def test_after_a_day_the_key_is_free_again(shop: Shop) -> None:
     await answered(shop, other, '{"id": 2}')
 
     async with shop.begin() as uow:
-        assert await look_up(uow, other) == '{"id": 2}'
+        assert await look_up(uow, other) == KeptAnswer('{"id": 2}', None)
 
 
 async def write_a_row(uow: UnitOfWork) -> None:

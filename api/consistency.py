@@ -1,0 +1,98 @@
+"""Read your writes: a reader shows the tokens of its writes, and is told whether the index shows them, or waits for it.
+
+`Prefer: wait` and `handling=strict` are RFC 7240's.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from starlette.requests import Request
+
+from api.faults import InvalidHeader, ProjectionLagging
+from rustok.index.freshness import Freshness
+from rustok.kernel.consistency import Tokens, Written
+from rustok.kernel.ports import Clock
+from rustok.kernel.secrets import Secrets
+
+TOKEN = "RusToK-Consistency"  # noqa: S105 - the name of a header
+FRESHNESS = "RusToK-Freshness"
+LONGEST_WAIT_S = 10
+MOST_TOKENS = 16
+
+_WAIT = re.compile(r"[0-9]{1,9}")
+
+
+class Preferences(NamedTuple):
+    """How long a reader waits, in seconds, and whether an answer without its writes is of use to it."""
+
+    wait_s: int
+    is_strict: bool
+
+    @property
+    def applied(self) -> str:
+        wait = [f"wait={self.wait_s}"] if self.wait_s else []
+        return ", ".join([*wait, *(["handling=strict"] if self.is_strict else [])])
+
+
+class ReadYourWrites:
+    """What queries do about the tokens that they are shown."""
+
+    def __init__(self, freshness: Freshness, secrets: Secrets, clock: Clock) -> None:
+        self._freshness = freshness
+        self._tokens = Tokens(secrets)
+        self._clock = clock
+
+    async def look(self, request: Request, tenant_id: UUID, table: str | None) -> dict[str, str]:
+        """Wait as the reader prefers, and return the headers that tell it what it is going to read.
+
+        There are none where it shows no token. *table*: the index table that is read; what is read in the tables of a
+        module is always fresh.
+
+        Raises:
+            InvalidHeader: a token was not issued to this tenant, or a preference has another form.
+            ProjectionLagging: the reader is strict, and the index does not show its writes yet.
+
+        """
+        writes = self._writes(request, tenant_id)
+        preferences = read_preferences(request)
+        if not writes:
+            return {}
+        headers = {"Preference-Applied": preferences.applied} if preferences.applied else {}
+        changes = [change for written in writes for change in written.changes]
+        if table is None or await self._freshness.wait(table, tenant_id, changes, preferences.wait_s):
+            return {FRESHNESS: "fresh", **headers}
+        if preferences.is_strict:
+            raise ProjectionLagging("The index does not show these writes yet: read again, or prefer to wait longer.")
+        lag_s = self._clock.now().timestamp() - min(written.at_s for written in writes)
+        return {FRESHNESS: f"stale; lag={max(0.0, lag_s):.1f}", **headers}
+
+    def _writes(self, request: Request, tenant_id: UUID) -> Sequence[Written]:
+        given = ",".join(request.headers.getlist(TOKEN))
+        tokens = [token for each in given.split(",") if (token := each.strip())]
+        if len(tokens) > MOST_TOKENS:
+            raise InvalidHeader(f"{TOKEN} must name {MOST_TOKENS} writes at most.")
+        try:
+            return [self._tokens.read(token, tenant_id) for token in tokens]
+        except ValueError as error:
+            raise InvalidHeader(f"{TOKEN} must be what a write of this tenant was answered.") from error
+
+
+def read_preferences(request: Request) -> Preferences:
+    """Return what Prefer says; preferences that this API does not know are ignored, as RFC 7240 wants it.
+
+    A longer wait than `LONGEST_WAIT_S` is cut to it.
+
+    Raises:
+        InvalidHeader: `wait` is not a number of seconds.
+
+    """
+    found: dict[str, str] = {}
+    for preference in ",".join(request.headers.getlist("prefer")).split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        found.setdefault(name.strip().lower(), value.strip().strip('"'))
+    wait = found.get("wait", "0")
+    if not _WAIT.fullmatch(wait):
+        raise InvalidHeader("Prefer: wait must be a whole number of seconds, such as wait=2.")
+    return Preferences(min(int(wait), LONGEST_WAIT_S), found.get("handling", "").lower() == "strict")

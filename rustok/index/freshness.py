@@ -1,0 +1,118 @@
+"""Whether the index shows what somebody has written, and waiting until it does.
+
+All who wait in a process share one question at a time, whatever they wait for, and hold no connection meanwhile.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rustok.db.engine import to_json
+from rustok.db.failures import describe
+from rustok.db.transaction import run_alone
+from rustok.kernel.consistency import Change
+from rustok.kernel.event import matches
+from rustok.kernel.module import Projection
+from rustok.kernel.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+_LOOK_EVERY_S = 0.01
+_LOOK_TIMEOUT_S = 2.0
+_MOST_AWAITED = 5_000
+"""Versions that are waited for at a time; who comes then is told at once that the index is behind."""
+_BEHIND = text("SELECT index_behind(CAST(:wanted AS json)) AS place")
+
+
+class _Version(NamedTuple):
+    projection: str
+    tenant_id: UUID
+    aggregate_id: UUID
+    version: int
+
+
+@dataclass(slots=True, eq=False)
+class _Reader:
+    """Somebody who waits for `missing`."""
+
+    missing: set[_Version]
+    is_looked_for: asyncio.Event = field(default_factory=asyncio.Event)
+    """A look has begun after this reader came, and has ended."""
+    is_served: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Freshness:
+    """One a process; `run` looks while somebody waits."""
+
+    def __init__(self, engine: AsyncEngine, projections: Iterable[Projection], clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._projections: Mapping[str, list[Projection]] = defaultdict(list)
+        for projection in projections:
+            self._projections[projection.table].append(projection)
+        self._readers: set[_Reader] = set()
+        self._has_readers = asyncio.Event()
+
+    async def wait(self, table: str, tenant_id: UUID, changes: Iterable[Change], patience_s: float) -> bool:
+        """Return, as soon as that is known, whether *table* shows what *changes* have made of the tenant's aggregates.
+
+        False after *patience_s*: not yet. With a patience of 0 it is looked for once. Events that no projection of the
+        table subscribes to are nothing to wait for.
+        """
+        reader = _Reader(set(self._awaited(table, tenant_id, changes)))
+        if not reader.missing:
+            return True
+        if len(reader.missing) + sum(len(other.missing) for other in self._readers) > _MOST_AWAITED:
+            return False
+        self._readers.add(reader)
+        self._has_readers.set()
+        try:
+            async with asyncio.timeout(patience_s or _LOOK_TIMEOUT_S):
+                await (reader.is_served if patience_s else reader.is_looked_for).wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._readers.discard(reader)
+        return not reader.missing
+
+    def _awaited(self, table: str, tenant_id: UUID, changes: Iterable[Change]) -> Iterator[_Version]:
+        for projection in self._projections[table]:
+            for change in changes:
+                if any(matches(pattern, change.event_type) for pattern in projection.subscribes):
+                    yield _Version(projection.name, tenant_id, change.aggregate_id, change.version)
+
+    async def run(self) -> None:
+        """Look for what readers wait for, until cancelled."""
+        while True:
+            await self._has_readers.wait()
+            await self._look()
+            await self._clock.sleep(_LOOK_EVERY_S)
+            if not self._readers:
+                self._has_readers.clear()
+
+    async def _look(self) -> None:
+        """Ask once for all who wait now. A failure is logged: they wait on."""
+        readers = list(self._readers)
+        wanted = list(set().union(*(reader.missing for reader in readers)))
+        try:
+            behind = await self._behind(wanted)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong there, readers are told what they know already
+            log.warning("index_not_looked_at", error=describe(error))
+            return
+        for reader in readers:
+            reader.missing &= behind
+            reader.is_looked_for.set()
+            if not reader.missing:
+                reader.is_served.set()
+
+    async def _behind(self, wanted: Sequence[_Version]) -> set[_Version]:
+        rows: list[dict[str, Any]] = [{"place": place, **one._asdict()} for place, one in enumerate(wanted)]
+        found = await run_alone(self._engine, _BEHIND, {"wanted": to_json(rows)})
+        return {wanted[row.place] for row in found}
