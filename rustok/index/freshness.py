@@ -24,7 +24,7 @@ from rustok.kernel.ports import Clock
 
 log = structlog.get_logger(__name__)
 
-_LOOK_EVERY_S = 0.01
+_LOOK_EVERY_S = 0.005
 _LOOK_TIMEOUT_S = 2.0
 _MOST_AWAITED = 5_000
 """Versions that are waited for at a time; who comes then is told at once that the index is behind."""
