@@ -26,7 +26,7 @@ _METHOD = (
     f"one API process, one relay, one worker. A reader publishes a product and searches for the newest one, every "
     f"0.3 s: with its token and `Prefer: wait=5`, and in turns with that again and again, every "
     f"{1000 * _ASK_EVERY_S:.0f} ms, until it is there; from the answer to the write to the answer that shows it. Then "
-    f"{_CLIENTS} clients search without a pause, without a token and with one of a write that the index shows, in turns, "
+    f"{_CLIENTS} clients search without a pause, without a token and with that of a write long shown, in turns, "
     f"medians. Looks: questions to PostgreSQL what is behind, a search that shows a token."
 )
 
