@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from rustok.kernel.errors import InvalidInput
+from rustok.kernel.strict_json import MalformedJson, parse
 from rustok.testing import PlatformUnderTest
+from tests.corpora.read import json_texts
 from tests.integration.api.support import PRODUCTS, ApiUnderTest, a_product, assert_problem, pointers, settings_for
 
 NOT_JSON = {
@@ -48,6 +51,26 @@ NOT_INTEROPERABLE = {
 async def test_what_is_not_json_is_malformed(shared_api: ApiUnderTest, body: bytes) -> None:
     """RFC 8259, in UTF-8 without a byte order mark."""
     assert_problem(await shared_api.post_text(body), 400, "malformed_json")
+
+
+async def test_what_is_json_is_kept_and_what_is_not_is_refused(api: ApiUnderTest) -> None:
+    """Each text of JSONTestSuite, alone and as a part of a body; what is kept is answered as it was sent."""
+    kept = 0
+    for name, text in json_texts().items():
+        start = json.dumps({"translations": {"en": {"title": name}}})[:-1].encode()
+
+        alone = await api.post_text(text)
+        part = await api.post_text(start + b', "seo": {"value": ' + text + b"}}")
+
+        assert alone.status_code in (400, 422), name
+        if part.status_code == 201:
+            kept += 1
+            assert part.json()["seo"] == {"value": parse(text)}, name
+        else:
+            assert part.status_code in (400, 422), name
+            with pytest.raises((MalformedJson, InvalidInput)):
+                parse(text)
+    assert kept == 93
 
 
 async def test_a_malformed_body_is_told_by_its_position_only(shared_api: ApiUnderTest) -> None:
