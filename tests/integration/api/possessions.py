@@ -1,0 +1,188 @@
+"""A tenant that has one of everything, and every operation of the API as a request about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import httpx2
+
+from api.routes import method_and_path
+from rustok.catalog import MODULES
+from rustok.db.transaction import begin
+from rustok.jobs import NewJob, enqueue, fail
+from rustok.jobs.store import PostgresJobStore
+from rustok.kernel.module import Command, Input, Query, QueryInput
+from rustok.kernel.registry import build_registry, placeholders
+from rustok.modules.alloy import RUN
+from tests.integration.api.support import ApiUnderTest, administrator, bearer
+from tests.integration.db.tenant_tables import tenant_tables
+
+REGISTRY = build_registry(MODULES)
+MARK = "Xanthippe"
+"""Stands in all that such a tenant has."""
+
+_ATTEMPT = """
+    INSERT INTO script_attempts (tenant_id, id, run_id, attempt, script_id, event_type, event_id, depth, outcome, error,
+                                 effects, logs, usage, correlation_id, started_at, finished_at)
+    VALUES ($1, gen_random_uuid(), $2, 1, $3, 'alloy.api', gen_random_uuid(), 1, 'raised',
+            jsonb_build_object('message', $4::text), '[]', '[]', '{}', gen_random_uuid(), now(), now())
+"""
+
+
+class Operation(NamedTuple):
+    name: str
+    method: str
+    path: str
+    input: type[Input | QueryInput]
+    checks_version: bool
+
+
+def operations() -> list[Operation]:
+    declared: list[Command | Query] = [*REGISTRY.commands.values(), *REGISTRY.queries.values()]
+    found = [
+        Operation(o.name, *method_and_path(REGISTRY, o), o.input, isinstance(o, Command) and o.checks_version)
+        for o in declared
+        if o.route is not None
+    ]
+    watched = REGISTRY.queries["jobs.operations.get"].input
+    return [
+        *found,
+        Operation("events of an operation", "GET", "/api/v1/operations/{operation_id}/events", watched, False),
+    ]
+
+
+OPERATIONS = operations()
+
+
+@dataclass(frozen=True, slots=True)
+class Possessions:
+    """What the fields of a path, or of a body, may name; and the version of what each id names."""
+
+    names: Mapping[str, str]
+    versions: Mapping[str, int]
+
+
+def request_of(operation: Operation, about: Possessions) -> dict[str, Any]:
+    """Return the example of *operation*, about these possessions, as httpx takes a request."""
+    in_path = placeholders(operation.path)
+    fields = {name: about.names.get(name, value) for name, value in operation.input.example.items()}
+    rest = {name: int(value) if name == "number" else value for name, value in fields.items() if name not in in_path}
+    is_read = operation.method == "GET"
+    version = about.versions.get(in_path[0], 1) if operation.checks_version else None
+    return {
+        "method": operation.method,
+        "url": operation.path.format_map(about.names),
+        "params": rest if is_read else {},
+        "json": rest if rest and not is_read else None,
+        "headers": {} if version is None else {"If-Match": f'"{version}"'},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A tenant; `headers` has its owner's credential."""
+
+    api: ApiUnderTest
+    tenant_id: UUID
+    headers: Mapping[str, str]
+
+    @classmethod
+    async def create(cls, api: ApiUnderTest) -> "Owner":
+        tenant_id = await api.rustok.create_tenant(f"tenant-{uuid4().hex}")
+        return cls(api, tenant_id, bearer(await api.new_key(tenant_id=tenant_id)))
+
+    async def run(self, command: str, **fields: Any) -> Any:
+        return await self.api.rustok.run(command, self.tenant_id, **fields)
+
+    async def send(
+        self, operation: Operation, about: "Possessions", headers: Mapping[str, str] | None = None
+    ) -> httpx2.Response:
+        """Send the example of *operation*, with this tenant's credential, about something, whoever has it."""
+        request = request_of(operation, about)
+        return await self.api.client.request(
+            **request | {"headers": request["headers"] | self.headers | (headers or {})}
+        )
+
+    async def what_there_is(self) -> Mapping[str, str]:
+        """Return all rows of the first tenant, by table."""
+        async with administrator(self.api.database) as admin:
+            return {
+                table: await admin.fetchval(
+                    f"SELECT string_agg(t::text, chr(10) ORDER BY t::text) FROM {table} AS t WHERE tenant_id = $1",
+                    self.tenant_id,
+                )
+                for table in await tenant_tables(admin)
+            }
+
+    async def possess(self) -> Possessions:
+        """Give the first tenant one more of everything."""
+        title = {"title": f"{MARK} {uuid4()}"}
+        texts = {"en": title, "de": title}
+        product = await self.run(
+            "commerce.products.create",
+            translations=texts,
+            vendor=MARK,
+            options=[{"name": "Size", "choices": ["M", "L"]}],
+            variants=[{"option1": "M", "prices": {"EUR": {"amount": 19900}}}],
+        )
+        node = await self.run("content.nodes.create", kind="faq", translations=texts, author=MARK)
+        post = await self.run("blog.posts.create", translations=texts, author=MARK)
+        slug = f"faq-{uuid4().hex}"
+        page = await self.run("content.nodes.create", kind="faq", translations={"en": {**title, "slug": slug}})
+        await self.run("content.nodes.publish", node_id=str(page.id))
+        await self.run("commerce.products.create", status="active", translations={"en": {"title": f"{MARK} {slug}"}})
+        script = await self._script()
+        run_id = str(await self._dead_run(script.id))
+        for key in ("a-key", "b-key"):
+            await self.run("alloy.kv.set", script_id=str(script.id), key=key, value=MARK)
+        secret = f"secret-{uuid4().hex}"
+        await self.run("alloy.secrets.set", name=secret, value=MARK * 2)
+        await self.api.rustok.settle()
+        return Possessions(
+            {
+                "product_id": str(product.id),
+                "variant_id": str(product.variants[0].id),
+                "currency": "EUR",
+                "node_id": str(node.id),
+                "post_id": str(post.id),
+                "locale": "en",
+                "kind": "faq",
+                "slug": slug,
+                "script_id": str(script.id),
+                "number": "2",
+                "key": "a-key",
+                "name": secret,
+                "operation_id": run_id,
+                "run_id": run_id,
+            },
+            {
+                "product_id": product.version,
+                "node_id": node.version,
+                "post_id": post.version,
+                "script_id": script.version,
+            },
+        )
+
+    async def _script(self) -> Any:
+        """Return an active script with a second version."""
+        name = f"script-{uuid4().hex}"
+        script = await self.run("alloy.scripts.create", name=name, description=MARK, triggers=[{"kind": "api"}])
+        code = f"async def handle(event, ctx):\n    ctx.log('{MARK}')\n"
+        for _ in range(2):
+            await self.run("alloy.versions.push", script_id=str(script.id), code=code, message=MARK)
+        async with administrator(self.api.database) as admin:
+            await admin.execute("UPDATE script_versions SET state = 'ready'")
+        return await self.run("alloy.scripts.activate", script_id=str(script.id), number=1)
+
+    async def _dead_run(self, script_id: UUID) -> UUID:
+        event = {"type": "alloy.api", "payload": {"name": MARK}}
+        job = NewJob(kind=RUN, args={"script_id": str(script_id), "event": event, "depth": 1})
+        async with self.api.rustok.platform.units.begin(self.api.rustok.context(self.tenant_id)) as uow:
+            await enqueue(uow, [job])
+        [leased] = await PostgresJobStore(self.api.rustok.system_engine).grant([job.id], 6.0)
+        async with begin(self.api.rustok.system_engine, "BEGIN") as (transaction, _):
+            await fail(transaction, leased, {"code": "raised", "message": MARK}, None)
+        async with administrator(self.api.database) as admin:
+            await admin.executemany(_ATTEMPT, [(self.tenant_id, job.id, script_id, MARK)] * 2)
+        return job.id
