@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from api.faults import InvalidHeader, ProjectionLagging
 from rustok.index.freshness import Freshness
-from rustok.kernel.consistency import Tokens, Written
+from rustok.kernel.consistency import Change, Tokens, Written
 from rustok.kernel.ports import Clock
 from rustok.kernel.secrets import Secrets
 
@@ -51,22 +51,25 @@ class ReadYourWrites:
         module is always fresh.
 
         Raises:
-            InvalidHeader: a token was not issued to this tenant, or a preference has another form.
+            InvalidHeader: a token was not issued to this tenant.
             ProjectionLagging: the reader is strict, and the index does not show its writes yet.
 
         """
         writes = self._writes(request, tenant_id)
-        preferences = read_preferences(request)
         if not writes:
             return {}
+        preferences = read_preferences(request)
         headers = {"Preference-Applied": preferences.applied} if preferences.applied else {}
-        changes = [change for written in writes for change in written.changes]
-        if table is None or await self._freshness.wait(table, tenant_id, changes, preferences.wait_s):
+        changes = {change for written in writes for change in written.changes}
+        missing = frozenset[Change]()
+        if table is not None:
+            missing = await self._freshness.missing(table, tenant_id, changes, preferences.wait_s)
+        if not missing:
             return {FRESHNESS: "fresh", **headers}
         if preferences.is_strict:
             raise ProjectionLagging("The index does not show these writes yet: read again, or prefer to wait longer.")
-        lag_s = self._clock.now().timestamp() - min(written.at_s for written in writes)
-        return {FRESHNESS: f"stale; lag={max(0.0, lag_s):.1f}", **headers}
+        since_s = min(written.at_s for written in writes if not missing.isdisjoint(written.changes))
+        return {FRESHNESS: f"stale; lag={max(0.0, self._clock.now().timestamp() - since_s):.1f}", **headers}
 
     def _writes(self, request: Request, tenant_id: UUID) -> Sequence[Written]:
         given = ",".join(request.headers.getlist(TOKEN))
@@ -80,19 +83,14 @@ class ReadYourWrites:
 
 
 def read_preferences(request: Request) -> Preferences:
-    """Return what Prefer says; preferences that this API does not know are ignored, as RFC 7240 wants it.
+    """Return what Prefer says; what this API does not know, or cannot read, is ignored, as RFC 7240 wants it.
 
     A longer wait than `LONGEST_WAIT_S` is cut to it.
-
-    Raises:
-        InvalidHeader: `wait` is not a number of seconds.
-
     """
     found: dict[str, str] = {}
     for preference in ",".join(request.headers.getlist("prefer")).split(","):
         name, _, value = preference.partition(";")[0].partition("=")
         found.setdefault(name.strip().lower(), value.strip().strip('"'))
-    wait = found.get("wait", "0")
-    if not _WAIT.fullmatch(wait):
-        raise InvalidHeader("Prefer: wait must be a whole number of seconds, such as wait=2.")
-    return Preferences(min(int(wait), LONGEST_WAIT_S), found.get("handling", "").lower() == "strict")
+    wait = found.get("wait", "")
+    wait_s = min(int(wait), LONGEST_WAIT_S) if _WAIT.fullmatch(wait) else 0
+    return Preferences(wait_s, found.get("handling", "").lower() == "strict")

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from api.faults import InvalidHeader
 
 # A strong entity tag (RFC 9110, section 8.8.3) of ours: a version, which PostgreSQL keeps in 64 bits.
-_VERSION_TAG = re.compile(r'"(0|[1-9][0-9]{0,17})"')
+_VERSION_TAG = re.compile(r'"([1-9][0-9]{0,17})"')
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 

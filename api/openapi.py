@@ -30,7 +30,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "IfMatch": {
         "name": "If-Match",
         "description": "The ETag that the caller has seen; another version is not changed.",
-        "schema": {"type": "string", "pattern": '^"(0|[1-9][0-9]{0,17})"$'},
+        "schema": {"type": "string", "pattern": '^"[1-9][0-9]{0,17}"$'},
     },
     "IfNoneMatch": {
         "name": "If-None-Match",

@@ -20,7 +20,7 @@ _ANY: tuple[ErrorClass, ...] = (
     faults.InternalError,
     errors.Unavailable,
 )
-_QUERY: tuple[ErrorClass, ...] = (faults.InvalidParameters,)
+_QUERY: tuple[ErrorClass, ...] = (faults.InvalidParameters, faults.InvalidHeader)
 _COMMAND: tuple[ErrorClass, ...] = (
     MalformedJson,
     faults.InvalidHeader,
@@ -36,7 +36,7 @@ _POST: tuple[ErrorClass, ...] = (RequestInProgress, IdempotencyKeyReused)
 def errors_of(operation: Command | Query) -> tuple[ErrorClass, ...]:
     """Return the error classes that *operation* may answer with, each once."""
     if isinstance(operation, Query):
-        lagging = (faults.InvalidHeader, faults.ProjectionLagging) if operation.reads else ()
+        lagging = (faults.ProjectionLagging,) if operation.reads else ()
         return tuple(dict.fromkeys((*_ANY, *_QUERY, *lagging, *operation.errors)))
     is_post = (operation.route or "").startswith("POST ")
     return tuple(

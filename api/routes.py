@@ -17,7 +17,7 @@ from api.headers import entity_tag, expected_version, idempotency_key, is_unchan
 from api.parameters import list_fields, read_parameters
 from rustok.bootstrap import Platform
 from rustok.db.idempotency import IdempotencyKey
-from rustok.dispatch import Call, Outcome
+from rustok.dispatch import Call, Outcome, admit_query
 from rustok.kernel.context import Context
 from rustok.kernel.errors import InvalidInput, Violation
 from rustok.kernel.module import Command, Query, Result
@@ -99,17 +99,20 @@ def _query_endpoint(platform: Platform, query: Query, read_your_writes: ReadYour
     async def endpoint(request: Request) -> Response:
         caller = await identify(platform.authenticator, request)
         arguments = read_parameters(request.scope["query_string"], parameters, lists) | request.path_params
+        freshness: dict[str, str] | None = None
 
-        async def work(context: Context) -> tuple[Result, dict[str, str]]:
-            context.require(query.permission)
-            freshness = await read_your_writes.look(request, context.tenant_id, query.reads)
-            return await platform.dispatcher.query(query, arguments, context), freshness
+        async def work(context: Context) -> Result:
+            nonlocal freshness
+            data = admit_query(query, arguments, context)
+            if freshness is None:  # nobody waits twice
+                freshness = await read_your_writes.look(request, context.tenant_id, query.reads)
+            return await platform.dispatcher.query(query, data, context)
 
-        result, freshness = await caller.run(work)
+        result = await caller.run(work)
         entity = _entity_headers(result)
         if entity and is_unchanged(request, entity["ETag"]):
-            return Response(status_code=304, headers={**entity, **freshness})
-        return Response(result.model_dump_json().encode(), 200, {**entity, **freshness}, "application/json")
+            return Response(status_code=304, headers={**entity, **(freshness or {})})
+        return Response(result.model_dump_json().encode(), 200, {**entity, **(freshness or {})}, "application/json")
 
     return endpoint
 

@@ -125,12 +125,17 @@ class Dispatcher:
         """
         return await _handle(uow, call, _checked(call, uow.context))
 
-    async def query(self, query: Query, arguments: Mapping[str, Any], context: Context) -> Result:
-        """Answer a query in a read-only transaction; *arguments* are texts, as a URL has them."""
-        context.require(query.permission)
-        data = validate(query.input, arguments, strict=False)
+    async def query(self, query: Query, arguments: Mapping[str, Any] | BaseModel, context: Context) -> Result:
+        """Answer a query in a read-only transaction; *arguments*: texts, or what `admit_query` returned."""
+        data = arguments if isinstance(arguments, BaseModel) else admit_query(query, arguments, context)
         async with self._units.begin(context, read_only=True) as uow:
             return await query.handler(uow, data)
+
+
+def admit_query(query: Query, arguments: Mapping[str, Any], context: Context) -> BaseModel:
+    """Return the input of a query; *arguments* are texts, as a URL has them. Raises Forbidden and InvalidInput."""
+    context.require(query.permission)
+    return validate(query.input, arguments, strict=False)
 
 
 def validate(model: type[Model], values: Mapping[str, Any], *, strict: bool = True) -> Model:

@@ -25,7 +25,7 @@ from workers.bypass import Bypass, BypassConfig
 from workers.event_loop import EventLoopThread
 from workers.intake import Intake
 from workers.newcomer import Newcomer
-from workers.parts import WorkerParts, open_parts
+from workers.parts import StoppedEarly, WorkerParts, open_parts
 from workers.queues import job_queues, prefetch, streams, threads
 from workers.watchdog import Watchdog, deadline
 
@@ -66,10 +66,11 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
     queues = job_queues(kinds)
     broker = StreamBroker(required(settings.redis_url, "redis_url"), prefetch=prefetch(queues))
     with (
+        suppress(StoppedEarly),
         ExitStack() as ending,
         EventLoopThread() as loop,
         closing(broker),
-        _opened(loop, open_parts(settings)) as parts,
+        _opened(loop, open_parts(settings, stop.is_set)) as parts,
     ):
         declare_consume(broker, loop, parts.consumers)
         declare_work(broker, loop, parts.runner)

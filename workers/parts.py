@@ -64,9 +64,19 @@ class WorkerParts:
         return kind not in _CAGED or self.cage.report.level != "none"
 
 
+class StoppedEarly(Exception):
+    """The process was told to stop before its databases had answered."""
+
+
 @asynccontextmanager
-async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
-    """Put a worker together: two pools of connections, the platform, consumers, and the cage, which is started."""
+async def open_parts(settings: Settings, is_stopped: Callable[[], bool] = lambda: False) -> AsyncIterator[WorkerParts]:
+    """Put a worker together: two pools of connections, the platform, consumers, and the cage, which is started.
+
+    Raises:
+        Misconfigured: migrations are missing, or row level security does not hold.
+        StoppedEarly: *is_stopped* became true while the databases were waited for.
+
+    """
     app_url = required(settings.database_url, "database_url")
     system_url = required(settings.system_database_url, "system_database_url")
     clock = SystemClock()
@@ -80,7 +90,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
         ) as app_engine,
         Cage(CageConfig(children=children, unsafe_dev=settings.sandbox == "unsafe-dev"), _counted()) as cage,
     ):
-        await _check_databases(system_engine, app_engine)
+        await _check_databases(system_engine, app_engine, is_stopped, clock)
         notifier = OutboxNotifier(system_url, clock)
         platform = build_platform(
             MODULES,
@@ -127,19 +137,23 @@ async def open_parts(settings: Settings) -> AsyncIterator[WorkerParts]:
             await eager.close()
 
 
-async def _check_databases(system_engine: AsyncEngine, app_engine: AsyncEngine) -> None:
-    """Raise Misconfigured where migrations are missing, or row level security does not hold.
-
-    A server that is away is waited for by whoever needs it.
-    """
-    try:
-        await refuse_older_schema(system_engine)
-        await refuse_open_fences(system_engine, "RUSTOK_SYSTEM_DATABASE_URL")
-        await refuse_open_fences(app_engine, "RUSTOK_DATABASE_URL")
-    except Exception as error:
-        if not is_transient(error):
-            raise
-        log.warning("database_not_checked", reason=describe(error))
+async def _check_databases(
+    system_engine: AsyncEngine, app_engine: AsyncEngine, is_stopped: Callable[[], bool], clock: Clock
+) -> None:
+    """Return once the databases have answered, and may be worked on. Raises as `open_parts` does."""
+    while not is_stopped():
+        try:
+            await refuse_older_schema(system_engine)
+            await refuse_open_fences(system_engine, "RUSTOK_SYSTEM_DATABASE_URL")
+            await refuse_open_fences(app_engine, "RUSTOK_DATABASE_URL")
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("worker_waits", reason=describe(error))
+            await clock.sleep(1.0)
+        else:
+            return
+    raise StoppedEarly
 
 
 def _told(cage: Cage) -> dict[str, Any]:

@@ -57,6 +57,7 @@ async def _examine(settings: Settings) -> list[Finding]:
     for name, check in (
         ("postgresql", _postgresql),
         ("app role", _app_role),
+        ("system role", _system_role),
         ("migrations", _migrations),
         ("redis", _redis),
         ("workers", _workers),
@@ -102,9 +103,18 @@ async def _postgresql(settings: Settings) -> list[Finding]:
 
 
 async def _app_role(settings: Settings) -> list[Finding]:
-    async with open_engine(required(settings.database_url, "database_url")) as engine:
-        await refuse_open_fences(engine, "RUSTOK_DATABASE_URL")
-    return [Finding("app role", ok=True, detail="bound by row level security, which every table of tenants forces")]
+    return [await _bound("app role", "RUSTOK_DATABASE_URL", required(settings.database_url, "database_url"))]
+
+
+async def _system_role(settings: Settings) -> list[Finding]:
+    url = required(settings.system_database_url, "system_database_url")
+    return [await _bound("system role", "RUSTOK_SYSTEM_DATABASE_URL", url)]
+
+
+async def _bound(name: str, setting: str, url: str) -> Finding:
+    async with open_engine(url) as engine:
+        await refuse_open_fences(engine, setting)
+    return Finding(name, ok=True, detail="bound by row level security, which every table that it may touch forces")
 
 
 async def _migrations(settings: Settings) -> list[Finding]:

@@ -60,7 +60,7 @@ _CONSUMERS = text("SELECT DISTINCT consumer FROM parked_aggregates WHERE tenant_
 class Choice(Input):
     """The dead letters of a tenant that fit every given field; all of them, where none is given."""
 
-    example: ClassVar = {"what": "alloy.run", "fingerprint": "3f2a9c01be44"}
+    example: ClassVar = {"what": "alloy.run"}
 
     what: Annotated[str | None, Field(description="The consumer or kind of job that failed.")] = None
     id: Annotated[UUID | None, Field(description="The aggregate or job.")] = None

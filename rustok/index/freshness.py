@@ -4,8 +4,7 @@ All who wait in a process share one question at a time, whatever they wait for, 
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -25,9 +24,10 @@ from rustok.kernel.ports import Clock
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S = 0.005
+_LOOK_AFTER_A_FAILURE_S = 0.5
 _LOOK_TIMEOUT_S = 2.0
-_MOST_AWAITED = 5_000
-"""Versions that are waited for at a time; who comes then is told at once that the index is behind."""
+_MOST_READERS, _MOST_OF_A_TENANT = 1_000, 200
+"""Readers that wait at a time; who comes then is told at once that the index is behind."""
 _BEHIND = text("SELECT index_behind(CAST(:wanted AS json)) AS place")
 
 
@@ -42,9 +42,10 @@ class _Version(NamedTuple):
 class _Reader:
     """Somebody who waits for `missing`."""
 
+    tenant_id: UUID
     missing: set[_Version]
     is_looked_for: asyncio.Event = field(default_factory=asyncio.Event)
-    """A look has begun after this reader came, and has ended."""
+    """A look has begun after this reader came, and has ended, well or not."""
     is_served: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -54,63 +55,65 @@ class Freshness:
     def __init__(self, engine: AsyncEngine, projections: Iterable[Projection], clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        self._projections: Mapping[str, list[Projection]] = defaultdict(list)
-        for projection in projections:
-            self._projections[projection.table].append(projection)
+        self._projections = tuple(projections)
         self._readers: set[_Reader] = set()
         self._has_readers = asyncio.Event()
 
-    async def wait(self, table: str, tenant_id: UUID, changes: Iterable[Change], patience_s: float) -> bool:
-        """Return, as soon as that is known, whether *table* shows what *changes* have made of the tenant's aggregates.
+    async def missing(
+        self, table: str, tenant_id: UUID, changes: Collection[Change], patience_s: float
+    ) -> frozenset[Change]:
+        """Return those of *changes* that *table* does not show yet; wait for them until it shows all.
 
-        False after *patience_s*: not yet. With a patience of 0 it is looked for once. Events that no projection of the
-        table subscribes to are nothing to wait for.
+        After *patience_s* it is told what there is. With a patience of 0 it is looked for once. Events that no
+        projection of the table subscribes to are nothing to wait for.
         """
-        reader = _Reader(set(self._awaited(table, tenant_id, changes)))
-        if not reader.missing:
-            return True
-        if len(reader.missing) + sum(len(other.missing) for other in self._readers) > _MOST_AWAITED:
-            return False
-        self._readers.add(reader)
-        self._has_readers.set()
-        try:
-            async with asyncio.timeout(patience_s or _LOOK_TIMEOUT_S):
-                await (reader.is_served if patience_s else reader.is_looked_for).wait()
-        except TimeoutError:
-            pass
-        finally:
-            self._readers.discard(reader)
-        return not reader.missing
+        awaited = {version: change for change in changes for version in self._versions(table, tenant_id, change)}
+        reader = _Reader(tenant_id, set(awaited))
+        if reader.missing and self._has_room_for(tenant_id):
+            self._readers.add(reader)
+            self._has_readers.set()
+            try:
+                async with asyncio.timeout(patience_s or _LOOK_TIMEOUT_S):
+                    await (reader.is_served if patience_s else reader.is_looked_for).wait()
+            except TimeoutError:
+                pass
+            finally:
+                self._readers.discard(reader)
+        return frozenset(awaited[version] for version in reader.missing)
 
-    def _awaited(self, table: str, tenant_id: UUID, changes: Iterable[Change]) -> Iterator[_Version]:
-        for projection in self._projections[table]:
-            for change in changes:
-                if any(matches(pattern, change.event_type) for pattern in projection.subscribes):
-                    yield _Version(projection.name, tenant_id, change.aggregate_id, change.version)
+    def _versions(self, table: str, tenant_id: UUID, change: Change) -> Iterator[_Version]:
+        for projection in self._projections:
+            if projection.table == table and any(matches(p, change.event_type) for p in projection.subscribes):
+                yield _Version(projection.name, tenant_id, change.aggregate_id, change.version)
+
+    def _has_room_for(self, tenant_id: UUID) -> bool:
+        of_tenant = sum(reader.tenant_id == tenant_id for reader in self._readers)
+        return len(self._readers) < _MOST_READERS and of_tenant < _MOST_OF_A_TENANT
 
     async def run(self) -> None:
         """Look for what readers wait for, until cancelled."""
         while True:
             await self._has_readers.wait()
-            await self._look()
-            await self._clock.sleep(_LOOK_EVERY_S)
+            await self._clock.sleep(_LOOK_EVERY_S if await self._look() else _LOOK_AFTER_A_FAILURE_S)
             if not self._readers:
                 self._has_readers.clear()
 
-    async def _look(self) -> None:
-        """Ask once for all who wait now. A failure is logged: they wait on."""
+    async def _look(self) -> bool:
+        """Ask once for all who wait now. A failure is logged: they wait on. Tell whether it went well."""
         readers = list(self._readers)
-        wanted = list(set().union(*(reader.missing for reader in readers)))
+        wanted = list(set[_Version]().union(*(reader.missing for reader in readers)))
         try:
             behind = await self._behind(wanted)
         except Exception as error:  # noqa: BLE001 - whatever is wrong there, readers are told what they know already
             log.warning("index_not_looked_at", error=describe(error))
-            return
+            behind = None
         for reader in readers:
-            reader.missing &= behind
+            if behind is not None:
+                reader.missing &= behind
             reader.is_looked_for.set()
             if not reader.missing:
                 reader.is_served.set()
+        return behind is not None
 
     async def _behind(self, wanted: Sequence[_Version]) -> set[_Version]:
         rows: list[dict[str, Any]] = [{"place": place, **one._asdict()} for place, one in enumerate(wanted)]

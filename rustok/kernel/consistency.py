@@ -10,12 +10,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from rustok.kernel.event import AggregateKey, Envelope, shard_of
+from rustok.kernel.event import Envelope
 from rustok.kernel.secrets import Secrets
 from rustok.kernel.signed import Signed
-
-_MOST = 32
-"""Events that a token names. Of a larger write it names the last ones of each shard, which is handled in order."""
 
 
 class Change(NamedTuple):
@@ -42,16 +39,11 @@ class Tokens:
 
     def issue(self, tenant_id: UUID, events: Iterable[Envelope], now: datetime) -> str:
         """Return the token of a write that has made *events*, in their order; it may have made none."""
-        changes = {(e.aggregate_id, e.type): Change(e.type, e.aggregate_id, e.aggregate_version) for e in events}
-        named = _last_of_each_shard(tenant_id, changes.values()) if len(changes) > _MOST else changes.values()
-        rows = [[change.event_type, change.aggregate_id.hex, change.version] for change in named]
+        changes = {(e.aggregate_id, e.type): e.aggregate_version for e in events}
+        rows = [[event_type, aggregate.hex, version] for (aggregate, event_type), version in changes.items()]
         return self._signed.encode([round(now.timestamp(), 3), rows], str(tenant_id))
 
     def read(self, token: str, tenant_id: UUID) -> Written:
         """Return what *token* says. Raises ValueError where it was not issued to this tenant."""
         at_s, named = self._signed.decode(token, str(tenant_id))
         return Written(at_s, tuple(Change(kind, UUID(hex=aggregate), version) for kind, aggregate, version in named))
-
-
-def _last_of_each_shard(tenant_id: UUID, changes: Iterable[Change]) -> Iterable[Change]:
-    return {(shard_of(AggregateKey(tenant_id, c.aggregate_id)), c.event_type): c for c in changes}.values()

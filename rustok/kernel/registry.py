@@ -112,6 +112,10 @@ def _faults(modules: Sequence[Module]) -> Iterator[str]:
     published = {event.type for module in modules for event in module.events}
     for module in modules:
         yield from _module_faults(module, published)
+    written = {projection.table for module in modules for projection in module.projections}
+    for query in (query for module in modules for query in module.queries):
+        if query.reads is not None and query.reads not in written:
+            yield f"{query.name} reads {query.reads}, which no projection writes"
 
 
 def _dependency_faults(modules: Sequence[Module]) -> Iterator[str]:
@@ -185,7 +189,7 @@ def _route_faults(operation: Command | Query) -> Iterator[str]:
         if name not in operation.input.model_fields:
             yield f"{operation.name} has {{{name}}} in its route, but no such field in its input"
     try:
-        operation.input.model_validate_json(json.dumps(operation.input.example))
+        operation.input.model_validate_json(json.dumps(operation.input.example, default=str))
     except ValidationError as error:
         yield f"the example of {operation.input.__name__}, for {operation.name}, does not validate: {_first(error)}"
 

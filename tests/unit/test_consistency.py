@@ -7,14 +7,12 @@ from uuid import UUID
 import pytest
 
 from rustok.kernel.consistency import Change, Tokens
-from rustok.kernel.event import SHARDS, Envelope, Event
+from rustok.kernel.event import Envelope, Event
 from rustok.kernel.secrets import Secrets
 from rustok.testing import an_envelope
 
 TENANT, OTHER = UUID(int=1), UUID(int=2)
 NOW = datetime(2026, 11, 27, 4, 5, 6, 789_000, tzinfo=UTC)
-HEADER_LIMIT = 8_000
-"""Characters that servers and proxies take in a header, mostly."""
 
 
 class Wound(Event):
@@ -55,26 +53,6 @@ def test_a_token_says_what_was_written_and_when(tokens: Tokens) -> None:
 def test_a_write_without_events_has_a_token_too(tokens: Tokens) -> None:
     """Clients need not tell such writes from others."""
     assert tokens.read(tokens.issue(TENANT, [], NOW), TENANT).changes == ()
-
-
-def test_a_token_of_a_large_write_fits_into_a_header(tokens: Tokens) -> None:
-    """It names the last event of each shard: a shard is handled in order."""
-    events = [an_event(clock, 1) for clock in range(500)]
-
-    token = tokens.issue(TENANT, events, NOW)
-
-    last = {event.shard: Change(event.type, event.aggregate_id, 1) for event in events}
-    assert len(last) == SHARDS
-    assert set(tokens.read(token, TENANT).changes) == set(last.values())
-    assert len(token) < HEADER_LIMIT
-
-
-def test_the_longest_token_that_names_every_event_fits_as_well(tokens: Tokens) -> None:
-    """Header limits count characters, not events."""
-    token = tokens.issue(TENANT, [an_event(clock, 2**53) for clock in range(32)], NOW)
-
-    assert len(tokens.read(token, TENANT).changes) == 32
-    assert len(token) < HEADER_LIMIT
 
 
 @pytest.mark.parametrize("text", ["", "A", "not/base64!", "é"])

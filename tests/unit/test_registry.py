@@ -183,6 +183,13 @@ def test_an_operation_with_a_route_has_an_example_of_its_input() -> None:
     ]
 
 
+def test_a_query_reads_a_table_that_a_projection_writes() -> None:
+    """Of another it would be told that it is fresh, always."""
+    assert faults_of(lamps(queries=(a_query(reads="index_lamp"),))) == [
+        "lamps.lamps.find reads index_lamp, which no projection writes"
+    ]
+
+
 @pytest.mark.parametrize("route", ["/lamps", "FETCH /lamps", "GET lamps", "GET  /lamps", "GET /lamps now", ""])
 def test_a_route_is_a_method_and_a_path(route: str) -> None:
     """`METHOD /path`, with one space."""

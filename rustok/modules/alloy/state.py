@@ -83,9 +83,8 @@ async def drop_value(uow: UnitOfWork, script_id: UUID, key: str, expected_versio
 async def set_secret(uow: UnitOfWork, data: schemas.SetSecret) -> schemas.Secret:
     """Keep a secret, encrypted; nobody but scripts that name it will see it again."""
     data_key = await _readable_data_key(uow)
-    stored = await state_repository.lock_secret(uow, data.name)
-    uow.compare(stored, "secret")
-    version = stored + 1
+    uow.compare(await state_repository.lock_secret(uow, data.name), "secret")
+    version = await state_repository.next_version(uow)
     sealed = cipher.seal(data_key, uow.tenant_id, data.name, version, data.value)
     await state_repository.set_secret(uow, {"name": data.name, "sealed": sealed, "version": version})
     return schemas.Secret(name=data.name, version=version, updated_at=uow.now)

@@ -47,6 +47,7 @@ _INSERT_DATA_KEY = text(
 )
 _REPLACE_DATA_KEY = text("UPDATE script_data_keys SET wrapped_key = :wrapped_key WHERE tenant_id = :tenant_id")
 _LOCK_SECRET = text("SELECT version FROM script_secrets WHERE tenant_id = :tenant_id AND name = :name FOR UPDATE")
+_NEXT_VERSION = text("SELECT nextval('script_value_versions')")
 _SET_SECRET = text(
     """
     INSERT INTO script_secrets (tenant_id, name, sealed, version, updated_at)
@@ -117,6 +118,11 @@ async def lock_secret(uow: UnitOfWork, name: str) -> int:
     """Hold a secret and return its version; 0 where there is none."""
     row = (await uow.execute(_LOCK_SECRET, {"tenant_id": uow.tenant_id, "name": name})).one_or_none()
     return 0 if row is None else int(row.version)
+
+
+async def next_version(uow: UnitOfWork) -> int:
+    """Return a version that nothing a script keeps has had: what is deleted and made anew has another one."""
+    return int((await uow.execute(_NEXT_VERSION)).scalar_one())
 
 
 async def set_secret(uow: UnitOfWork, values: Mapping[str, Any]) -> None:

@@ -111,7 +111,18 @@ async def test_a_secret_is_read_by_scripts_that_name_it_and_by_nobody_else(works
     sealed = await run_alone(workshop.platform.system_engine, _SEALED, {"tenant_id": workshop.tenant_id})
     assert b"hunter2" not in sealed.one().sealed
     listed = await workshop.query("alloy.secrets.list")
-    assert [(s.name, s.version) for s in listed.data] == [("mail", 1)]
+    assert [s.name for s in listed.data] == ["mail"]
+
+
+async def test_a_secret_that_was_made_anew_has_another_version_than_before(workshop: Workshop) -> None:
+    """Whoever has seen the old one, and names its version, does not overwrite the new one."""
+    first = await workshop.run("alloy.secrets.set", name="token", value="hunter2-hunter2")
+    await workshop.run("alloy.secrets.delete", name="token")
+    anew = await workshop.run("alloy.secrets.set", name="token", value="hunter3-hunter3")
+
+    assert anew.version != first.version
+    with pytest.raises(VersionMismatch):
+        await workshop.run("alloy.secrets.set", seen=first.version, name="token", value="hunter4-hunter4")
 
 
 async def test_an_error_that_quotes_a_secret_is_told_without_it(workshop: Workshop) -> None:

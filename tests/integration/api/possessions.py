@@ -11,12 +11,16 @@ from api.routes import method_and_path
 from rustok.catalog import MODULES
 from rustok.db.transaction import begin
 from rustok.jobs import NewJob, enqueue, fail
+from rustok.jobs.kinds import DISCARD, REDRIVE
+from rustok.jobs.runner import JobRunner, RunnerConfig
 from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.module import Command, Input, Query, QueryInput
 from rustok.kernel.registry import build_registry, placeholders
 from rustok.modules.alloy import RUN
+from rustok.runtime import SystemClock
 from tests.integration.api.support import ApiUnderTest, administrator, bearer
 from tests.integration.db.tenant_tables import tenant_tables
+from workers.dead_letters import Discarding, Redriving
 
 REGISTRY = build_registry(MODULES)
 MARK = "Xanthippe"
@@ -105,15 +109,26 @@ class Owner:
         )
 
     async def what_there_is(self) -> Mapping[str, str]:
-        """Return all rows of the first tenant, by table."""
+        """Return all rows of this tenant, by table, once workers have done what they were asked."""
+        await self._work()
         async with administrator(self.api.database) as admin:
-            return {
+            rows = {
                 table: await admin.fetchval(
                     f"SELECT string_agg(t::text, chr(10) ORDER BY t::text) FROM {table} AS t WHERE tenant_id = $1",
                     self.tenant_id,
                 )
                 for table in await tenant_tables(admin)
             }
+            tenant = await admin.fetchval("SELECT t::text FROM tenants AS t WHERE id = $1", self.tenant_id)
+            return {**rows, "tenants": tenant}
+
+    async def _work(self) -> None:
+        """Do the operations that anybody has asked for."""
+        engine = self.api.rustok.system_engine
+        handlers = {REDRIVE.name: Redriving(engine).__call__, DISCARD.name: Discarding(engine).__call__}
+        runner = JobRunner(RunnerConfig(), PostgresJobStore(engine), handlers, SystemClock())
+        while await runner.work_on_ready(REDRIVE.queue, 100):
+            pass
 
     async def possess(self) -> Possessions:
         """Give the first tenant one more of everything."""
@@ -155,6 +170,7 @@ class Owner:
                 "name": secret,
                 "operation_id": run_id,
                 "run_id": run_id,
+                "q": MARK,
             },
             {
                 "product_id": product.version,

@@ -1,6 +1,7 @@
 """Read your writes: what a token and a preference do to a search."""
 
 import asyncio
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -187,6 +188,29 @@ async def test_several_tokens_are_waited_for_together(api: ApiUnderTest) -> None
     assert after.headers["rustok-freshness"] == "fresh"
 
 
+async def test_the_lag_is_that_of_the_write_that_is_not_shown(api: ApiUnderTest) -> None:
+    """What is shown long since has none."""
+    _, old = await written(api)
+    await api.rustok.settle()
+    await asyncio.to_thread(Event().wait, 0.3)
+    _, new = await written(api, translations={"en": {"title": "Blue", "handle": "blue"}})
+
+    answer = await search(api, f"{old}, {new}")
+
+    assert float(answer.headers["rustok-freshness"].removeprefix("stale; lag=")) < 0.3
+
+
+async def test_a_question_that_does_not_fit_is_refused_at_once(api: ApiUnderTest) -> None:
+    """Nobody waits for an answer to it."""
+    _, token = await written(api)
+
+    answer = await asyncio.wait_for(
+        api.client.get(f"{SEARCH}&limit=999", headers={TOKEN: token, "Prefer": "wait=10"}), 5
+    )
+
+    assert_problem(answer, 422, "invalid_input")
+
+
 async def test_a_token_that_this_tenant_was_not_given_is_refused(api: ApiUnderTest) -> None:
     """Garbage, another tenant's, or more than anybody needs."""
     _, token = await written(api)
@@ -212,6 +236,8 @@ async def test_a_token_that_this_tenant_was_not_given_is_refused(api: ApiUnderTe
         ("wait=0", None),
         ("handling=lenient", None),
         ("return=minimal", None),
+        ("wait=soon", None),
+        ("wait=1.5, handling=strict", "handling=strict"),
     ],
 )
 async def test_a_preference_is_applied_or_ignored(shared_api: ApiUnderTest, prefer: str, applied: str | None) -> None:
@@ -221,12 +247,6 @@ async def test_a_preference_is_applied_or_ignored(shared_api: ApiUnderTest, pref
     answer = await search(shared_api, token, prefer)
 
     assert (answer.status_code, answer.headers.get("preference-applied")) == (200, applied)
-
-
-@pytest.mark.parametrize("prefer", ["wait=soon", "wait=-1", "wait=1.5", "wait"])
-async def test_a_wait_that_is_no_number_is_refused(shared_api: ApiUnderTest, prefer: str) -> None:
-    """What the reader meant is not known."""
-    assert_problem(await shared_api.client.get(SEARCH, headers={"Prefer": prefer}), 400, "invalid_header")
 
 
 async def test_readers_that_wait_hold_no_connection(rustok: PlatformUnderTest) -> None:
@@ -252,11 +272,13 @@ async def test_readers_share_their_questions(rustok: PlatformUnderTest) -> None:
             freshness = Freshness(engine, rustok.registry.projections.values(), SystemClock())
             looking = asyncio.create_task(freshness.run())
             changes = [Change("commerce.product.created", UUID(int=number), 1) for number in range(200)]
-            answers = await asyncio.gather(*(freshness.wait(INDEX, UUID(int=1), [each], 0.2) for each in changes))
+            answers = await asyncio.gather(
+                *(freshness.missing(INDEX, each.aggregate_id, [each], 0.2) for each in changes)
+            )
             looking.cancel()
         await eventually_async(lambda: _calls(admin))
 
-        assert answers == [False] * 200
+        assert answers == [{each} for each in changes]
         assert await _calls(admin) <= 45
 
 
@@ -266,28 +288,34 @@ async def _calls(admin: asyncpg.Connection) -> int:
     return calls or 0
 
 
-async def test_more_readers_than_there_is_room_for_do_not_wait(rustok: PlatformUnderTest) -> None:
-    """They are told at once that they are behind."""
+async def test_a_tenant_with_more_readers_than_its_share_keeps_none_of_the_others(rustok: PlatformUnderTest) -> None:
+    """Its next reader is told at once that the index is behind; another tenant's waits."""
+    one, other = UUID(int=1), UUID(int=2)
+    changes = [Change("commerce.product.created", UUID(int=number), 1) for number in range(201)]
     async with open_engine(rustok.database.app_url) as engine:
         freshness = Freshness(engine, rustok.registry.projections.values(), SystemClock())
-        many = [Change("commerce.product.created", UUID(int=number), 1) for number in range(5_000)]
-        waiting = asyncio.create_task(freshness.wait(INDEX, UUID(int=1), many, 600.0))
+        waiting = [asyncio.create_task(freshness.missing(INDEX, one, [each], 600.0)) for each in changes[:200]]
         await asyncio.sleep(0)
 
-        refused = await asyncio.wait_for(freshness.wait(INDEX, UUID(int=1), many[:1], 600.0), 1)
-        waiting.cancel()
+        refused = await asyncio.wait_for(freshness.missing(INDEX, one, changes[:1], 600.0), 1)
+        others = asyncio.create_task(freshness.missing(INDEX, other, changes[:1], 600.0))
+        await asyncio.sleep(0)
 
-    assert refused is False
+        assert refused == set(changes[:1])
+        assert not others.done()
+        for task in [*waiting, others]:
+            task.cancel()
 
 
 async def test_a_server_that_does_not_answer_leaves_readers_behind() -> None:
-    """They wait as long as they wanted to, and no error is theirs."""
+    """They wait as long as they wanted to, who does not want to wait does not, and no error is theirs."""
     async with open_engine("postgresql://nobody:nothing@127.0.0.1:1/none") as engine:
         projections = [projection for module in MODULES for projection in module.projections]
         freshness = Freshness(engine, projections, SystemClock())
         looking = asyncio.create_task(freshness.run())
         change = Change("commerce.product.created", UUID(int=1), 1)
 
-        assert await freshness.wait(INDEX, UUID(int=1), [change], 0.1) is False
+        assert await freshness.missing(INDEX, UUID(int=1), [change], 0.1) == {change}
+        assert await asyncio.wait_for(freshness.missing(INDEX, UUID(int=1), [change], 0), 1.5) == {change}
         assert not looking.done()
         looking.cancel()

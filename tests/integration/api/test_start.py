@@ -79,7 +79,7 @@ async def test_a_role_above_row_level_security_is_refused(database: Database) ->
     assert "\n" not in sent["message"]
 
 
-@pytest.mark.parametrize("table", ["products", "event_log", "tenants"])
+@pytest.mark.parametrize("table", ["products", "outbox", "tenants"])
 @pytest.mark.parametrize("gap", ["NO FORCE", "DISABLE"])
 async def test_a_table_without_its_fence_is_refused(database: Database, table: str, gap: str) -> None:
     """By name, and before anybody is served."""

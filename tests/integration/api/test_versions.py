@@ -38,7 +38,7 @@ async def test_a_change_without_a_version_is_refused(api: ApiUnderTest) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["*", 'W/"1"', "1", '""', '"01"', '"-1"', '"1", "2"', '"x"', '"9999999999999999999"', ""]
+    "value", ["*", 'W/"1"', "1", '""', '"01"', '"0"', '"-1"', '"1", "2"', '"x"', '"9999999999999999999"', ""]
 )
 async def test_an_if_match_of_another_form_is_refused(api: ApiUnderTest, value: str) -> None:
     """Only one strong tag of ours says which version the caller has seen."""

@@ -7,7 +7,7 @@ from rustok.kernel.errors import Misconfigured
 from rustok.settings import Settings
 from rustok.testing import Database
 from tests.integration.events.log import connected
-from workers.parts import open_parts
+from workers.parts import StoppedEarly, open_parts
 from workers.relay import run_relay
 
 
@@ -29,4 +29,16 @@ async def test_a_role_above_row_level_security_is_refused(database: Database, se
 
     with pytest.raises(Misconfigured, match="RUSTOK_DATABASE_URL connects as "):
         async with open_parts(above):
+            pass
+
+
+async def test_a_worker_begins_nothing_before_its_databases_have_answered(settings: Settings) -> None:
+    """What it could not check it does not work on; who stops it meanwhile does not wait for them."""
+    away = settings.model_copy(
+        update={"system_database_url": SecretStr("postgresql://rustok_system:system@127.0.0.1:1/rustok")}
+    )
+    is_stopped = iter([False, True])
+
+    with pytest.raises(StoppedEarly):
+        async with open_parts(away, lambda: next(is_stopped)):
             pass
