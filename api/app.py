@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from api.batches import batch_routes
 from api.body import BodyLimits
 from api.checks import scripts_check, server_checks
 from api.error_docs import error_docs_route
@@ -77,14 +78,11 @@ def build_app(
         async with parts.running():
             yield
 
+    limits = BodyLimits(settings.body_limit_bytes, body_timeout_s)
     app = Starlette(
         routes=[
-            *api_routes(
-                parts.platform,
-                parts.admission,
-                parts.read_your_writes,
-                BodyLimits(settings.body_limit_bytes, body_timeout_s),
-            ),
+            *api_routes(parts.platform, parts.admission, parts.read_your_writes, limits),
+            *batch_routes(parts.platform, parts.admission, limits),
             operation_events_route(parts.platform, clock),
             openapi_route(registry),
             error_docs_route(registry),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from starlette.requests import ClientDisconnect, Request
 
 from api.faults import BodyTooLarge, RequestTimeout, UnsupportedMediaType
-from rustok.kernel.strict_json import parse_object
+from rustok.kernel.strict_json import NODES, parse_object
 
 _MERGE_PATCH = "application/merge-patch+json"
 _CHARSETS = frozenset({"charset=utf-8", 'charset="utf-8"'})
@@ -16,6 +16,7 @@ class BodyLimits(NamedTuple):
     size_bytes: int
     timeout_s: float
     """For the whole body: a slow client must not hold a request for longer."""
+    values: int = NODES
 
 
 async def read_fields(request: Request, limits: BodyLimits, *, optional: bool) -> dict[str, Any]:
@@ -32,7 +33,7 @@ async def read_fields(request: Request, limits: BodyLimits, *, optional: bool) -
     if optional and not raw:
         return {}
     _check_media_type(request)
-    return parse_object(raw)
+    return parse_object(raw, limits.values)
 
 
 async def _read(request: Request, limits: BodyLimits) -> bytes:

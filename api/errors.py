@@ -88,7 +88,7 @@ def problem(error: errors.RustokError, record: RequestRecord, headers: Mapping[s
     """Return *error* as an answer."""
     record.error_code = error.code
     members = problem_members(type(error), str(error))
-    members |= {"request_id": record.request_id, "trace_id": record.trace_id, "errors": _listed(error)}
+    members |= {"request_id": record.request_id, "trace_id": record.trace_id, "errors": violations_of(error)}
     return Response(
         orjson.dumps(members),
         members["status"],
@@ -128,7 +128,8 @@ def _headers(error: errors.RustokError) -> Mapping[str, str]:
     return next((_HEADERS[base] for base in type(error).__mro__ if base in _HEADERS), {})
 
 
-def _listed(error: errors.RustokError) -> list[dict[str, str]]:
+def violations_of(error: errors.RustokError) -> list[dict[str, str]]:
+    """Return the faults that *error* names, as members of a problem."""
     violations = getattr(error, "violations", ())
     return [
         {"pointer": _fragment(fault.pointer), "code": fault.code, "detail": fault.detail}

@@ -1,5 +1,6 @@
 """OpenAPI 3.1, generated from what the modules declare."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -7,11 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from api.batches import MOST_ITEMS, Batch, batch_commands, batch_path
 from api.consistency import LONGEST_WAIT_S, MOST_TOKENS, TOKEN
-from api.openapi_answers import PROBLEM, Answers
+from api.openapi_answers import BATCH_RESULTS, PROBLEM, Answers
 from api.openapi_schemas import Schemas
 from api.routes import method_and_path
-from rustok.kernel.module import Command, Query
+from rustok.kernel.module import Command, Module, Query
 from rustok.kernel.registry import Registry, placeholders
 
 PATH = "/api/openapi.json"
@@ -76,6 +78,9 @@ def build_document(registry: Registry) -> dict[str, Any]:
         method, path = method_and_path(registry, operation)
         described = _operation(registry, operation, schemas, answers)
         paths.setdefault(path, {})[method.lower()] = described
+    for module in registry.modules:
+        if commands_of := batch_commands(registry, module):
+            paths[batch_path(module)] = {"post": _batch(module, commands_of, answers)}
     used = {registry.module_of(operation.name).name for operation in operations}
     return {
         "openapi": "3.1.0",
@@ -87,7 +92,7 @@ def build_document(registry: Registry) -> dict[str, Any]:
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
             "parameters": {name: {"in": "header", **parameter} for name, parameter in _PARAMETERS.items()},
             **answers.components(),
-            "schemas": {**schemas.components(), "Problem": PROBLEM},
+            "schemas": {**schemas.components(), "Problem": PROBLEM, "BatchResults": BATCH_RESULTS},
         },
     }
 
@@ -106,6 +111,25 @@ def _operation(registry: Registry, operation: Command | Query, schemas: Schemas,
             described["requestBody"] = _body(operation, body)
     described["responses"] = answers.responses(operation, schemas.result(operation.result))
     return described
+
+
+def _batch(module: Module, commands: Mapping[str, Command], answers: Answers) -> dict[str, Any]:
+    """Return the operation that does many commands of *module*; what one takes is told by its own operation."""
+    schema = Batch.model_json_schema(ref_template="#/components/schemas/{model}")
+    item = schema.pop("$defs")["Item"]
+    item["properties"]["command"]["enum"] = list(commands)
+    schema["properties"]["items"]["items"] = item
+    first = next(iter(commands.values()))
+    example = {"mode": "independent", "items": [{"command": first.name, "input": dict(first.input.example)}]}
+    return {
+        "operationId": f"{module.name}.batch",
+        "summary": f"Do up to {MOST_ITEMS} commands of {module.name}",
+        "description": "Permissions, inputs and errors of the items are those of their commands' own operations.",
+        "tags": [module.name],
+        "parameters": [_parameter("Tenant"), _parameter("IdempotencyKey")],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}},
+        "responses": answers.batch(),
+    }
 
 
 def _input_parameters(operation: Command | Query, schemas: Schemas) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from api.consistency import FRESHNESS, TOKEN
 from api.errors import MEDIA_TYPE, problem_members, status_of, title_of
-from api.operation_errors import ErrorClass, errors_of
+from api.operation_errors import ErrorClass, errors_of, errors_of_batches
 from rustok.kernel.module import Command, Query
 
 _TEXT = {"type": "string"}
@@ -68,6 +68,28 @@ PROBLEM: dict[str, Any] = {
         },
     },
 }
+BATCH_RESULTS: dict[str, Any] = {
+    "title": "BatchResults",
+    "description": "A result an item, in their order: `body` is what its own route would answer, or `problem`.",
+    "type": "object",
+    "required": ["results"],
+    "properties": {
+        "results": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["status"],
+                "properties": {
+                    "status": {"type": "integer"},
+                    "body": {"type": "object"},
+                    "consistency": _NULLABLE_TEXT,
+                    "replayed": {"type": "boolean"},
+                    "problem": {"type": "object", "description": "As `Problem`, without the ids of the request."},
+                },
+            },
+        }
+    },
+}
 _PROBLEM_HEADERS = {
     401: {"WWW-Authenticate": "WwwAuthenticate"},
     409: {"Retry-After": "RetryAfter"},
@@ -105,6 +127,16 @@ class Answers:
             responses["304"] = {"description": "Not Modified", "headers": _headers({"ETag": "ETag"})}
         kinds = sorted(errors_of(operation), key=status_of)
         for error_status, group in groupby(kinds, key=status_of):
+            responses[str(error_status)] = self._problem(error_status, list(group))
+        return responses
+
+    def batch(self) -> dict[str, Any]:
+        """Return the answers of a batch by status; an atomic one is refused as the item that failed would be."""
+        results = {"schema": {"$ref": "#/components/schemas/BatchResults"}}
+        responses: dict[str, Any] = {
+            "200": {"description": "OK", "headers": _headers({}), "content": {"application/json": results}}
+        }
+        for error_status, group in groupby(sorted(errors_of_batches(), key=status_of), key=status_of):
             responses[str(error_status)] = self._problem(error_status, list(group))
         return responses
 

@@ -51,3 +51,8 @@ def errors_of(operation: Command | Query) -> tuple[ErrorClass, ...]:
             )
         )
     )
+
+
+def errors_of_batches() -> tuple[ErrorClass, ...]:
+    """Return the error classes that a batch may answer with, beside those of its items."""
+    return tuple(dict.fromkeys((*_ANY, *_COMMAND, *_ADMISSION, *_POST, errors.VersionRequired)))

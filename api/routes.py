@@ -78,7 +78,7 @@ def _command_endpoint(platform: Platform, command: Command, admission: Admission
         call = Call(command, fields, seen)
 
         async def work(context: Context) -> Outcome:
-            return await platform.dispatcher.run(call, context, _scoped(key, context, f"{method} {path}", fields))
+            return await platform.dispatcher.run(call, context, scoped(key, context, f"{method} {path}", fields))
 
         outcome = await caller.run(work)
         headers = {**_entity_headers(outcome.result), **location(outcome.result)}
@@ -128,7 +128,7 @@ def _refuse_path_fields(fields: Mapping[str, Any], in_path: tuple[str, ...]) -> 
         raise InvalidInput("The input does not fit.", faults)
 
 
-def _scoped(key: str | None, context: Context, route: str, fields: Mapping[str, Any]) -> IdempotencyKey | None:
+def scoped(key: str | None, context: Context, route: str, fields: Mapping[str, Any]) -> IdempotencyKey | None:
     """Return the client's key for this principal and route. Path fields count as part of the request:
     the same key for another product is another request, not a repeated one.
     """

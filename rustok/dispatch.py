@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _GROUP_SIZE = 32
 """Concurrent calls that share a transaction at most."""
+_NEIGHBOURS = 100
+"""Items of a batch that share a transaction at most."""
 _GROUP_LOCK_TIMEOUT_MS = 200
 _PATIENCE_S = 2.0
 """A call that has waited for its group for this long is refused, before anything was done."""
@@ -58,6 +61,15 @@ class _Job:
     data: BaseModel
     context: Context
     key: IdempotencyKey | None
+
+
+class ItemFailed(Exception):
+    """One of the commands of an atomic batch has failed, and nothing was done. `item` is its place, from 0."""
+
+    def __init__(self, item: int, error: RustokError) -> None:
+        super().__init__(f"item {item}: {error}")
+        self.item = item
+        self.error = error
 
 
 class Dispatcher:
@@ -117,6 +129,90 @@ class Dispatcher:
         inputs = [_admit(call, context) for call in calls]
         async with self._units.begin(context) as uow:
             return [await _handle(uow, call, data) for call, data in zip(calls, inputs, strict=True)]
+
+    async def run_batch(
+        self, calls: Sequence[Call], context: Context, key: IdempotencyKey | None = None, *, is_atomic: bool
+    ) -> list[Outcome | RustokError]:
+        """Run commands in their order and return what became of each.
+
+        *is_atomic*: all in one transaction, or none. Else each stands for itself: neighbours share a transaction, and
+        are run apart as soon as one of them fails. With *key*, what was done before is not done again.
+
+        Raises:
+            Forbidden: the principal lacks the permission of one of the commands; nothing was done.
+            ItemFailed: the batch is atomic, and one of them has failed; nothing was done.
+            RustokError: what is no item's own fault, before anything was done.
+
+        """
+        for call in calls:
+            context.require(call.command.permission)
+        keys = [None if key is None else key.of_item(item) for item in range(len(calls))]
+        if is_atomic:
+            return [*await self._run_atomic(calls, context, keys)]
+        outcomes: dict[int, Outcome | RustokError] = {}
+        jobs: dict[int, _Job] = {}
+        for item, call in enumerate(calls):
+            try:
+                jobs[item] = _Job(call, _admit(call, context), context, keys[item])
+            except RustokError as error:
+                outcomes[item] = error
+        for items in _chunks(list(jobs), _NEIGHBOURS):
+            found = await self._run_neighbours([jobs[item] for item in items], is_first=items[0] == min(jobs))
+            outcomes |= zip(items, found, strict=True)
+        return [outcomes[item] for item in range(len(calls))]
+
+    async def _run_atomic(
+        self, calls: Sequence[Call], context: Context, keys: Sequence[IdempotencyKey | None]
+    ) -> Sequence[Outcome]:
+        jobs = []
+        for item, (call, key) in enumerate(zip(calls, keys, strict=True)):
+            with _fault_of(item):
+                jobs.append(_Job(call, _admit(call, context), context, key))
+        try:
+            return await self._run_all_or_none(jobs)
+        except (Unavailable, TenantDisabled):
+            raise
+        except RustokError:  # of which item is not known: what was inserted together has failed together
+            return await self._run_all_or_none(jobs, names_the_item=True)
+
+    async def _run_all_or_none(self, jobs: Sequence[_Job], *, names_the_item: bool = False) -> Sequence[Outcome]:
+        async with self._units.begin(jobs[0].context) as uow:
+            outcomes = []
+            found = await find_answers(uow, [job.key for job in jobs])
+            for item, job in enumerate(jobs):
+                with _fault_of(item) if names_the_item else nullcontext():
+                    outcome = await _outcome(uow, job, found[item])
+                    if isinstance(outcome, RustokError):
+                        raise outcome
+                    if names_the_item:
+                        await uow.insert_staged()
+                outcomes.append(outcome)
+                await asyncio.sleep(0)
+            return outcomes
+
+    async def _run_neighbours(self, jobs: Sequence[_Job], *, is_first: bool) -> Sequence[Outcome | RustokError]:
+        """Run some items of a batch, together if that goes well; *is_first*: nothing of the batch was done before."""
+        try:
+            found = await self._run_group(jobs)
+        except RunApart:
+            return [await self._run_apart(job) for job in jobs]
+        except StaleAuthorization:
+            if is_first:
+                raise
+            return [_rules_changed()] * len(jobs)
+        except RustokError as error:
+            if is_first and isinstance(error, TenantDisabled):
+                raise
+            return [error] * len(jobs)
+        return [_own_fault(outcome) for outcome in found]
+
+    async def _run_apart(self, job: _Job) -> Outcome | RustokError:
+        try:
+            return await self._run_alone(job)
+        except StaleAuthorization:
+            return _rules_changed()
+        except RustokError as error:
+            return error
 
     async def run_within(self, uow: UnitOfWork, call: Call) -> Result:
         """Run a command in a transaction that is somebody else's to commit: that of a script's effects.
@@ -200,6 +296,31 @@ async def _outcome(uow: UnitOfWork, job: _Job, found: KeptAnswer | RustokError |
 async def _handle(uow: UnitOfWork, call: Call, data: BaseModel) -> Result:
     with uow.expecting(call.expected_version):
         return await call.command.handler(uow, data)
+
+
+@contextmanager
+def _fault_of(item: int) -> Iterator[None]:
+    """Name the item of a batch that has failed; that the server is away is none of its faults."""
+    try:
+        yield
+    except (Unavailable, TenantDisabled):
+        raise
+    except RustokError as error:
+        raise ItemFailed(item, error) from error
+
+
+def _own_fault(outcome: Outcome | Exception) -> Outcome | RustokError:
+    if isinstance(outcome, Outcome | RustokError):
+        return outcome
+    raise outcome
+
+
+def _rules_changed() -> Unavailable:
+    return Unavailable("The tenant's access rules are being changed: try again.", is_rolled_back=True)
+
+
+def _chunks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

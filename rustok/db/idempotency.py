@@ -66,15 +66,31 @@ class RequestInProgress(Busy):
 
 @dataclass(frozen=True)
 class IdempotencyKey:
-    """A client's key: `scope` is principal, method and route, `request` the body's canonical bytes."""
+    """A client's key: `scope` is principal, method and route, `request` the body's canonical bytes.
+
+    `item`: the place in a batch that has the key. Its items have an answer each, and one lock.
+    """
 
     key: str
     scope: str
     request: bytes
+    item: int | None = None
 
     @cached_property
     def scope_hash(self) -> bytes:
+        """What the answer is kept by."""
+        if self.item is None:
+            return self.lock_hash
+        return hashlib.sha256(self.lock_hash + str(self.item).encode()).digest()
+
+    @cached_property
+    def lock_hash(self) -> bytes:
+        """What is locked while the request runs."""
         return hashlib.sha256(f"{self.scope}\0{self.key}".encode()).digest()
+
+    def of_item(self, item: int) -> "IdempotencyKey":
+        """Return the key of one item of the batch that has this one."""
+        return IdempotencyKey(self.key, self.scope, self.request_hash, item)
 
     @cached_property
     def request_hash(self) -> bytes:
@@ -95,10 +111,10 @@ async def find_answers(uow: UnitOfWork, keys: Sequence[IdempotencyKey | None]) -
     IdempotencyKeyReused is another request than the earlier one; with RequestInProgress one that came while the
     earlier one runs, or with it in *keys*.
     """
-    locks = {key.scope_hash: _lock(uow.tenant_id, key.scope_hash) for key in keys if key is not None}
+    locks = {key.scope_hash: _lock(uow.tenant_id, key.lock_hash) for key in keys if key is not None}
     if not locks:
         return [None] * len(keys)
-    held = {row.lock for row in await uow.execute(_LOCK, {"locks": list(locks.values())}) if row.is_held}
+    held = {row.lock for row in await uow.execute(_LOCK, {"locks": list(set(locks.values()))}) if row.is_held}
     wanted = {"tenant_id": uow.tenant_id, "scope_hashes": list(locks), "now": uow.now}
     kept = {row.scope_hash: row for row in await uow.execute(_FIND, wanted)}
     free = {scope_hash for scope_hash, lock in locks.items() if lock in held}
@@ -133,8 +149,8 @@ async def purge_answers(system_engine: AsyncEngine, batch: int = 5_000) -> int:
             return deleted
 
 
-def _lock(tenant_id: UUID, scope_hash: bytes) -> int:
-    return int.from_bytes(hashlib.sha256(tenant_id.bytes + scope_hash).digest()[:8], signed=True)
+def _lock(tenant_id: UUID, lock_hash: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(tenant_id.bytes + lock_hash).digest()[:8], signed=True)
 
 
 def _answer(key: IdempotencyKey, row: Row[Any]) -> KeptAnswer | RustokError:

@@ -22,21 +22,21 @@ class MalformedJson(RustokError):
     code = "malformed_json"
 
 
-def parse_object(raw: bytes) -> dict[str, Any]:
-    """Return the value of a JSON text that holds an object.
+def parse_object(raw: bytes, most_values: int = NODES) -> dict[str, Any]:
+    """Return the value of a JSON text that holds an object, of so many values at most.
 
     Raises:
         MalformedJson: as `parse` does.
         InvalidInput: as `parse` does; or it is no object.
 
     """
-    value = parse(raw)
+    value = parse(raw, most_values)
     if not isinstance(value, dict):
         raise _refused("", "object_expected", "must be a JSON object")
     return value
 
 
-def parse(raw: bytes) -> Any:
+def parse(raw: bytes, most_values: int = NODES) -> Any:
     """Return the value of a JSON text.
 
     Raises:
@@ -56,7 +56,7 @@ def parse(raw: bytes) -> Any:
     except ValueError:  # an integer of thousands of digits
         raise _out_of_range(None) from None
     # Only an escape can bring in U+0000 or half a surrogate pair.
-    _check(value, check_texts="\\u" in text)
+    _check(value, most_values, check_texts="\\u" in text)
     return value
 
 
@@ -64,14 +64,14 @@ class _Repeating(dict[str, Any]):
     """A JSON object in which a name occurs twice."""
 
 
-def _check(root: Any, *, check_texts: bool) -> None:
+def _check(root: Any, most_values: int, *, check_texts: bool) -> None:
     level: list[tuple[Any, Place]] = [(root, None)]
     nodes = depth = 0
     while level:
         nodes += len(level)
         depth += 1
-        if nodes > NODES:
-            raise _refused("", "too_many_values", f"must not hold more than {NODES} values")
+        if nodes > most_values:
+            raise _refused("", "too_many_values", f"must not hold more than {most_values} values")
         deeper: list[tuple[Any, Place]] = []
         for value, place in level:
             kind = type(value)

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.bench import (
+    batches,
     end_to_end,
     fairness,
     imports,
@@ -33,6 +34,7 @@ from tests.bench.table import Report, print_reports
 
 BENCHMARKS: Mapping[str, Callable[[Stage], Report]] = {
     "write_path": write_path.run,
+    "batches": batches.run,
     "sequencer": sequencer.run,
     "projection": projection.run,
     "end_to_end": end_to_end.run,

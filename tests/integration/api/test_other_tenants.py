@@ -11,16 +11,18 @@ import pytest
 from starlette.routing import Route
 
 from api.app import build_app
+from api.batches import batch_commands, batch_path
 from rustok.catalog import MODULES
 from rustok.kernel.ids import uuid7
 from rustok.kernel.registry import placeholders
 from rustok.testing import Database, DatabaseServer, PlatformUnderTest
-from tests.integration.api.possessions import MARK, OPERATIONS, Operation, Owner, request_of
+from tests.integration.api.possessions import MARK, OPERATIONS, REGISTRY, Operation, Owner, request_of
 from tests.integration.api.support import ApiUnderTest, assert_problem, settings_for
 
 PUBLIC = {"/api/openapi.json", "/docs/errors", "/health/live", "/health/ready", "/health/modules", "/metrics"}
 """Routes that ask for no credential, and tell nothing of a tenant."""
 OF_SOMETHING = [operation for operation in OPERATIONS if placeholders(operation.path)]
+COMMANDS_ON_SOMETHING = [operation for operation in OF_SOMETHING if operation.name in REGISTRY.commands]
 TELLS_NO_TEXT = {"alloy.limits.get", "alloy.secrets.list"}
 """Reads whose answers hold nothing that the tenant has written."""
 LISTS = [operation for operation in OPERATIONS if "after" in operation.input.model_fields]
@@ -54,7 +56,8 @@ def test_every_route_is_an_operation_or_public(database: Database) -> None:
     app = build_app(settings_for(database))
     paths = {route.path for route in app.routes if isinstance(route, Route)}
 
-    assert paths == PUBLIC | {operation.path for operation in OPERATIONS}
+    batches = {batch_path(module) for module in REGISTRY.modules if batch_commands(REGISTRY, module)}
+    assert paths == PUBLIC | batches | {operation.path for operation in OPERATIONS}
 
 
 @pytest.mark.parametrize("operation", OF_SOMETHING, ids=lambda operation: operation.name)
@@ -72,6 +75,25 @@ async def test_what_is_anothers_is_as_what_never_was(tenants: TwoTenants, operat
     assert MARK not in anothers.text
     own = await tenants.first.send(operation, theirs)
     assert own.is_success, own.text
+
+
+@pytest.mark.parametrize("mode", ["atomic", "independent"])
+@pytest.mark.parametrize("operation", COMMANDS_ON_SOMETHING, ids=lambda operation: operation.name)
+async def test_an_item_of_a_batch_is_no_way_around(tenants: TwoTenants, operation: Operation, mode: str) -> None:
+    """To what is another's; the tenant itself gets its results."""
+    theirs = await tenants.first.possess()
+    nobodys = replace(theirs, names={name: _none_like(name, value) for name, value in theirs.names.items()})
+    before = await tenants.first.what_there_is()
+
+    anothers = await tenants.other.send_in_batch(operation, theirs, mode)
+    nothing = await tenants.other.send_in_batch(operation, nobodys, mode)
+
+    assert await tenants.first.what_there_is() == before
+    assert _told_of_item(anothers) == _told_of_item(nothing)
+    assert MARK not in anothers.text
+    own = await tenants.first.send_in_batch(operation, theirs, mode)
+    assert own.is_success, own.text
+    assert own.json()["results"][0]["status"] < 300, own.text
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
@@ -149,3 +171,12 @@ def _told(answer: httpx2.Response) -> Any:
         return answer.status_code
     problem = answer.json()
     return answer.status_code, problem["code"], problem["detail"], problem["errors"]
+
+
+def _told_of_item(answer: httpx2.Response) -> Any:
+    """Return what a caller learns of the one item of a batch."""
+    if not answer.is_success:
+        return _told(answer)
+    [result] = answer.json()["results"]
+    problem = result.get("problem", {})
+    return result["status"], problem.get("code"), problem.get("detail"), problem.get("errors")

@@ -1,0 +1,122 @@
+"""Many commands of a module in one request: `POST /api/v1/<module>:batch`."""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import Field, JsonValue
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.admission import Admission
+from api.body import BodyLimits, read_fields
+from api.caller import identify
+from api.errors import problem_members, violations_of
+from api.headers import idempotency_key
+from api.routes import PREFIX, scoped
+from rustok.bootstrap import Platform
+from rustok.dispatch import Call, ItemFailed, Outcome, validate
+from rustok.kernel.context import Context
+from rustok.kernel.errors import InvalidInput, RustokError, Violation
+from rustok.kernel.module import Command, Input, Module
+from rustok.kernel.registry import Registry
+
+MOST_ITEMS = 500
+_TIMES_THE_BODY = 4
+_VALUES_AN_ITEM = 100
+
+
+class Item(Input):
+    """`input` has the fields of the command's body and of its path; `version` is what If-Match would say."""
+
+    command: str
+    input: dict[str, JsonValue] = {}
+    version: Annotated[int, Field(ge=1)] | None = None
+
+
+class Batch(Input):
+    """`atomic`: all items or none. `independent`: each by itself. They are done in their order."""
+
+    mode: Literal["atomic", "independent"]
+    items: Annotated[list[Item], Field(min_length=1, max_length=MOST_ITEMS)]
+
+
+def batch_routes(platform: Platform, admission: Admission, limits: BodyLimits) -> list[Route]:
+    """Return a route for each module that has commands over HTTP."""
+    wide = BodyLimits(_TIMES_THE_BODY * limits.size_bytes, limits.timeout_s, MOST_ITEMS * _VALUES_AN_ITEM)
+    modules = [module for module in platform.registry.modules if batch_commands(platform.registry, module)]
+    return [_route(platform, admission, wide, module) for module in modules]
+
+
+def batch_path(module: Module) -> str:
+    return f"{PREFIX}/{module.routes_path}:batch"
+
+
+def batch_commands(registry: Registry, module: Module) -> Mapping[str, Command]:
+    """Return the commands that a batch of *module* may have, by name: those with a route of their own."""
+    commands = registry.commands.values()
+    return {c.name: c for c in commands if c.route is not None and registry.module_of(c.name) is module}
+
+
+def _route(platform: Platform, admission: Admission, limits: BodyLimits, module: Module) -> Route:
+    path, commands = batch_path(module), batch_commands(platform.registry, module)
+
+    async def endpoint(request: Request) -> Response:
+        caller = await identify(platform.authenticator, request)
+        key = idempotency_key(request)
+        fields = await read_fields(request, limits, optional=False)
+        batch = validate(Batch, fields)
+        calls = _calls(batch, commands)
+        for call in calls:
+            admission.admit(call.command, caller.tenant_id)
+
+        async def work(context: Context) -> Sequence[Outcome | RustokError]:
+            scope = scoped(key, context, f"POST {path}", fields)
+            return await platform.dispatcher.run_batch(calls, context, scope, is_atomic=batch.mode == "atomic")
+
+        try:
+            outcomes = await caller.run(work)
+        except ItemFailed as failed:
+            raise _in_item(failed.error, failed.item) from failed
+        results = [_result(place, calls[place].command, outcome) for place, outcome in enumerate(outcomes)]
+        return Response(orjson.dumps({"results": results}), 200, media_type="application/json")
+
+    return Route(path, endpoint, methods=["POST"])
+
+
+def _calls(batch: Batch, commands: Mapping[str, Command]) -> Sequence[Call]:
+    faults = [
+        Violation(f"/items/{place}/command", "unknown_command", "must be a command of this module with a route")
+        for place, item in enumerate(batch.items)
+        if item.command not in commands
+    ]
+    if faults:
+        raise InvalidInput("The input does not fit.", faults)
+    return [Call(commands[item.command], item.input, item.version) for item in batch.items]
+
+
+def _result(place: int, command: Command, outcome: Outcome | RustokError) -> dict[str, Any]:
+    if isinstance(outcome, RustokError):
+        error = _in_item(outcome, place)
+        members = problem_members(type(error), str(error))
+        return {"status": members["status"], "problem": {**members, "errors": violations_of(error)}}
+    return {
+        "status": command.status,
+        "body": orjson.Fragment(outcome.body),
+        "consistency": outcome.token,
+        "replayed": outcome.replayed,
+    }
+
+
+def _in_item(error: RustokError, place: int) -> RustokError:
+    """Return *error* with its faults at their places in the batch; without any, the item is the place."""
+    placed: Any = copy(error)
+    faults = getattr(error, "violations", ()) or [Violation("", error.code, str(error))]
+    item = f"/items/{place}"
+    placed.violations = tuple(
+        Violation(f"{item}/input{fault.pointer}" if fault.pointer else item, fault.code, fault.detail)
+        for fault in faults
+    )
+    return placed  # type: ignore[no-any-return] # a copy of its own class
