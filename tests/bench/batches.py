@@ -14,8 +14,8 @@ _BATCH = 500
 _PATH = "/api/v1/commerce:batch"
 
 _METHOD = (
-    f"one client and one API process; drafts as in write_path, with API key, row level security and Idempotency-Key. One "
-    f"a request, then {_BATCH} a request, independent and atomic; rounds alternate, medians."
+    f"one client and one API process; drafts as in write_path, with API key, row level security and Idempotency-Key. "
+    f"One a request, then {_BATCH} a request, independent and atomic; rounds alternate, medians."
 )
 
 
