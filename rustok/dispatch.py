@@ -156,9 +156,14 @@ class Dispatcher:
                 jobs[item] = _Job(call, _admit(call, context), context, keys[item])
             except RustokError as error:
                 outcomes[item] = error
+        last: Outcome | RustokError | None = None
         for items in _chunks(list(jobs), _NEIGHBOURS):
-            found = await self._run_neighbours([jobs[item] for item in items], is_first=items[0] == min(jobs))
+            if isinstance(last, Unavailable):  # nobody is kept waiting for a server that is away, item by item
+                found: Sequence[Outcome | RustokError] = [last] * len(items)
+            else:
+                found = await self._run_neighbours([jobs[item] for item in items], is_first=last is None)
             outcomes |= zip(items, found, strict=True)
+            last = found[-1]
         return [outcomes[item] for item in range(len(calls))]
 
     async def _run_atomic(
@@ -195,7 +200,7 @@ class Dispatcher:
         try:
             found = await self._run_group(jobs)
         except RunApart:
-            return [await self._run_apart(job) for job in jobs]
+            return await self._run_apart(jobs)
         except StaleAuthorization:
             if is_first:
                 raise
@@ -206,13 +211,19 @@ class Dispatcher:
             return [error] * len(jobs)
         return [_own_fault(outcome) for outcome in found]
 
-    async def _run_apart(self, job: _Job) -> Outcome | RustokError:
-        try:
-            return await self._run_alone(job)
-        except StaleAuthorization:
-            return _rules_changed()
-        except RustokError as error:
-            return error
+    async def _run_apart(self, jobs: Sequence[_Job]) -> Sequence[Outcome | RustokError]:
+        """Run each by itself, up to the first that finds the server away: those behind it would find the same."""
+        outcomes: list[Outcome | RustokError] = []
+        for job in jobs:
+            try:
+                outcomes.append(await self._run_alone(job))
+            except StaleAuthorization:
+                outcomes.append(_rules_changed())
+            except Unavailable as error:
+                return [*outcomes, *[error] * (len(jobs) - len(outcomes))]
+            except RustokError as error:
+                outcomes.append(error)
+        return outcomes
 
     async def run_within(self, uow: UnitOfWork, call: Call) -> Result:
         """Run a command in a transaction that is somebody else's to commit: that of a script's effects.

@@ -1,10 +1,19 @@
 """Many commands in one request: all or none, or each by itself; a repeated request does nothing again."""
 
+import asyncio
 from typing import Any
 
 import httpx2
 import pytest
 
+from rustok.bootstrap import build_platform
+from rustok.catalog import MODULES
+from rustok.db.engine import open_engine
+from rustok.dispatch import Call
+from rustok.kernel.errors import Unavailable
+from rustok.kernel.ids import uuid7
+from rustok.kernel.secrets import Secrets
+from rustok.testing import FixedClock, PlatformUnderTest, RecordingTransport, a_context
 from tests.integration.api.support import (
     PRODUCTS,
     UNKNOWN_ID,
@@ -182,6 +191,25 @@ async def test_a_batch_may_be_larger_than_a_write_and_has_its_limits_too(shared_
 
     assert statuses(fits) == [422] * 3
     assert_problem(exceeds, 413, "body_too_large")
+
+
+async def test_a_batch_does_not_wait_item_by_item_for_a_server_that_is_away(rustok: PlatformUnderTest) -> None:
+    """Each item is told so, once the first has found it."""
+    create = rustok.registry.commands[CREATE]
+    calls = [Call(create, creating(f"item-{n}")["input"]) for n in range(250)]
+    async with open_engine("postgresql://nobody:nothing@127.0.0.1:1/none") as engine:
+        platform = build_platform(
+            MODULES,
+            engine=engine,
+            transport=RecordingTransport(),
+            secrets=Secrets("a secret of the tests, long enough"),
+            clock=FixedClock(),
+        )
+        context = a_context(uuid7(), frozenset({create.permission}))
+
+        outcomes = await asyncio.wait_for(platform.dispatcher.run_batch(calls, context, is_atomic=False), 10)
+
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
 
 
 async def test_every_module_with_commands_has_batches(shared_api: ApiUnderTest) -> None:
