@@ -72,8 +72,8 @@ class Admission:
             self._read_at_s = self._clock.monotonic_s()
             UNDELIVERED_AGE_SECONDS.set(self._age_s)
 
-    def admit(self, command: Command, tenant_id: UUID) -> None:
-        """Return if *command* may run now.
+    def admit(self, command: Command, tenant_id: UUID, writes: int = 1) -> None:
+        """Return if *command* may run now. A batch counts as so many *writes*: it is taken if there is room for one.
 
         Raises:
             TooManyWrites: events are late, and the tenant has had its share of this second.
@@ -84,8 +84,8 @@ class Admission:
             return
         if self._clock.monotonic_s() - self._round_began_s >= _ROUND_S:
             self._begin_round()
-        self._offered[tenant_id] += 1
-        if self._offered[tenant_id] > self._cap:
+        self._offered[tenant_id] += writes
+        if self._offered[tenant_id] - writes >= self._cap:
             raise self._refusal()
 
     def _begin_round(self) -> None:

@@ -1,10 +1,12 @@
 """Many commands of a module in one request: `POST /api/v1/<module>:batch`."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Annotated, Any, Literal
 
 import orjson
+import structlog
 from pydantic import Field, JsonValue
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,19 +15,25 @@ from starlette.routing import Route
 from api.admission import Admission
 from api.body import BodyLimits, read_fields
 from api.caller import identify
-from api.errors import problem_members, violations_of
+from api.errors import problem_members, status_of, violations_of
 from api.headers import idempotency_key
 from api.routes import PREFIX, scoped
 from rustok.bootstrap import Platform
+from rustok.db.failures import describe
 from rustok.dispatch import Call, ItemFailed, Outcome, validate
 from rustok.kernel.context import Context
 from rustok.kernel.errors import InvalidInput, RustokError, Violation
 from rustok.kernel.module import Command, Input, Module
 from rustok.kernel.registry import Registry
 
+log = structlog.get_logger(__name__)
+
 MOST_ITEMS = 500
+_SERVER_ERROR = 500
 _TIMES_THE_BODY = 4
 _VALUES_AN_ITEM = 100
+_AT_A_TIME = 4
+"""Batches that a process does at a time: each has a connection for as long as it takes."""
 
 
 class Item(Input):
@@ -47,7 +55,8 @@ def batch_routes(platform: Platform, admission: Admission, limits: BodyLimits) -
     """Return a route for each module that has commands over HTTP."""
     wide = BodyLimits(_TIMES_THE_BODY * limits.size_bytes, limits.timeout_s, MOST_ITEMS * _VALUES_AN_ITEM)
     modules = [module for module in platform.registry.modules if batch_commands(platform.registry, module)]
-    return [_route(platform, admission, wide, module) for module in modules]
+    turns = asyncio.Semaphore(_AT_A_TIME)
+    return [_route(platform, admission, wide, module, turns) for module in modules]
 
 
 def batch_path(module: Module) -> str:
@@ -60,7 +69,9 @@ def batch_commands(registry: Registry, module: Module) -> Mapping[str, Command]:
     return {c.name: c for c in commands if c.route is not None and registry.module_of(c.name) is module}
 
 
-def _route(platform: Platform, admission: Admission, limits: BodyLimits, module: Module) -> Route:
+def _route(
+    platform: Platform, admission: Admission, limits: BodyLimits, module: Module, turns: asyncio.Semaphore
+) -> Route:
     path, commands = batch_path(module), batch_commands(platform.registry, module)
 
     async def endpoint(request: Request) -> Response:
@@ -69,17 +80,19 @@ def _route(platform: Platform, admission: Admission, limits: BodyLimits, module:
         fields = await read_fields(request, limits, optional=False)
         batch = validate(Batch, fields)
         calls = _calls(batch, commands)
-        for call in calls:
-            admission.admit(call.command, caller.tenant_id)
+        if counted := [call for call in calls if not call.command.is_critical]:
+            admission.admit(counted[0].command, caller.tenant_id, len(counted))
 
         async def work(context: Context) -> Sequence[Outcome | RustokError]:
             scope = scoped(key, context, f"POST {path}", fields)
             return await platform.dispatcher.run_batch(calls, context, scope, is_atomic=batch.mode == "atomic")
 
         try:
-            outcomes = await caller.run(work)
+            async with turns:
+                outcomes = await caller.run(work)
         except ItemFailed as failed:
             raise _in_item(failed.error, failed.item) from failed
+        _log_failures(outcomes)
         results = [_result(place, calls[place].command, outcome) for place, outcome in enumerate(outcomes)]
         return Response(orjson.dumps({"results": results}), 200, media_type="application/json")
 
@@ -95,6 +108,14 @@ def _calls(batch: Batch, commands: Mapping[str, Command]) -> Sequence[Call]:
     if faults:
         raise InvalidInput("The input does not fit.", faults)
     return [Call(commands[item.command], item.input, item.version) for item in batch.items]
+
+
+def _log_failures(outcomes: Sequence[Outcome | RustokError]) -> None:
+    """Log why the server has failed, once: the answer as a whole looks well."""
+    failed = [each for each in outcomes if isinstance(each, RustokError) and status_of(type(each)) >= _SERVER_ERROR]
+    if failed:
+        cause = describe(failed[0].__cause__) if failed[0].__cause__ else None
+        log.warning("batch_items_failed", items=len(failed), code=failed[0].code, cause=cause)
 
 
 def _result(place: int, command: Command, outcome: Outcome | RustokError) -> dict[str, Any]:

@@ -2,21 +2,32 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from rustok.db.coalescer import Coalescer, RunApart
 from rustok.db.engine import to_json
-from rustok.db.idempotency import IdempotencyKey, KeptAnswer, find_answers, keep_answer
+from rustok.db.idempotency import (
+    IdempotencyKey,
+    IdempotencyKeyReused,
+    KeptAnswer,
+    RequestInProgress,
+    find_answers,
+    keep_answer,
+)
 from rustok.db.unit_of_work import StaleAuthorization, TenantDisabled, UnitOfWork, UnitOfWorkFactory
 from rustok.kernel.consistency import Tokens
 from rustok.kernel.context import Context
 from rustok.kernel.errors import InvalidInput, Misconfigured, RustokError, Unavailable, VersionRequired, Violation
 from rustok.kernel.module import Command, Query, Result
+
+log = structlog.get_logger(__name__)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -24,6 +35,8 @@ _GROUP_SIZE = 32
 """Concurrent calls that share a transaction at most."""
 _NEIGHBOURS = 100
 """Items of a batch that share a transaction at most."""
+_BATCH_PATIENCE_S = 20.0
+"""Items that are run apart are not begun later than this after the batch."""
 _GROUP_LOCK_TIMEOUT_MS = 200
 _PATIENCE_S = 2.0
 """A call that has waited for its group for this long is refused, before anything was done."""
@@ -61,6 +74,15 @@ class _Job:
     data: BaseModel
     context: Context
     key: IdempotencyKey | None
+
+
+class BatchTooLong(Unavailable):
+    """The items of a batch that were done have taken all of its time: the others were not tried."""
+
+    code = "batch_too_long"
+
+
+_NO_ITEMS_FAULT = (Unavailable, TenantDisabled, Misconfigured, RequestInProgress, IdempotencyKeyReused)
 
 
 class ItemFailed(Exception):
@@ -141,7 +163,8 @@ class Dispatcher:
         Raises:
             Forbidden: the principal lacks the permission of one of the commands; nothing was done.
             ItemFailed: the batch is atomic, and one of them has failed; nothing was done.
-            RustokError: what is no item's own fault, before anything was done.
+            IdempotencyKeyReused: the key was used for another request; nothing was done.
+            RequestInProgress: a request with this key is running.
 
         """
         for call in calls:
@@ -149,6 +172,22 @@ class Dispatcher:
         keys = [None if key is None else key.of_item(item) for item in range(len(calls))]
         if is_atomic:
             return [*await self._run_atomic(calls, context, keys)]
+        if key is not None:
+            await self._begin_batch(context, key)
+        return await self._run_each(calls, context, keys)
+
+    async def _begin_batch(self, context: Context, key: IdempotencyKey) -> None:
+        """Bind *key* to this batch: another one with it would do some of its items, and be answered others of this."""
+        async with self._units.begin(context) as uow:
+            [found] = await find_answers(uow, [key])
+            if isinstance(found, RustokError):
+                raise found
+            if found is None:
+                keep_answer(uow, key, KeptAnswer("", None))
+
+    async def _run_each(
+        self, calls: Sequence[Call], context: Context, keys: Sequence[IdempotencyKey | None]
+    ) -> list[Outcome | RustokError]:
         outcomes: dict[int, Outcome | RustokError] = {}
         jobs: dict[int, _Job] = {}
         for item, call in enumerate(calls):
@@ -156,15 +195,63 @@ class Dispatcher:
                 jobs[item] = _Job(call, _admit(call, context), context, keys[item])
             except RustokError as error:
                 outcomes[item] = error
-        last: Outcome | RustokError | None = None
+            await asyncio.sleep(0)
+        until_s = time.monotonic() + _BATCH_PATIENCE_S
+        end: Outcome | RustokError | None = None
         for items in _chunks(list(jobs), _NEIGHBOURS):
-            if isinstance(last, Unavailable):  # nobody is kept waiting for a server that is away, item by item
-                found: Sequence[Outcome | RustokError] = [last] * len(items)
+            if end is None:
+                found = await self._run_neighbours(
+                    [jobs[item] for item in items], until_s, is_first=items[0] == min(jobs)
+                )
+                end = next((each for each in found if _ends_a_batch(each)), None)
             else:
-                found = await self._run_neighbours([jobs[item] for item in items], is_first=last is None)
+                found = [end] * len(items)
             outcomes |= zip(items, found, strict=True)
-            last = found[-1]
         return [outcomes[item] for item in range(len(calls))]
+
+    async def _run_neighbours(
+        self, jobs: Sequence[_Job], until_s: float, *, is_first: bool
+    ) -> Sequence[Outcome | RustokError]:
+        """Run some items of a batch, together if that goes well; *is_first*: nothing of the batch was done before."""
+        try:
+            found = await self._run_group(jobs)
+        except RunApart:
+            return await self._run_apart(jobs, until_s)
+        except (StaleAuthorization, TenantDisabled) as error:
+            if is_first:
+                raise
+            return [error if isinstance(error, RustokError) else _rules_changed()] * len(jobs)
+        except Misconfigured:
+            raise
+        except RustokError as error:
+            return [error] * len(jobs)
+        told = [outcome for outcome in found if isinstance(outcome, Outcome | RustokError)]
+        return told if len(told) == len(jobs) else await self._run_apart(jobs, until_s)
+
+    async def _run_apart(self, jobs: Sequence[_Job], until_s: float) -> Sequence[Outcome | RustokError]:
+        """Run each by itself, up to the first after which those behind it must not be tried."""
+        outcomes: list[Outcome | RustokError] = []
+        for job in jobs:
+            if outcomes and _ends_a_batch(outcomes[-1]):
+                outcomes.append(outcomes[-1])
+            elif time.monotonic() > until_s:
+                outcomes.append(BatchTooLong("The items before this one took too long: send the rest again."))
+            else:
+                outcomes.append(await self._run_one(job))
+        return outcomes
+
+    async def _run_one(self, job: _Job) -> Outcome | RustokError:
+        try:
+            return await self._run_alone(job)
+        except StaleAuthorization:
+            return _rules_changed()
+        except Misconfigured:
+            raise
+        except RustokError as error:
+            return error
+        except Exception:
+            log.exception("batch_item_failed", command=job.call.command.name)
+            return RustokError("Something went wrong here with this item. The log has it under the id of the request.")
 
     async def _run_atomic(
         self, calls: Sequence[Call], context: Context, keys: Sequence[IdempotencyKey | None]
@@ -173,9 +260,10 @@ class Dispatcher:
         for item, (call, key) in enumerate(zip(calls, keys, strict=True)):
             with _fault_of(item):
                 jobs.append(_Job(call, _admit(call, context), context, key))
+            await asyncio.sleep(0)
         try:
             return await self._run_all_or_none(jobs)
-        except (Unavailable, TenantDisabled):
+        except _NO_ITEMS_FAULT:
             raise
         except RustokError:  # of which item is not known: what was inserted together has failed together
             return await self._run_all_or_none(jobs, names_the_item=True)
@@ -195,36 +283,6 @@ class Dispatcher:
                 await asyncio.sleep(0)
             return outcomes
 
-    async def _run_neighbours(self, jobs: Sequence[_Job], *, is_first: bool) -> Sequence[Outcome | RustokError]:
-        """Run some items of a batch, together if that goes well; *is_first*: nothing of the batch was done before."""
-        try:
-            found = await self._run_group(jobs)
-        except RunApart:
-            return await self._run_apart(jobs)
-        except StaleAuthorization:
-            if is_first:
-                raise
-            return [_rules_changed()] * len(jobs)
-        except RustokError as error:
-            if is_first and isinstance(error, TenantDisabled):
-                raise
-            return [error] * len(jobs)
-        return [_own_fault(outcome) for outcome in found]
-
-    async def _run_apart(self, jobs: Sequence[_Job]) -> Sequence[Outcome | RustokError]:
-        """Run each by itself, up to the first that finds the server away: those behind it would find the same."""
-        outcomes: list[Outcome | RustokError] = []
-        for job in jobs:
-            try:
-                outcomes.append(await self._run_alone(job))
-            except StaleAuthorization:
-                outcomes.append(_rules_changed())
-            except Unavailable as error:
-                return [*outcomes, *[error] * (len(jobs) - len(outcomes))]
-            except RustokError as error:
-                outcomes.append(error)
-        return outcomes
-
     async def run_within(self, uow: UnitOfWork, call: Call) -> Result:
         """Run a command in a transaction that is somebody else's to commit: that of a script's effects.
 
@@ -234,6 +292,7 @@ class Dispatcher:
 
     async def query(self, query: Query, arguments: Mapping[str, Any] | BaseModel, context: Context) -> Result:
         """Answer a query in a read-only transaction; *arguments*: texts, or what `admit_query` returned."""
+        context.require(query.permission)
         data = arguments if isinstance(arguments, BaseModel) else admit_query(query, arguments, context)
         async with self._units.begin(context, read_only=True) as uow:
             return await query.handler(uow, data)
@@ -311,19 +370,22 @@ async def _handle(uow: UnitOfWork, call: Call, data: BaseModel) -> Result:
 
 @contextmanager
 def _fault_of(item: int) -> Iterator[None]:
-    """Name the item of a batch that has failed; that the server is away is none of its faults."""
+    """Name the item of a batch that has failed, if the fault is an item's."""
     try:
         yield
-    except (Unavailable, TenantDisabled):
+    except _NO_ITEMS_FAULT:
         raise
     except RustokError as error:
         raise ItemFailed(item, error) from error
 
 
-def _own_fault(outcome: Outcome | Exception) -> Outcome | RustokError:
-    if isinstance(outcome, Outcome | RustokError):
-        return outcome
-    raise outcome
+def _ends_a_batch(outcome: Outcome | RustokError) -> bool:
+    """Tell whether items behind this one must not be tried.
+
+    They would wait for a server that is away, too; or somebody else is at this batch, and does them in their order.
+    """
+    is_away = isinstance(outcome, Unavailable) and not outcome.is_rolled_back
+    return is_away or isinstance(outcome, RequestInProgress | BatchTooLong)
 
 
 def _rules_changed() -> Unavailable:

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     api_port: int = Field(default=8000, ge=0, le=65535)
     """Port of the API; `rustok dev` takes the next free one if it is in use."""
     body_limit_bytes: int = Field(default=1_048_576, ge=1024)
-    """Largest request body."""
+    """Largest request body; that of a batch may be four times as large."""
 
     worker_processes: int = Field(default=1, ge=1, le=64)
     """Worker processes of `rustok worker` and `rustok dev`."""

@@ -1,5 +1,6 @@
 """What a worker process is put together from."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -45,6 +46,8 @@ _CAGED = frozenset({RUN, CHECK})
 _SYSTEM = {"synchronous_commit": "off"}
 """What the role system commits, leases above all, is given and taken again if a crash of the server loses it."""
 _CONNECTIONS_A_CHILD = 2
+_PATIENCE_S = 3.0
+"""A supervisor kills who has not stopped after ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +146,10 @@ async def _check_databases(
     """Return once the databases have answered, and may be worked on. Raises as `open_parts` does."""
     while not is_stopped():
         try:
-            await refuse_older_schema(system_engine)
-            await refuse_open_fences(system_engine, "RUSTOK_SYSTEM_DATABASE_URL")
-            await refuse_open_fences(app_engine, "RUSTOK_DATABASE_URL")
+            async with asyncio.timeout(_PATIENCE_S):
+                await refuse_older_schema(system_engine)
+                await refuse_open_fences(system_engine, "RUSTOK_SYSTEM_DATABASE_URL")
+                await refuse_open_fences(app_engine, "RUSTOK_DATABASE_URL")
         except Exception as error:
             if not is_transient(error):
                 raise

@@ -13,9 +13,13 @@ PROMISE = Path(__file__).with_name("contract.txt")
 
 Schema = Mapping[str, Any]
 
-_NUMERIC = ("maxLength", "maxItems", "maximum", "minLength", "minItems", "minimum")
+_NUMERIC = (
+    *("maxLength", "maxItems", "maxProperties", "maximum", "exclusiveMaximum"),
+    *("minLength", "minItems", "minProperties", "minimum", "exclusiveMinimum"),
+)
 _LIMITS = (*_NUMERIC, "pattern", "format")
 _DEPTH = 12
+_ALWAYS = "always"
 
 
 class Contract:
@@ -69,7 +73,9 @@ class Contract:
         """Yield what a client may rely on finding at a place."""
         for choice in self._choices(self._resolve(schema)):
             yield f"answers {at} {choice.get('type', 'anything')}"
-            for below, inner, _ in self._inside(choice, depth):
+            for below, inner, is_there in self._inside(choice, depth):
+                if is_there:
+                    yield f"answers {at}{below} {_ALWAYS}"
                 yield from self._given(f"{at}{below}", inner, depth + 1)
 
     def _inside(self, schema: Schema, depth: int) -> Iterator[tuple[str, Schema, bool]]:
@@ -101,15 +107,34 @@ def broken(promise: Collection[str], now: Collection[str]) -> list[str]:
     What was accepted or answered is not any more, or, where something was, more is required or something else answered.
     """
     gone = [f"no longer {line}" for line in set(promise) - set(now) if not line.startswith("requires ")]
-    operations = {_operation_of(line) for line in promise if line.startswith("accepts ")}
     before = {_place_of(line): line for line in promise}
+    operations = {_operation_of(line) for line in promise if line.startswith("accepts ")}
     added = [
         f"now {line}"
         for line in set(now) - set(promise)
-        if (line.startswith("requires ") and _operation_of(line) in operations and not _is_looser(line, before))
-        or (line.startswith("answers ") and _place_of(line) in before)
+        if (_operation_of(line) in operations and _is_demand(line, before)) or _is_another_answer(line, before)
     ]
     return sorted([*gone, *added])
+
+
+def _is_demand(line: str, before: Mapping[str, str]) -> bool:
+    """Tell whether *line* demands something of a client that was sending something else.
+
+    A limit does where something was accepted without it, or with a wider one; a field that must be there does where
+    what it belongs to was accepted.
+    """
+    if not line.startswith("requires "):
+        return False
+    place, limit, _ = line.removeprefix("requires ").rsplit(" ", 2)
+    if limit in _LIMITS:
+        return f"accepts {place}" in before and not _is_looser(line, before)
+    whole, is_field, _ = line.removeprefix("requires ").rpartition("/")
+    return not (is_field and " body " in whole) or f"accepts {whole}" in before
+
+
+def _is_another_answer(line: str, before: Mapping[str, str]) -> bool:
+    is_type = line.startswith("answers ") and " header " not in line and not line.endswith(f" {_ALWAYS}")
+    return is_type and _place_of(line) in before
 
 
 def _operation_of(line: str) -> str:
@@ -128,7 +153,7 @@ def _is_looser(line: str, before: Mapping[str, str]) -> bool:
     if limit not in _NUMERIC or place not in before:
         return False
     was, now = float(before[place].split(" ")[-1]), float(line.rsplit(" ", maxsplit=1)[-1])
-    return now > was if limit.startswith("max") else now < was
+    return now > was if "max" in limit.lower() else now < was
 
 
 def promised() -> set[str]:

@@ -145,7 +145,7 @@ class Owner:
             pass
 
     async def possess(self) -> Possessions:
-        """Give the first tenant one more of everything."""
+        """Give this tenant one more of everything."""
         title = {"title": f"{MARK} {uuid4()}"}
         texts = {"en": title, "de": title}
         product = await self.run(

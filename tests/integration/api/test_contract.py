@@ -64,6 +64,10 @@ BREAKING: dict[str, tuple[Change, str]] = {
         lambda d: schemas(d)["Product"]["properties"].update(status={"anyOf": [{"type": "string"}, {"type": "null"}]}),
         f"now answers POST {PRODUCTS} 201 /status null",
     ),
+    "a field may be missing": (
+        lambda d: schemas(d)["Product"]["required"].remove("status"),
+        f"no longer answers POST {PRODUCTS} 201 /status always",
+    ),
     "a header is not answered": (
         lambda d: d["paths"][PRODUCTS]["post"]["responses"]["201"]["headers"].pop("Location"),
         f"no longer answers POST {PRODUCTS} 201 header Location",
@@ -76,6 +80,13 @@ BREAKING: dict[str, tuple[Change, str]] = {
 
 HARMLESS: dict[str, Change] = {
     "a new field may be sent": lambda d: schemas(d)["CreateProduct"]["properties"].update(colour={"type": "string"}),
+    "a new field has a limit": lambda d: schemas(d)["CreateProduct"]["properties"].update(
+        colour={"type": "string", "maxLength": 7}
+    ),
+    "a new object has a member that it needs": lambda d: schemas(d)["CreateProduct"]["properties"].update(
+        size={"type": "object", "required": ["mm"], "properties": {"mm": {"type": "integer"}}}
+    ),
+    "a new header is answered": lambda d: answers(d)["201"]["headers"].update(Link={"schema": {"type": "string"}}),
     "a new field is answered": lambda d: schemas(d)["Product"]["properties"].update(colour={"type": "string"}),
     "a new value is taken": lambda d: schemas(d)["CreateProduct"]["properties"]["status"]["enum"].append("hidden"),
     "a limit is higher": lambda d: schemas(d)["CreateProduct"]["properties"]["tags"].update(maxItems=1000),

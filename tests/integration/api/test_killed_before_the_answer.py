@@ -31,12 +31,13 @@ def port(rustok: PlatformUnderTest) -> Iterator[int]:
         "RUSTOK_DATABASE_URL": rustok.database.app_url,
         "RUSTOK_SYSTEM_DATABASE_URL": rustok.database.system_url,
         "RUSTOK_SECRET": SECRET,
+        "RUSTOK_LOG_LEVEL": "ERROR",
         "RUSTOK_ADMISSION_SOFT_AGE_S": "inf",
         "RUSTOK_ADMISSION_HARD_AGE_S": "inf",
     }
     command = [sys.executable, "-m", "tests.integration.api.mortal_api"]
     with subprocess.Popen(  # noqa: S603 - our own command
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, start_new_session=True
     ) as process:
         assert process.stdout is not None
         yield int(process.stdout.readline())
