@@ -20,7 +20,7 @@ from tests.integration.api.text_fields import Place, TextFields
 STRINGS = naughty_strings()
 EFFORTS = (
     pytest.param(80, id="some"),
-    pytest.param(2, marks=[pytest.mark.deep, pytest.mark.timeout(900)], id="half"),
+    pytest.param(6, marks=[pytest.mark.deep, pytest.mark.timeout(900)], id="many"),
 )
 """Of how many strings one is tried at a place, which is another one at the next."""
 QUOTAS = {"scripts": 10_000, "versions_a_script": 10_000, "values_a_script": 100_000}
