@@ -71,16 +71,16 @@ async def run_relay(settings: Settings) -> None:
     broker = StreamBroker(required(settings.redis_url, "redis_url"), queue_caps=caps(queues))
     subscriptions = registry.consumed()
     store = PostgresConsumerStore(engine, registry.known_events())
-    await _prepared(engine, partial(store.prepare, subscriptions), clock)
-    jobs, jobs_wake = PostgresJobStore(engine), LocalWake()
-    made: deque[MadeJob] = deque(maxlen=_MOST_MADE)
-    wake = OutboxWake(url, clock, jobs_wake, made.extend)
-    sender = _DramatiqSender(broker, queues)
-    hints = CoalescedHints(subscriptions, sender.wake_consumers, clock, LocalWake())
-    sequencer = Sequencer(SequencerConfig(), PostgresSequencerStore(engine), clock, wake, hints)
-    freeze_heap()
-    log.info("relay_started", consumers=sorted(subscriptions))
     try:
+        await _prepared(engine, partial(store.prepare, subscriptions), clock)
+        jobs, jobs_wake = PostgresJobStore(engine), LocalWake()
+        made: deque[MadeJob] = deque(maxlen=_MOST_MADE)
+        wake = OutboxWake(url, clock, jobs_wake, made.extend)
+        sender = _DramatiqSender(broker, queues)
+        hints = CoalescedHints(subscriptions, sender.wake_consumers, clock, LocalWake())
+        sequencer = Sequencer(SequencerConfig(), PostgresSequencerStore(engine), clock, wake, hints)
+        freeze_heap()
+        log.info("relay_started", consumers=sorted(subscriptions))
         async with asyncio.TaskGroup() as tasks:
             services = (
                 wake,
