@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy import text
 
 from rustok.db.engine import to_json
-from rustok.db.rls import SYSTEM
+from rustok.db.rls import SYSTEM, protect
 from rustok.db.transaction import Transaction
 from rustok.events.consumer import AggregatesFailed
 from rustok.kernel.event import LoggedEvent
@@ -28,7 +28,7 @@ _CREATE = f"""
         made_at timestamptz NOT NULL DEFAULT clock_timestamp()
     );
     CREATE INDEX ON witness_effects (event_id);
-    GRANT SELECT, INSERT, UPDATE, DELETE ON witness_effects TO {SYSTEM};
+    {"; ".join(protect("witness_effects", "SELECT"))};
     GRANT USAGE ON SEQUENCE witness_effects_id_seq TO {SYSTEM};
 """
 _APPEND = text(
