@@ -85,7 +85,7 @@ class Admission:
         if self._clock.monotonic_s() - self._round_began_s >= _ROUND_S:
             self._begin_round()
         self._offered[tenant_id] += writes
-        if self._offered[tenant_id] - writes >= self._cap:
+        if self._offered[tenant_id] - writes + 1 > self._cap:
             raise self._refusal()
 
     def _begin_round(self) -> None:

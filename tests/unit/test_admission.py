@@ -80,6 +80,26 @@ async def test_the_later_events_are_the_more_writes_are_refused(age_s: int, take
     assert await stage.second(flooding=100) == {"flooding": taken}
 
 
+async def test_half_a_write_is_not_taken() -> None:
+    """A share of two and a half is two."""
+    stage = Stage()
+    stage.delivery.age_s = 35
+
+    assert [await stage.second(flooding=5) for _ in range(3)][1:] == [{"flooding": 2}] * 2
+
+
+async def test_a_batch_is_taken_if_there_is_room_for_one_write() -> None:
+    """It counts as all that it has: nothing else of the tenant is taken in that second."""
+    stage = Stage()
+    stage.delivery.age_s = 35
+    await stage.second(flooding=5)
+    await stage.second(flooding=5)
+
+    stage.admission.admit(CREATE, FLOODING, 500)
+
+    assert not stage.is_taken(FLOODING)
+
+
 async def test_the_tenant_that_floods_is_refused_first() -> None:
     """Half of what is offered is too much: all of that is the flood's."""
     stage = Stage()
