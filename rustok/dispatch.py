@@ -146,12 +146,6 @@ class Dispatcher:
                 await asyncio.sleep(0)  # others have their turn between two large inputs
             return outcomes
 
-    async def run_all(self, calls: Sequence[Call], context: Context) -> list[Result]:
-        """Run several commands in one transaction: all of them or none. Raises as `run` does."""
-        inputs = [_admit(call, context) for call in calls]
-        async with self._units.begin(context) as uow:
-            return [await _handle(uow, call, data) for call, data in zip(calls, inputs, strict=True)]
-
     async def run_batch(
         self, calls: Sequence[Call], context: Context, key: IdempotencyKey | None = None, *, is_atomic: bool
     ) -> list[Outcome | RustokError]:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from rustok.dispatch import Call
+from rustok.dispatch import Call, ItemFailed
 from rustok.kernel.errors import Forbidden, InvalidInput, VersionMismatch, VersionRequired
 from rustok.modules.commerce import errors
 from rustok.testing import PlatformUnderTest, a_context
@@ -209,11 +209,13 @@ async def test_commands_run_together_are_done_together(rustok: PlatformUnderTest
     first, second = (Call(create_command, a_product(variants=[], translations={"en": {"title": t}})) for t in "AB")
     context = rustok.context(tenant)
 
-    created = await rustok.platform.dispatcher.run_all([first, second], context)
-    with pytest.raises(errors.DuplicateHandle):
-        await rustok.platform.dispatcher.run_all(
-            [Call(create_command, a_product(variants=[], translations={"en": {"title": "C"}})), first], context
-        )
+    third = Call(create_command, a_product(variants=[], translations={"en": {"title": "C"}}))
+
+    created = await rustok.platform.dispatcher.run_batch([first, second], context, is_atomic=True)
+    with pytest.raises(ItemFailed) as refused:
+        await rustok.platform.dispatcher.run_batch([third, first], context, is_atomic=True)
+
+    assert (refused.value.item, type(refused.value.error)) == (1, errors.DuplicateHandle)
 
     page = await rustok.query("commerce.products.list", tenant)
     products = [event for event in await rustok.events() if event.envelope.aggregate_type == "product"]
