@@ -75,7 +75,7 @@ def _route(
     path, commands = batch_path(module), batch_commands(platform.registry, module)
 
     async def endpoint(request: Request) -> Response:
-        caller = await identify(platform.authenticator, request)
+        caller = await identify(platform.authenticator, request, module.name)
         key = idempotency_key(request)
         fields = await read_fields(request, limits, optional=False)
         batch = validate(Batch, fields)

@@ -12,7 +12,7 @@ from api.headers import bearer_token
 from api.record import record_of
 from rustok.db.unit_of_work import StaleAuthorization
 from rustok.kernel.context import Context
-from rustok.kernel.errors import Forbidden, Unavailable
+from rustok.kernel.errors import Forbidden, ModuleOff, Unavailable
 from rustok.modules.access import Authenticator, Identity
 
 T = TypeVar("T")
@@ -38,9 +38,9 @@ class Caller:
         """
         try:
             return await work(self._context)
-        except (StaleAuthorization, Forbidden) as refusal:
+        except (StaleAuthorization, Forbidden, ModuleOff) as refusal:
             fresh = await _context(self._authenticator, self._request, fresh=True)
-            if fresh.principal == self._context.principal and isinstance(refusal, Forbidden):
+            if fresh.principal == self._context.principal and not isinstance(refusal, StaleAuthorization):
                 raise
         try:
             return await work(fresh)
@@ -48,15 +48,20 @@ class Caller:
             raise Unavailable("The tenant's access rules are being changed: try again.") from None
 
 
-async def identify(authenticator: Authenticator, request: Request) -> Caller:
-    """Return who sends *request*.
+async def identify(authenticator: Authenticator, request: Request, module: str) -> Caller:
+    """Return who sends *request*, which *module* answers.
 
     Raises:
         Unauthenticated: the credential is missing or not valid.
         TenantMismatch: it belongs to another tenant than X-Tenant, a slug or an id, names.
+        ModuleOff: the tenant has switched *module* off.
 
     """
-    return Caller(authenticator, request, await _context(authenticator, request, fresh=False))
+    context = await _context(authenticator, request, fresh=False)
+    if module in context.principal.modules_off:
+        context = await _context(authenticator, request, fresh=True)
+        context.require_module(module)
+    return Caller(authenticator, request, context)
 
 
 async def _context(authenticator: Authenticator, request: Request, *, fresh: bool) -> Context:

@@ -19,7 +19,7 @@ def error_docs_route(registry: Registry) -> Route:
 
     async def page(_request: Request) -> Response:
         operations: list[Command | Query] = [*registry.commands.values(), *registry.queries.values()]
-        kinds = {*ROUTER, *(kind for operation in operations for kind in errors_of(operation))}
+        kinds = {*ROUTER, *(kind for operation in operations for kind in errors_of(registry, operation))}
         return HTMLResponse(_page({kind.code: kind for kind in sorted(kinds, key=status_of)}.values()))
 
     return Route(DOCS_PATH, page)

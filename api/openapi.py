@@ -72,7 +72,7 @@ def build_document(registry: Registry) -> dict[str, Any]:
     commands = [command for command in registry.commands.values() if command.route is not None]
     every: list[Command | Query] = [*commands, *registry.queries.values()]
     operations = sorted(every, key=lambda operation: operation.name)
-    schemas, answers = Schemas(operations), Answers()
+    schemas, answers = Schemas(operations), Answers(registry)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         method, path = method_and_path(registry, operation)
@@ -128,7 +128,7 @@ def _batch(module: Module, commands: Mapping[str, Command], answers: Answers) ->
         "tags": [module.name],
         "parameters": [_parameter("Tenant"), _parameter("IdempotencyKey")],
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}},
-        "responses": answers.batch(),
+        "responses": answers.batch(module),
     }
 
 

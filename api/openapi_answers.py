@@ -7,7 +7,8 @@ from typing import Any
 from api.consistency import FRESHNESS, TOKEN
 from api.errors import MEDIA_TYPE, problem_members, status_of, title_of
 from api.operation_errors import ErrorClass, errors_of, errors_of_batches
-from rustok.kernel.module import Command, Query
+from rustok.kernel.module import Command, Module, Query
+from rustok.kernel.registry import Registry
 
 _TEXT = {"type": "string"}
 
@@ -101,7 +102,8 @@ _PROBLEM_HEADERS = {
 class Answers:
     """Makes the answers of operations, and collects the examples that they share."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
         self._examples: dict[str, Any] = {}
         self._problems: dict[str, Any] = {}
 
@@ -125,18 +127,18 @@ class Answers:
         }
         if isinstance(operation, Query) and "version" in operation.result.model_fields:
             responses["304"] = {"description": "Not Modified", "headers": _headers({"ETag": "ETag"})}
-        kinds = sorted(errors_of(operation), key=status_of)
+        kinds = sorted(errors_of(self._registry, operation), key=status_of)
         for error_status, group in groupby(kinds, key=status_of):
             responses[str(error_status)] = self._problem(error_status, list(group))
         return responses
 
-    def batch(self) -> dict[str, Any]:
-        """Return the answers of a batch by status; an atomic one is refused as the item that failed would be."""
+    def batch(self, module: Module) -> dict[str, Any]:
+        """Return the answers of a batch of *module* by status; an atomic one is refused as its item would be."""
         results = {"schema": {"$ref": "#/components/schemas/BatchResults"}}
         responses: dict[str, Any] = {
             "200": {"description": "OK", "headers": _headers({}), "content": {"application/json": results}}
         }
-        for error_status, group in groupby(sorted(errors_of_batches(), key=status_of), key=status_of):
+        for error_status, group in groupby(sorted(errors_of_batches(module), key=status_of), key=status_of):
             responses[str(error_status)] = self._problem(error_status, list(group))
         return responses
 

@@ -4,7 +4,8 @@ from api import faults
 from rustok.db.idempotency import IdempotencyKeyReused, RequestInProgress
 from rustok.db.unit_of_work import TenantDisabled
 from rustok.kernel import errors
-from rustok.kernel.module import Command, Query
+from rustok.kernel.module import Command, Module, Query
+from rustok.kernel.registry import Registry
 from rustok.kernel.strict_json import MalformedJson
 
 ErrorClass = type[errors.RustokError]
@@ -33,16 +34,17 @@ _ADMISSION: tuple[ErrorClass, ...] = (faults.TooManyWrites, faults.Overloaded)
 _POST: tuple[ErrorClass, ...] = (RequestInProgress, IdempotencyKeyReused)
 
 
-def errors_of(operation: Command | Query) -> tuple[ErrorClass, ...]:
+def errors_of(registry: Registry, operation: Command | Query) -> tuple[ErrorClass, ...]:
     """Return the error classes that *operation* may answer with, each once."""
+    common = (*_ANY, *_off(registry.module_of(registry.needed_module(operation))))
     if isinstance(operation, Query):
         lagging = (faults.ProjectionLagging,) if operation.reads else ()
-        return tuple(dict.fromkeys((*_ANY, *_QUERY, *lagging, *operation.errors)))
+        return tuple(dict.fromkeys((*common, *_QUERY, *lagging, *operation.errors)))
     is_post = (operation.route or "").startswith("POST ")
     return tuple(
         dict.fromkeys(
             (
-                *_ANY,
+                *common,
                 *_COMMAND,
                 *(() if operation.is_critical else _ADMISSION),
                 *(_POST if is_post else ()),
@@ -53,6 +55,10 @@ def errors_of(operation: Command | Query) -> tuple[ErrorClass, ...]:
     )
 
 
-def errors_of_batches() -> tuple[ErrorClass, ...]:
-    """Return the error classes that a batch may answer with, beside those of its items."""
-    return tuple(dict.fromkeys((*_ANY, *_COMMAND, *_ADMISSION, *_POST, errors.VersionRequired)))
+def errors_of_batches(module: Module) -> tuple[ErrorClass, ...]:
+    """Return the error classes that a batch of *module* may answer with, beside those of its items."""
+    return tuple(dict.fromkeys((*_ANY, *_off(module), *_COMMAND, *_ADMISSION, *_POST, errors.VersionRequired)))
+
+
+def _off(module: Module) -> tuple[ErrorClass, ...]:
+    return (errors.ModuleOff,) if module.kind.may_be_off else ()

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from api.caller import Caller, identify
 from api.routes import PREFIX
 from rustok.bootstrap import Platform
-from rustok.jobs.module import GET_OPERATION
+from rustok.jobs.module import GET_OPERATION, JOBS
 from rustok.jobs.operations import Operation
 from rustok.kernel.errors import Busy
 from rustok.kernel.ports import Clock
@@ -35,7 +35,7 @@ class _Watched:
         self._streams = 0
 
     async def answer(self, request: Request) -> Response:
-        caller = await identify(self._platform.authenticator, request)
+        caller = await identify(self._platform.authenticator, request, JOBS.name)
         first = await self._look(caller, request)
         if self._streams >= _STREAMS:
             raise Busy(f"{_STREAMS} operations are watched here now: ask for the operation itself.")

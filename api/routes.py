@@ -66,9 +66,10 @@ def _command_endpoint(platform: Platform, command: Command, admission: Admission
     has_body = not command.input.model_fields.keys() <= set(in_path)
     method, path = method_and_path(platform.registry, command)
     location = _location(platform.registry, command)
+    module = platform.registry.needed_module(command)
 
     async def endpoint(request: Request) -> Response:
-        caller = await identify(platform.authenticator, request)
+        caller = await identify(platform.authenticator, request, module)
         admission.admit(command, caller.tenant_id)
         key = idempotency_key(request)
         seen = expected_version(request)
@@ -95,9 +96,10 @@ def _query_endpoint(platform: Platform, query: Query, read_your_writes: ReadYour
     in_path = placeholders(query.route)
     parameters = query.input.model_fields.keys() - set(in_path)
     lists = list_fields(query.input)
+    module = platform.registry.needed_module(query)
 
     async def endpoint(request: Request) -> Response:
-        caller = await identify(platform.authenticator, request)
+        caller = await identify(platform.authenticator, request, module)
         arguments = read_parameters(request.scope["query_string"], parameters, lists) | request.path_params
         freshness: dict[str, str] | None = None
 

@@ -17,6 +17,7 @@ from rustok.kernel.registry import Registry, build_registry
 from rustok.kernel.secrets import Secrets
 from rustok.kernel.transport import EventTransport
 from rustok.modules.access import Authenticator
+from rustok.modules.tenants import without_absences
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,9 @@ def build_platform(
 
     """
     registry = build_registry(modules)
-    units = UnitOfWorkFactory(engine, transport, clock, secrets, on_jobs_made)
+    units = UnitOfWorkFactory(engine, transport, clock, secrets, on_jobs_made, modules=registry.modules)
     authenticator = Authenticator(engine, secrets, clock, registry.permissions.values())
-    return Platform(registry, units, Dispatcher(units), authenticator)
+    return Platform(registry, units, Dispatcher(units, registry.needed_module), authenticator)
 
 
 def build_consumers(
@@ -65,7 +66,10 @@ def build_consumers(
     """
     config = config or ConsumerConfig()
     projections = [ProjectionHandler(projection) for projection in registry.projections.values()]
-    subscriptions = [_SubscriptionHandler(subscription) for subscription in registry.subscriptions.values()]
+    subscriptions = [
+        _SubscriptionHandler(subscription, registry.module_of(subscription.name))
+        for subscription in registry.subscriptions.values()
+    ]
     known = registry.known_events()
     return {
         **{handler.name: Consumer(config, store, clock, handler, known=known) for handler in projections},
@@ -77,12 +81,16 @@ def build_consumers(
 
 
 class _SubscriptionHandler:
-    """The consumer of one subscription."""
+    """The consumer of one subscription. What happened while a tenant had its module off is not for it."""
 
-    def __init__(self, subscription: Subscription) -> None:
+    def __init__(self, subscription: Subscription, module: Module) -> None:
         self.name = subscription.name
         self.subscribes = subscription.subscribes
         self._handle = subscription.handle
+        self._module = module
 
     async def handle(self, transaction: Any, events: Sequence[LoggedEvent]) -> None:
-        await self._handle(transaction, events)
+        if self._module.kind.may_be_off:
+            events = await without_absences(transaction, self._module.name, events)
+        if events:
+            await self._handle(transaction, events)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -95,8 +95,11 @@ class ItemFailed(Exception):
 
 
 class Dispatcher:
-    def __init__(self, units: UnitOfWorkFactory) -> None:
+    """*needed_module* returns the name of the module that must be on for a query."""
+
+    def __init__(self, units: UnitOfWorkFactory, needed_module: Callable[[Query], str]) -> None:
         self._units = units
+        self._needed_module = needed_module
         self._coalescer = Coalescer(self._run_group, self._run_alone, most=_GROUP_SIZE, patience_s=_PATIENCE_S)
 
     async def run(self, call: Call, context: Context, key: IdempotencyKey | None = None) -> Outcome:
@@ -105,6 +108,7 @@ class Dispatcher:
         With *key*, a repeated call returns the first one's outcome and changes nothing.
 
         Raises:
+            ModuleOff: the tenant has switched the command's module off.
             Forbidden: the principal lacks the command's permission.
             InvalidInput: the input does not fit; `violations` name each fault.
             VersionRequired: the command changes an aggregate and the call does not say which version.
@@ -155,6 +159,7 @@ class Dispatcher:
         are run apart as soon as one of them fails. With *key*, what was done before is not done again.
 
         Raises:
+            ModuleOff: the tenant has switched the module of one of them off; nothing was done.
             Forbidden: the principal lacks the permission of one of the commands; nothing was done.
             ItemFailed: the batch is atomic, and one of them has failed; nothing was done.
             IdempotencyKeyReused: the key was used for another request; nothing was done.
@@ -286,6 +291,7 @@ class Dispatcher:
 
     async def query(self, query: Query, arguments: Mapping[str, Any] | BaseModel, context: Context) -> Result:
         """Answer a query in a read-only transaction; *arguments*: texts, or what `admit_query` returned."""
+        context.require_module(self._needed_module(query))
         context.require(query.permission)
         data = arguments if isinstance(arguments, BaseModel) else admit_query(query, arguments, context)
         async with self._units.begin(context, read_only=True) as uow:

@@ -86,7 +86,7 @@ def script_principal(
     With *scripts_version* it acts only while that is the tenant's.
     """
     allowed = rights.permissions & {*grants, USE_SECRETS}
-    return Principal("script", str(script_id), allowed, rights.authz_version, scripts_version)
+    return Principal("script", str(script_id), allowed, rights.authz_version, scripts_version, rights.modules_off)
 
 
 def commands_of(dispatcher: Dispatcher) -> Apply:

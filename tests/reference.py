@@ -175,7 +175,7 @@ def _errors(registry: Registry) -> str:
     over_http: set[type[RustokError]] = {
         BadRequest,
         *ROUTER,
-        *(kind for o in operations if o.route is not None for kind in errors_of(o)),
+        *(kind for o in operations if o.route is not None for kind in errors_of(registry, o)),
     }
     _import_everything(rustok)
     http = sorted(over_http, key=lambda kind: (kind.code, status_of(kind), kind.__module__))

@@ -17,6 +17,7 @@ NOUNS = {
     "worker": "Run worker processes and replace those that die",
     "db": "Create, migrate and inspect the database",
     "tenant": "Create and list tenants",
+    "module": "See which modules a tenant has; enable and disable them",
     "apikey": "Create, list and revoke API keys",
     "import": "Import data through the write path",
     "events": "Follow the event log",

@@ -51,7 +51,7 @@ async def create_key(session: Session, tenant: str, role: str, name: str, expire
         "expires_at": expires_at.isoformat() if expires_at else None,
     }
     call = Call(session.platform.registry.commands["access.api_keys.create"], fields)
-    context = session.operator(await session.tenant_id(tenant))
+    context = await session.operator(await session.tenant_id(tenant))
     result = (await session.platform.dispatcher.run(call, context)).result
     return str(result.model_dump()["token"])
 
@@ -69,7 +69,7 @@ async def _create(tenant: str, role: str, name: str, expires_in_days: int | None
 
 async def _list(tenant: str, *, as_json: bool) -> None:
     async with open_session() as session:
-        context = session.operator(await session.tenant_id(tenant))
+        context = await session.operator(await session.tenant_id(tenant))
         async with session.platform.units.begin(context, read_only=True) as uow:
             keys = await list_api_keys(uow)
     print_rows([key.model_dump(mode="json") for key in keys], _COLUMNS, as_json=as_json)
@@ -78,6 +78,6 @@ async def _list(tenant: str, *, as_json: bool) -> None:
 async def _revoke(key_id: str, tenant: str, *, as_json: bool) -> None:
     async with open_session() as session:
         call = Call(session.platform.registry.commands["access.api_keys.revoke"], {"key_id": key_id})
-        context = session.operator(await session.tenant_id(tenant))
+        context = await session.operator(await session.tenant_id(tenant))
         key = (await session.platform.dispatcher.run(call, context)).result
     print_rows([key.model_dump(mode="json")], _COLUMNS, as_json=as_json)

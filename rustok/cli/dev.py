@@ -26,7 +26,7 @@ from rustok.cli.imports import Shape, import_file
 from rustok.cli.output import err, out
 from rustok.cli.session import open_session
 from rustok.cli.supervisor import ProcessSpec, Supervisor, roots_directory
-from rustok.cli.tenancy import TenantSession
+from rustok.cli.tenancy import tenant_session
 from rustok.cli.what_next import Place, what_next
 from rustok.cli.worker import worker_processes
 from rustok.db.migrate import migrate
@@ -215,7 +215,7 @@ async def _demo_key(remembered: dict[str, Any]) -> str:
         except TenantNotFound:
             fields = {"slug": DEMO_TENANT, "name": "Demo"}
             call = Call(session.platform.registry.commands["tenants.tenants.create"], fields)
-            await session.platform.dispatcher.run(call, session.operator(uuid7()))
+            await session.platform.dispatcher.run(call, await session.operator(uuid7()))
             remembered.pop("demo_token", None)
         if "demo_token" not in remembered:
             remembered["demo_token"] = await create_key(session, DEMO_TENANT, "owner", "demo")
@@ -237,7 +237,7 @@ async def _settle() -> None:
 
 async def _install_hooks() -> str | None:
     async with open_session() as session:
-        tenant = TenantSession(session, await session.tenant_id(DEMO_TENANT))
+        tenant = await tenant_session(session, await session.tenant_id(DEMO_TENANT))
         return await install_hooks(tenant, roots_directory() / "scripts")
 
 

@@ -68,7 +68,7 @@ def products(
 async def import_file(file: Path, tenant: str, shape: Shape) -> ImportProgress:
     """Import *file* and return how far that came: to its end, unless a server failed."""
     async with open_session() as session:
-        context = session.operator(await session.tenant_id(tenant))
+        context = await session.operator(await session.tenant_id(tenant))
         with file.open("rb") as raw, _progress_bar() as bar:  # nothing else runs in this process
             task = bar.add_task(file.name, total=os.fstat(raw.fileno()).st_size, imported=0)
             importer = _Importer(session, context, f"{shape} {hashlib.file_digest(raw, 'sha256').hexdigest()}")

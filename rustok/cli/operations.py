@@ -49,7 +49,7 @@ async def follow(
 async def _begin(session: Session, command: str, fields: Mapping[str, Any], tenant_id: UUID) -> UUID | None:
     call = Call(session.platform.registry.commands[command], fields)
     try:
-        accepted = await session.platform.dispatcher.run(call, session.operator(tenant_id))
+        accepted = await session.platform.dispatcher.run(call, await session.operator(tenant_id))
     except TenantDisabled:
         err.print(f"tenant {tenant_id} is switched off: nothing is done for it", highlight=False)
         return None
@@ -77,7 +77,7 @@ async def _ended(session: Session, begun: Mapping[UUID, UUID], total: int) -> di
 async def _look(session: Session, tenant_id: UUID, operation_id: UUID) -> Operation:
     query = session.platform.registry.queries["jobs.operations.get"]
     arguments = {"operation_id": str(operation_id)}
-    operation: Any = await session.platform.dispatcher.query(query, arguments, session.operator(tenant_id))
+    operation: Any = await session.platform.dispatcher.query(query, arguments, await session.operator(tenant_id))
     return Operation(**operation.model_dump())
 
 

@@ -17,7 +17,7 @@ from rustok.events.outbox import OutboxTransport
 from rustok.kernel.context import Context, Principal
 from rustok.kernel.errors import Misconfigured
 from rustok.kernel.secrets import Secrets
-from rustok.modules.tenants import find_tenant
+from rustok.modules.tenants import find_tenant, modules_off
 from rustok.runtime import SystemClock
 from rustok.settings import Settings, required
 
@@ -30,11 +30,12 @@ class Session:
     platform: Platform
     system_engine: AsyncEngine
 
-    def operator(self, tenant_id: UUID) -> Context:
-        """Return a context of the person at this machine, who may do everything for *tenant_id*."""
-        principal = Principal(
-            "operator", os.environ.get("USER", "unknown"), frozenset(self.platform.registry.permissions)
-        )
+    async def operator(self, tenant_id: UUID) -> Context:
+        """Return a context of the person at this machine, who may do everything for *tenant_id* that it has on."""
+        with translated_failures():
+            off = await modules_off(self.system_engine, tenant_id)
+        everything = frozenset(self.platform.registry.permissions)
+        principal = Principal("operator", os.environ.get("USER", "unknown"), everything, modules_off=off)
         return Context(tenant_id=tenant_id, principal=principal)
 
     async def tenant_id(self, reference: str) -> UUID:

@@ -14,7 +14,7 @@ from rustok.cli.session import Session, open_session
 from rustok.db.failures import translated_failures
 from rustok.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from rustok.dispatch import Call
-from rustok.kernel.context import Context
+from rustok.kernel.context import Context, Principal
 from rustok.kernel.errors import InvalidInput, Misconfigured
 from rustok.modules.alloy.errors import ScriptNotFound
 from rustok.modules.alloy.schemas import Script
@@ -33,11 +33,12 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done
 class TenantSession:
     session: Session
     tenant_id: UUID
+    principal: Principal
 
     @property
     def context(self) -> Context:
         """Circumstances of one command or query: each is a cause of its own."""
-        return self.session.operator(self.tenant_id)
+        return Context(tenant_id=self.tenant_id, principal=self.principal)
 
     async def run(self, command: str, /, *, seen: int | None = None, **fields: Any) -> Any:
         """Run a command; *seen* is the expected version."""
@@ -98,7 +99,12 @@ async def open_tenant(reference: str | None) -> AsyncIterator[TenantSession]:
     async with open_session() as session:
         if not has_scripts(session):
             raise Misconfigured("The module alloy is not installed: rustok/catalog.py does not have it.")
-        yield TenantSession(session, await _tenant_id(session, reference))
+        yield await tenant_session(session, await named_tenant(session, reference))
+
+
+async def tenant_session(session: Session, tenant_id: UUID) -> TenantSession:
+    """Return what acts as the operator, for one tenant."""
+    return TenantSession(session, tenant_id, (await session.operator(tenant_id)).principal)
 
 
 def has_scripts(session: Session) -> bool:
@@ -125,7 +131,8 @@ def confirm(question: str, *, yes: bool) -> None:
         typer.confirm(printable(question), abort=True, err=True)
 
 
-async def _tenant_id(session: Session, reference: str | None) -> UUID:
+async def named_tenant(session: Session, reference: str | None) -> UUID:
+    """Return the id of the tenant that is named, or of the only one. Raises as `open_tenant` does."""
     if reference is not None:
         return await session.tenant_id(reference)
     with translated_failures():

@@ -40,7 +40,7 @@ def list_(*, as_json: Json = False) -> None:
 async def _create(fields: dict[str, str], *, as_json: bool) -> None:
     async with open_session() as session:
         call = Call(session.platform.registry.commands["tenants.tenants.create"], fields)
-        outcome = await session.platform.dispatcher.run(call, session.operator(uuid7()))
+        outcome = await session.platform.dispatcher.run(call, await session.operator(uuid7()))
     print_rows([outcome.result.model_dump(mode="json")], _COLUMNS, as_json=as_json)
 
 

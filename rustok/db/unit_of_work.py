@@ -21,6 +21,7 @@ from rustok.kernel.cursor import Cursors
 from rustok.kernel.errors import Forbidden, VersionMismatch
 from rustok.kernel.event import Envelope, Event
 from rustok.kernel.ids import uuid7
+from rustok.kernel.module import Module
 from rustok.kernel.ports import Clock, MadeJob
 from rustok.kernel.secrets import Secrets
 from rustok.kernel.transport import EventTransport
@@ -101,9 +102,13 @@ class UnitOfWork:
         now: datetime,
         secrets: Secrets,
         staged: _Staged | None = None,
+        *,
+        modules: Sequence[Module] = (),
     ) -> None:
         self._transaction = transaction
         self._staged = staged or _Staged()
+        self.modules = modules
+        """Those of the platform, in the order of their dependencies."""
         self.context = context
         self.now = now
         self.secrets = secrets
@@ -124,7 +129,7 @@ class UnitOfWork:
 
     def alongside(self, context: Context) -> "UnitOfWork":
         """Return a unit for another caller of the same tenant, in the same transaction."""
-        return UnitOfWork(self._transaction, context, self.now, self.secrets, self._staged)
+        return UnitOfWork(self._transaction, context, self.now, self.secrets, self._staged, modules=self.modules)
 
     def insert(self, insert: SetInsert, rows: Mapping[str, Sequence[Row]]) -> None:
         """Have *rows*, a list a table, inserted before the transaction's next statement or its commit.
@@ -265,12 +270,15 @@ class UnitOfWorkFactory:
         clock: Clock,
         secrets: Secrets,
         on_jobs_made: Callable[[Sequence[MadeJob]], None] = lambda _jobs: None,
+        *,
+        modules: Sequence[Module] = (),
     ) -> None:
         self._engine = engine
         self._transport = transport
         self._clock = clock
         self._secrets = secrets
         self._on_jobs_made = on_jobs_made
+        self._modules = modules
 
     @asynccontextmanager
     async def begin(
@@ -293,7 +301,9 @@ class UnitOfWorkFactory:
             async with begin(self._engine, _script(context, mode, lock_timeout_ms)) as (transaction, is_unusual):
                 if is_unusual:
                     await _refuse(transaction, context)
-                uow = UnitOfWork(transaction, context, self._clock.now(), self._secrets, _Staged(self._on_jobs_made))
+                staged = _Staged(self._on_jobs_made)
+                now = self._clock.now()
+                uow = UnitOfWork(transaction, context, now, self._secrets, staged, modules=self._modules)
                 yield uow
                 await uow.flush(self._transport)
         uow.committed()

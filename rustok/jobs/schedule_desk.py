@@ -22,11 +22,13 @@ _CHOSEN = """
     AND (CAST(:owner AS text) IS NULL OR s.owner = :owner)
     AND (CAST(:kind AS text) IS NULL OR s.kind = :kind)
 """
+_IS_OF_MODULE_OFF = "s.kind = ANY (kinds_off(s.tenant_id))"
 _LIST = text(
     f"""
     SELECT s.id, s.tenant_id, s.owner, s.kind, s.cron, s.timezone, s.missed, NULLIF(s.due_at, 'infinity') AS due_at,
-           s.last_due_at, CASE WHEN d.schedule_id IS NOT NULL THEN 'off' WHEN s.due_at = 'infinity' THEN 'unreadable'
-                               ELSE 'on' END AS state, d.reason
+           s.last_due_at, CASE WHEN d.schedule_id IS NOT NULL OR {_IS_OF_MODULE_OFF} THEN 'off'
+                               WHEN s.due_at = 'infinity' THEN 'unreadable' ELSE 'on' END AS state,
+           coalesce(d.reason, CASE WHEN {_IS_OF_MODULE_OFF} THEN 'its module is off' END) AS reason
       FROM schedules AS s
       LEFT JOIN disabled_schedules AS d ON (d.tenant_id, d.schedule_id) = (s.tenant_id, s.id)
      WHERE {_CHOSEN}

@@ -26,12 +26,13 @@ _IS_CONCERNED = """
     (held.queue IS NULL OR held.queue = jobs.queue) AND (held.kind IS NULL OR held.kind = jobs.kind)
     AND (held.tenant_id IS NULL OR held.tenant_id = jobs.tenant_id)
 """
-_MAY_BEGIN = f"{_IS_READY} AND NOT EXISTS (SELECT FROM held_jobs() AS held WHERE {_IS_CONCERNED})"
+_IS_ON = "kind <> ALL (kinds_off(tenant_id))"
+_MAY_BEGIN = f"{_IS_READY} AND {_IS_ON} AND NOT EXISTS (SELECT FROM held_jobs() AS held WHERE {_IS_CONCERNED})"
 # What is held is looked up once, not once a job.
 _STILL_READY = text(
     f"""
     WITH held AS MATERIALIZED (SELECT queue, kind, tenant_id FROM held_jobs())
-    SELECT id, NOT EXISTS (SELECT FROM held WHERE {_IS_CONCERNED}) AS may_begin
+    SELECT id, {_IS_ON} AND NOT EXISTS (SELECT FROM held WHERE {_IS_CONCERNED}) AS may_begin
       FROM jobs WHERE id = ANY (CAST(:ids AS uuid[])) AND {_IS_READY}
     """
 )
@@ -126,7 +127,10 @@ class PostgresJobStore:
         return list(zip(look.ids, look.tenant_ids, strict=True))
 
     async def still_ready(self, ids: Collection[UUID]) -> Mapping[UUID, bool]:
-        """Return those of *ids* that nobody has leased, or put off, since; and whether no pause or limit holds them."""
+        """Return those of *ids* that nobody has leased, or put off, since; and whether nothing holds them.
+
+        A pause may, or a limit, or that their module is off.
+        """
         return {row.id: row.may_begin for row in await run_alone(self.engine, _STILL_READY, {"ids": list(ids)})}
 
     async def standings(self, queue: str) -> Mapping[UUID, Standing]:
@@ -138,7 +142,7 @@ class PostgresJobStore:
         return {row.tenant_id: Standing(row.leased, row.weight) for row in rows}
 
     async def grant(self, ids: Sequence[UUID], lease_s: float) -> Sequence[Leased]:
-        """Lease what is ready among *ids*, not paused, and within its limits. Only this counts an attempt."""
+        """Lease what is ready among *ids*, not paused or off, and within its limits. Only this counts an attempt."""
         values = {"ids": list(ids), "lease_s": lease_s, "token": uuid4()}
         return [Leased(*row) for row in await run_alone(self.engine, _GRANT, values)]
 

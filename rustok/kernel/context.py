@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from rustok.kernel.errors import Forbidden
+from rustok.kernel.errors import Forbidden, ModuleOff
 from rustok.kernel.ids import uuid7
+from rustok.kernel.permission import module_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,7 @@ class Principal:
 
     None means that the rights do not come from the tenant's roles (an operator, the platform itself).
     `scripts_version` is the tenant's when a script was read, for what is done by it or about it.
+    `modules_off` are switched off for the tenant: nobody does anything of theirs.
     """
 
     kind: str
@@ -20,6 +22,7 @@ class Principal:
     permissions: frozenset[str]
     authz_version: int | None = None
     scripts_version: int | None = None
+    modules_off: frozenset[str] = frozenset()
 
     @property
     def actor(self) -> str:
@@ -37,7 +40,23 @@ class Context:
     causation_id: UUID = field(default_factory=uuid7)
     traceparent: str | None = None
 
+    def require_module(self, name: str) -> None:
+        """Raise ModuleOff if the module *name* is switched off."""
+        if name in self.principal.modules_off:
+            raise ModuleOff(f"The module {name} is switched off for this tenant.")
+
     def require(self, permission: str) -> None:
-        """Raise Forbidden unless the principal has *permission*."""
+        """Return when the principal has *permission*, and its module is on.
+
+        Raises:
+            ModuleOff: it is off.
+            Forbidden: the principal lacks the permission.
+
+        """
+        self.require_module(module_name(permission))
+        self.require_permission(permission)
+
+    def require_permission(self, permission: str) -> None:
+        """Raise Forbidden unless the principal has *permission*, whether its module is on or off."""
         if permission not in self.principal.permissions:
             raise Forbidden(f"This needs the permission {permission}.")

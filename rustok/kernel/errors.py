@@ -40,6 +40,12 @@ class NotFound(RustokError):
     code = "not_found"
 
 
+class ModuleOff(NotFound):
+    """The module that does this is switched off for the tenant."""
+
+    code = "module_off"
+
+
 class Conflict(RustokError):
     """The write contradicts what is stored."""
 

@@ -19,6 +19,11 @@ class ModuleKind(StrEnum):
     INFRASTRUCTURE = "infrastructure"
     EXTENSION = "extension"
 
+    @property
+    def may_be_off(self) -> bool:
+        """Whether a tenant can do without such a module."""
+        return self not in (ModuleKind.CORE, ModuleKind.INFRASTRUCTURE)
+
 
 class Input(BaseModel):
     """Base of a command's input: unknown fields and coercions are refused. `example` is a good one, for people."""
@@ -142,6 +147,7 @@ class JobKind:
     """Durable work that workers do apart from any request. After its attempts a job is a dead letter.
 
     `max_run_s`: seconds after which an attempt is stopped and has failed; far above what a good one takes.
+    `runs_while_off`: also for tenants that have switched its module off. It is for what its `on_switch` asks for.
     """
 
     name: str
@@ -149,10 +155,16 @@ class JobKind:
     queue: str = "default"
     max_attempts: int = 5
     max_run_s: float = 600.0
+    runs_while_off: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
+    """`on_switch(uow, is_on)` is called in the transaction that switches the module on or off for a tenant.
+
+    It refuses by raising a RustokError, and makes jobs of what takes time.
+    """
+
     name: str
     kind: ModuleKind
     summary: str
@@ -167,6 +179,7 @@ class Module:
     subscriptions: tuple[Subscription, ...] = ()
     jobs: tuple[JobKind, ...] = ()
     tables: tuple[str, ...] = ()
+    on_switch: Callable[[Any, bool], Awaitable[None]] | None = None
 
     @property
     def routes_path(self) -> str:

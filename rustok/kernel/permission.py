@@ -16,6 +16,11 @@ class Permission:
     of_platform: bool = False
 
 
+def module_name(name: str) -> str:
+    """Return the module that a permission belongs to, or a command, query, event or job kind: all begin with it."""
+    return name.partition(".")[0]
+
+
 def expand(patterns: Iterable[str], known: Iterable[str]) -> frozenset[str]:
     """Return the *known* permissions that *patterns* grant.
 

@@ -13,7 +13,7 @@ from rustok.kernel.errors import Misconfigured
 from rustok.kernel.event import Event, matches, schema_name
 from rustok.kernel.module import Command, JobKind, Module, ModuleKind, Projection, Query, Subscription
 from rustok.kernel.permission import NAME as PERMISSION_NAME
-from rustok.kernel.permission import Permission
+from rustok.kernel.permission import Permission, module_name
 
 _EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){2,3}")
 _ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/[^ ]*)")
@@ -36,7 +36,13 @@ class Registry:
 
     def module_of(self, name: str) -> Module:
         """Return the module that a command, query, event or permission name belongs to."""
-        return next(module for module in self.modules if module.name == name.partition(".")[0])
+        return next(module for module in self.modules if module.name == module_name(name))
+
+    def needed_module(self, operation: Command | Query) -> str:
+        """Return the module without which *operation* has no use: the one whose index it reads, or its own."""
+        if isinstance(operation, Query) and operation.reads is not None:
+            return next(module_name(p.name) for p in self.projections.values() if p.table == operation.reads)
+        return module_name(operation.name)
 
     def consumed(self) -> Mapping[str, tuple[str, ...]]:
         """Return what each consumer, projection or subscription, wants to see, by its name."""

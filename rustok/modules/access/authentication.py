@@ -74,5 +74,11 @@ class Authenticator:
         digest = self._secrets.keyed_hash("api-key", key.secret.encode())
         if row is None or not hmac.compare_digest(digest, row.secret_hash) or row.revoked_at is not None:
             raise Unauthenticated(_REFUSED)
-        principal = Principal("apikey", str(row.id), permissions_of(row.role, self._permissions), row.authz_version)
+        principal = Principal(
+            "apikey",
+            str(row.id),
+            permissions_of(row.role, self._permissions),
+            row.authz_version,
+            modules_off=frozenset(row.modules_off),
+        )
         return Identity(row.tenant_id, row.tenant_slug, principal, row.expires_at)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.unit_of_work import UnitOfWork
 
-_FIND = text("SELECT * FROM find_api_key(:key_id)")
+_FIND = text("SELECT * FROM identify_api_key(:key_id)")
 _COLUMNS = "id, key_id, name, role, expires_at, revoked_at, created_at, version"
 _INSERT = text(
     """
@@ -23,7 +23,7 @@ _BUMP = text("UPDATE tenants SET authz_version = authz_version + 1 WHERE id = :t
 _LIST = text(f"SELECT {_COLUMNS} FROM api_keys WHERE tenant_id = :tenant_id ORDER BY created_at")
 _RIGHTS = text(
     """
-    SELECT k.role, k.expires_at, t.authz_version
+    SELECT k.role, k.expires_at, t.authz_version, modules_off(t.id) AS modules_off
       FROM tenants AS t
       LEFT JOIN api_keys AS k ON k.tenant_id = t.id AND k.id = CAST(:id AS uuid) AND k.revoked_at IS NULL
      WHERE t.id = :tenant_id
@@ -32,7 +32,10 @@ _RIGHTS = text(
 
 
 async def find_rights(uow: UnitOfWork, row_id: UUID | None) -> Row[Any]:
-    """Return the role and the end of a key that holds, if it does, and the version of the tenant's access rules."""
+    """Return the role and the end of a key that holds, if it does, and the tenant's access rules.
+
+    These are their version and the modules that are off.
+    """
     return (await uow.execute(_RIGHTS, {"tenant_id": uow.tenant_id, "id": row_id})).one()
 
 

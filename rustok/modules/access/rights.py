@@ -21,6 +21,7 @@ class Rights:
     permissions: frozenset[str]
     authz_version: int
     expires_at: datetime | None
+    modules_off: frozenset[str]
 
 
 async def rights_of(uow: UnitOfWork, actor: str, known: Iterable[Permission]) -> Rights:
@@ -29,4 +30,5 @@ async def rights_of(uow: UnitOfWork, actor: str, known: Iterable[Permission]) ->
     row = await repository.find_rights(uow, UUID(identifier) if kind == "apikey" else None)
     role = row.role if kind == "apikey" else _OPERATOR_ROLE
     holds = role is not None and (row.expires_at is None or row.expires_at > uow.now)
-    return Rights(permissions_of(role, known) if holds else frozenset(), row.authz_version, row.expires_at)
+    permissions = permissions_of(role, known) if holds else frozenset()
+    return Rights(permissions, row.authz_version, row.expires_at, frozenset(row.modules_off))

@@ -222,7 +222,7 @@ def _check_grants(uow: UnitOfWork, grants: Sequence[str]) -> None:
     if faults:
         raise errors.GrantNotAllowed("A script gets no rights over scripts.", faults)
     for grant in grants:
-        uow.context.require(grant)
+        uow.context.require_permission(grant)  # whether its module is on, is asked when the script acts
 
 
 def _check_secrets(uow: UnitOfWork, names: Sequence[str]) -> None:

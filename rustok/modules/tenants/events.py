@@ -15,3 +15,23 @@ class TenantCreated(Event):
     slug: str
     default_locale: str
     default_currency: str
+
+
+class ModuleEnabled(Event):
+    """The tenant has a module again, or for the first time."""
+
+    type: ClassVar = "tenants.module.enabled"
+    aggregate: ClassVar = "tenant"
+    example: ClassVar = {"module": "blog"}
+
+    module: str
+
+
+class ModuleDisabled(Event):
+    """The tenant does without a module from now on; its data stays."""
+
+    type: ClassVar = "tenants.module.disabled"
+    aggregate: ClassVar = "tenant"
+    example: ClassVar = {"module": "blog"}
+
+    module: str

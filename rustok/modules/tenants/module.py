@@ -1,16 +1,20 @@
 """Descriptor of the tenants module."""
 
-from rustok.kernel.module import Command, Module, ModuleKind
+from rustok.kernel.module import Command, Module, ModuleKind, Query
 from rustok.kernel.permission import Permission
-from rustok.modules.tenants import schemas, service
-from rustok.modules.tenants.events import TenantCreated
+from rustok.modules.tenants import errors, schemas, service, switches
+from rustok.modules.tenants.events import ModuleDisabled, ModuleEnabled, TenantCreated
 
 TENANTS = Module(
     name="tenants",
     kind=ModuleKind.CORE,
     summary="The companies whose business runs here.",
-    permissions=(Permission("tenants.tenants.create", "Create a tenant", of_platform=True),),
-    events=(TenantCreated,),
+    permissions=(
+        Permission("tenants.tenants.create", "Create a tenant", of_platform=True),
+        Permission("tenants.modules.read", "See which modules the tenant has"),
+        Permission("tenants.modules.write", "Enable and disable modules"),
+    ),
+    events=(TenantCreated, ModuleEnabled, ModuleDisabled),
     commands=(
         Command(
             name="tenants.tenants.create",
@@ -20,8 +24,34 @@ TENANTS = Module(
             result=schemas.Tenant,
             handler=service.create_tenant,
             route=None,
-            errors=(service.DuplicateSlug,),
+            errors=(errors.DuplicateSlug,),
+        ),
+        Command(
+            name="tenants.modules.switch",
+            summary="Enable or disable a module",
+            permission="tenants.modules.write",
+            input=schemas.SwitchModule,
+            result=schemas.TenantModules,
+            handler=switches.switch_module,
+            route="PUT /modules/{module}",
+            errors=(
+                errors.ModuleNotFound,
+                errors.ModuleAlwaysOn,
+                errors.ModuleInUse,
+                errors.ModuleDependsOnOthers,
+            ),
         ),
     ),
-    tables=("tenants",),
+    queries=(
+        Query(
+            name="tenants.modules.list",
+            summary="List the modules, and which of them are enabled",
+            permission="tenants.modules.read",
+            input=schemas.ListModules,
+            result=schemas.TenantModules,
+            handler=switches.list_modules,
+            route="GET /modules",
+        ),
+    ),
+    tables=("tenants", "module_absences"),
 )

@@ -1,12 +1,13 @@
 """Inputs and results of the tenants module."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 from pydantic import AfterValidator, StringConstraints
 
 from rustok.kernel.fields import Currency, Locale
-from rustok.kernel.module import Input, Result
+from rustok.kernel.module import Input, ModuleKind, QueryInput, Result
 
 RESERVED_SLUGS = frozenset({"admin", "api", "app", "console", "health", "metrics", "rustok", "system", "www"})
 """Names that a host or a path of the platform itself uses."""
@@ -40,4 +41,33 @@ class Tenant(Result):
     default_locale: str
     default_currency: str
     is_active: bool
+    version: int
+
+
+class SwitchModule(Input):
+    example: ClassVar = {"module": "blog", "is_enabled": True}
+
+    module: Annotated[str, StringConstraints(min_length=1, max_length=63)]
+    is_enabled: bool
+
+
+class ListModules(QueryInput):
+    pass
+
+
+class TenantModule(Result):
+    """A module as the tenant has it. `depends_on`: those that must be on while it is."""
+
+    name: str
+    kind: ModuleKind
+    summary: str
+    depends_on: tuple[str, ...]
+    may_be_disabled: bool
+    is_enabled: bool
+
+
+class TenantModules(Result):
+    """Every module of the platform, in the order of their dependencies; `version` is the tenant's."""
+
+    data: Sequence[TenantModule]
     version: int

@@ -4,22 +4,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.failures import conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
-from rustok.kernel.errors import Conflict, NotFound
 from rustok.modules.tenants import repository
+from rustok.modules.tenants.errors import DuplicateSlug, TenantNotFound
 from rustok.modules.tenants.events import TenantCreated
 from rustok.modules.tenants.schemas import CreateTenant, Tenant
-
-
-class DuplicateSlug(Conflict):
-    """Another tenant has this slug."""
-
-    code = "tenant_slug_taken"
-
-
-class TenantNotFound(NotFound):
-    """No tenant has this slug or id."""
-
-    code = "tenant_not_found"
 
 
 async def create_tenant(uow: UnitOfWork, data: CreateTenant) -> Tenant:

@@ -182,6 +182,7 @@ class Owner:
                 "number": "2",
                 "key": "a-key",
                 "name": secret,
+                "module": "blog",
                 "operation_id": run_id,
                 "run_id": run_id,
                 "q": MARK,

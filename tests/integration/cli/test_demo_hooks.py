@@ -9,7 +9,7 @@ import pytest
 from rustok.catalog import MODULES
 from rustok.cli.demo_hooks import DEMO_HOOKS, install_hooks
 from rustok.cli.session import Session
-from rustok.cli.tenancy import TenantSession
+from rustok.cli.tenancy import TenantSession, tenant_session
 from rustok.jobs.heartbeat import Heartbeat
 from rustok.modules.alloy.schemas import Script
 from rustok.sandbox.cage import Cage, CageConfig
@@ -29,10 +29,11 @@ async def workshop(database: Database) -> AsyncIterator[Workshop]:
 
 
 @pytest.fixture
-def tenant(workshop: Workshop) -> TenantSession:
+async def tenant(workshop: Workshop) -> TenantSession:
     """The tenant of the workshop, as the command line sees it."""
     platform = workshop.platform
-    return TenantSession(Session(Settings(), platform.platform, platform.system_engine), workshop.tenant_id)
+    session = Session(Settings(), platform.platform, platform.system_engine)
+    return await tenant_session(session, workshop.tenant_id)
 
 
 async def beat(workshop: Workshop, level: Level) -> None:
@@ -115,7 +116,7 @@ async def test_without_the_module_of_scripts_none_is_installed(database: Databas
         tenant_id = await platform.create_tenant()
         session = Session(Settings(), platform.platform, platform.system_engine)
 
-        reason = await install_hooks(TenantSession(session, tenant_id), GALLERY)
+        reason = await install_hooks(await tenant_session(session, tenant_id), GALLERY)
 
     assert reason == "the module alloy is not installed"
 
