@@ -1,10 +1,9 @@
 """Every route in the hands of another tenant: what is not its own is as what never was, and stays as it is."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -18,6 +17,7 @@ from rustok.kernel.registry import placeholders
 from rustok.testing import Database, DatabaseServer, PlatformUnderTest
 from tests.integration.api.possessions import MARK, OPERATIONS, REGISTRY, Operation, Owner, request_of
 from tests.integration.api.support import ApiUnderTest, assert_problem, settings_for
+from tests.integration.api.trespass import gives_away, of_nobody, told
 
 PUBLIC = {"/api/openapi.json", "/docs/errors", "/health/live", "/health/ready", "/health/modules", "/metrics"}
 """Routes that ask for no credential, and tell nothing of a tenant."""
@@ -64,15 +64,8 @@ def test_every_route_is_an_operation_or_public(database: Database) -> None:
 async def test_what_is_anothers_is_as_what_never_was(tenants: TwoTenants, operation: Operation) -> None:
     """The same answer, and no change; the tenant itself is answered 2xx."""
     theirs = await tenants.first.possess()
-    nobodys = replace(theirs, names={name: _none_like(name, value) for name, value in theirs.names.items()})
-    before = await tenants.first.what_there_is()
 
-    anothers = await tenants.other.send(operation, theirs)
-    nothing = await tenants.other.send(operation, nobodys)
-
-    assert await tenants.first.what_there_is() == before
-    assert _told(anothers) == _told(nothing)
-    assert MARK not in anothers.text
+    assert await gives_away(tenants.first, tenants.other, operation, theirs) == []
     own = await tenants.first.send(operation, theirs)
     assert own.is_success, own.text
 
@@ -82,7 +75,7 @@ async def test_what_is_anothers_is_as_what_never_was(tenants: TwoTenants, operat
 async def test_an_item_of_a_batch_is_no_way_around(tenants: TwoTenants, operation: Operation, mode: str) -> None:
     """To what is another's; the tenant itself gets its results."""
     theirs = await tenants.first.possess()
-    nobodys = replace(theirs, names={name: _none_like(name, value) for name, value in theirs.names.items()})
+    nobodys = of_nobody(theirs)
     before = await tenants.first.what_there_is()
 
     anothers = await tenants.other.send_in_batch(operation, theirs, mode)
@@ -129,7 +122,7 @@ async def test_a_cursor_is_of_no_use_to_another_tenant(tenants: TwoTenants, oper
         await get(params={**wanted, "after": after}, headers=tenants.other.headers) for after in (cursor, "invented")
     ]
 
-    assert _told(used) == _told(invented)
+    assert told(used) == told(invented)
     assert MARK not in used.text
 
 
@@ -149,34 +142,13 @@ async def test_nothing_is_put_below_anothers_node(tenants: TwoTenants, name: str
     ]
 
     assert anothers.status_code >= 400
-    assert _told(anothers) == _told(nothing)
-
-
-def _none_like(name: str, value: str) -> str:
-    """Return what names nothing, of the form of *value*; a language is nobody's, nor is a module."""
-    if name in ("locale", "kind", "currency", "module"):
-        return value
-    if value.isdecimal():
-        return "77"
-    try:
-        UUID(value)
-    except ValueError:
-        return f"none-{uuid4().hex}"
-    return str(uuid7())
-
-
-def _told(answer: httpx2.Response) -> Any:
-    """Return what a caller learns from *answer*."""
-    if answer.is_success:
-        return answer.status_code
-    problem = answer.json()
-    return answer.status_code, problem["code"], problem["detail"], problem["errors"]
+    assert told(anothers) == told(nothing)
 
 
 def _told_of_item(answer: httpx2.Response) -> Any:
     """Return what a caller learns of the one item of a batch."""
     if not answer.is_success:
-        return _told(answer)
+        return told(answer)
     [result] = answer.json()["results"]
     problem = result.get("problem", {})
     return result["status"], problem.get("code"), problem.get("detail"), problem.get("errors")

@@ -1,34 +1,27 @@
 """Row level security and the keys, each taken away: what finds the other tenant's rows then is what guards them."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import NamedTuple
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from rustok.testing import DatabaseServer
+from tests.integration.db.references import Reference, drop_the_tenant_from, references_between_tenants
 from tests.integration.db.two_tenants import CHANGE, DELETE, READ, TwoTenants
 
-_REFERENCES = """
-    SELECT conname AS name, conrelid::regclass::text AS child, confrelid::regclass::text AS parent,
-           ARRAY(SELECT attname::text FROM unnest(conkey) WITH ORDINALITY AS k (attnum, place)
-                   JOIN pg_attribute USING (attnum) WHERE attrelid = conrelid ORDER BY place) AS columns,
-           ARRAY(SELECT attname::text FROM unnest(confkey) WITH ORDINALITY AS k (attnum, place)
-                   JOIN pg_attribute USING (attnum) WHERE attrelid = confrelid ORDER BY place) AS referred
-      FROM pg_constraint
-     WHERE contype = 'f' AND connamespace = 'public'::regnamespace AND confrelid <> 'tenants'::regclass
-     ORDER BY conname
-"""
-
-
-class Reference(NamedTuple):
-    """A foreign key; the tenant is the first of its columns."""
-
-    name: str
-    child: str
-    parent: str
-    columns: list[str]
-    referred: list[str]
+SEARCHES = [
+    *[("list_products", "en", None, "{}", sort) for sort in ("newest", "title", "price", "-price")],
+    *[("search_products", "en", "bicycle", "{}", sort) for sort in ("relevance", "newest", "title", "price", "-price")],
+    ("list_products", "en", None, '{"price_to": "20000"}', "price"),
+    ("list_products", "en", None, '{"price_from": "1"}', "newest"),
+    ("search_products", "en", "bicycle", '{"price_from": "1"}', "relevance"),
+    *[("list_content", "x", None, "{}", sort) for sort in ("newest", "title", "position")],
+    *[("search_content", "x", "x", "{}", sort) for sort in ("relevance", "newest", "title", "position")],
+    ("list_content", "x", None, '{"kind": "x"}', "newest"),
+    ("list_content", "x", None, '{"author": "x"}', "newest"),
+]
+"""One of each statement that a search may come to: the function, and what it is asked."""
 
 
 @pytest.fixture
@@ -60,6 +53,27 @@ async def test_without_force_every_table_is_open_to_its_owner(two_tenants: TwoTe
     assert reached(seen) == set(two_tenants.tables)
 
 
+async def test_a_search_finds_the_rows_of_its_tenant_by_its_own_words(two_tenants: TwoTenants) -> None:
+    """Its role sees every tenant's. Each statement that has lost the tenant finds both tenants' rows."""
+    await give_content_an_author(two_tenants)
+    before = await rows_found(two_tenants, two_tenants.ours)
+
+    await change_searches(two_tenants, r"tenant_id = (\$1|tenant)\M", "true")
+
+    after = await rows_found(two_tenants, two_tenants.ours)
+    assert before == [1] * len(SEARCHES)
+    assert after == [2] * len(SEARCHES)
+
+
+async def test_a_search_that_does_not_compare_the_tenant_is_open(two_tenants: TwoTenants) -> None:
+    """What test_row_level_security.py asks of another tenant it answers then."""
+    await give_content_an_author(two_tenants)
+
+    await change_searches(two_tenants, "IF tenant IS DISTINCT FROM", "IF false AND tenant IS DISTINCT FROM")
+
+    assert await rows_found(two_tenants, two_tenants.theirs) == [1] * len(SEARCHES)
+
+
 async def test_keys_alone_keep_rows_from_referring_to_another_tenants(two_tenants: TwoTenants) -> None:
     """Whoever writes: here a superuser, who is above row level security, by the ids alone."""
     async with two_tenants.connected(two_tenants.platform.database.admin_url) as admin:
@@ -80,7 +94,7 @@ async def test_keys_without_the_tenant_would_let_them(two_tenants: TwoTenants) -
 
         refused = await refer_to_theirs(two_tenants, admin, references)
 
-    assert refused == dict.fromkeys(refused)
+    assert refused == dict.fromkeys(reference.name for reference in references)
 
 
 async def alter_every_table(two: TwoTenants, change: str) -> None:
@@ -89,14 +103,40 @@ async def alter_every_table(two: TwoTenants, change: str) -> None:
             await admin.execute(f"ALTER TABLE {table} {change}")
 
 
+async def rows_found(two: TwoTenants, tenant_id: UUID) -> list[int]:
+    """Return how many rows of a tenant each search finds for us."""
+    async with two.connected(two.platform.database.app_url, two.ours) as app:
+        return [
+            await app.fetchval(f"SELECT count(*) FROM {function}($1, $2, $3, $4, $5, NULL, 10)", tenant_id, *asked)
+            for function, *asked in SEARCHES
+        ]
+
+
+async def change_searches(two: TwoTenants, words: str, others: str) -> None:
+    """Put *others* in the place of *words*, a regular expression, in each search function."""
+    async with two.connected(two.platform.database.admin_url) as admin:
+        changed = await admin.fetch(
+            """
+            SELECT regexp_replace(pg_get_functiondef(oid), $1, $2, 'g') AS definition FROM pg_proc
+             WHERE proname ~ '^(list|search)_(products|content)$' AND pg_get_functiondef(oid) ~ $1
+            """,
+            words,
+            others,
+        )
+        assert len(changed) == 4
+        for row in changed:
+            await admin.execute(row["definition"])
+
+
+async def give_content_an_author(two: TwoTenants) -> None:
+    """Let rows that were filled with anything be found by every filter."""
+    async with two.connected(two.platform.database.admin_url) as admin:
+        await admin.execute("UPDATE index_content SET author = 'x'")
+
+
 def reached(found: Mapping[str, int | str]) -> set[str]:
     """Return the tables with rows that a statement has reached: neither none nor refused."""
     return {table for table, rows in found.items() if isinstance(rows, int) and rows > 0}
-
-
-async def references_between_tenants(admin: asyncpg.Connection) -> list[Reference]:
-    """Return the foreign keys of rows of tenants to others."""
-    return [Reference(*row) for row in await admin.fetch(_REFERENCES)]
 
 
 async def refer_to_theirs(
@@ -124,15 +164,3 @@ async def refer_to_theirs(
         finally:
             await transaction.rollback()
     return refused
-
-
-async def drop_the_tenant_from(admin: asyncpg.Connection, reference: Reference) -> None:
-    columns, referred = (", ".join(names[1:]) for names in (reference.columns, reference.referred))
-    await admin.execute(f"ALTER TABLE {reference.child} DROP CONSTRAINT {reference.name}")
-    await admin.execute(f"CREATE UNIQUE INDEX ON {reference.parent} ({referred})")
-    await admin.execute(
-        f"""
-        ALTER TABLE {reference.child} ADD CONSTRAINT {reference.name}
-              FOREIGN KEY ({columns}) REFERENCES {reference.parent} ({referred}) NOT VALID
-        """
-    )

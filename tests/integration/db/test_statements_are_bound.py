@@ -36,6 +36,7 @@ OF_ALL_TENANTS = {
     "rustok.index.tables.upsert": "Each row has the tenant of its event",
     "rustok.modules.commerce.projections._LOAD": "Each source has the tenant of its event",
     "rustok.modules.content.projections._LOAD": "Each source has the tenant of its event",
+    "rustok.modules.tenants.repository._ABSENCES": "The tenants are those of events",
     "rustok.modules.alloy.run_repository._DEPTHS": "Each run has the tenant of its event",
     "rustok.modules.alloy.run_repository._LISTENING": "Each script has the tenant of an event",
     "rustok.jobs.ledger._FAIL": _IDS,
@@ -99,6 +100,7 @@ BUILT = {
 
 WITH_MORE_RIGHTS = {
     "find_api_key": "The one look-up that happens before the tenant is known; it returns one key",
+    "identify_api_key": "As find_api_key, which the release before asks",
     "index_behind": "It tells of versions alone, whose tenant and id the caller knows",
     "list_content": "It compares the tenant itself",
     "list_products": "It compares the tenant itself",
