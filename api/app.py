@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from api.batches import batch_routes
 from api.body import BodyLimits
+from api.caller import Callers
 from api.checks import scripts_check, server_checks
 from api.error_docs import error_docs_route
 from api.errors import on_error, on_http_exception
@@ -21,12 +22,14 @@ from api.middleware import Guarded, Observed
 from api.openapi import openapi_route
 from api.operations import operation_events_route
 from api.parts import assemble
+from api.rate_limits import RateLimits
 from api.routes import api_routes
 from api.startup import PlainStartFailure
 from rustok.catalog import MODULES
 from rustok.kernel.errors import RustokError
 from rustok.kernel.module import Module
 from rustok.kernel.ports import Clock
+from rustok.kernel.quota import read_quota
 from rustok.kernel.transport import EventTransport
 from rustok.runtime import SystemClock, freeze_heap
 from rustok.settings import Settings, load_settings
@@ -68,6 +71,7 @@ def build_app(
     clock = clock or SystemClock()
     parts = assemble(settings, modules, clock, engine, transport)
     registry = parts.platform.registry
+    callers = Callers(parts.platform.authenticator, RateLimits(read_quota(settings.request_quota), clock))
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     checks = server_checks(parts.database_url, redis_url)
     if parts.log_engine is not None and any(module.name == "alloy" for module in registry.modules):
@@ -81,9 +85,9 @@ def build_app(
     limits = BodyLimits(settings.body_limit_bytes, body_timeout_s)
     app = Starlette(
         routes=[
-            *api_routes(parts.platform, parts.admission, parts.read_your_writes, limits),
-            *batch_routes(parts.platform, parts.admission, limits),
-            operation_events_route(parts.platform, clock),
+            *api_routes(parts.platform, callers, parts.admission, parts.read_your_writes, limits),
+            *batch_routes(parts.platform, callers, parts.admission, limits),
+            operation_events_route(parts.platform, callers, clock),
             openapi_route(registry),
             error_docs_route(registry),
             *health_routes(checks, registry.modules, clock),

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from api.admission import Admission
 from api.body import BodyLimits, read_fields
-from api.caller import identify
+from api.caller import Callers
 from api.errors import problem_members, status_of, violations_of
 from api.headers import idempotency_key
 from api.routes import PREFIX, scoped
@@ -51,12 +51,12 @@ class Batch(Input):
     items: Annotated[list[Item], Field(min_length=1, max_length=MOST_ITEMS)]
 
 
-def batch_routes(platform: Platform, admission: Admission, limits: BodyLimits) -> list[Route]:
+def batch_routes(platform: Platform, callers: Callers, admission: Admission, limits: BodyLimits) -> list[Route]:
     """Return a route for each module that has commands over HTTP."""
     wide = BodyLimits(_TIMES_THE_BODY * limits.size_bytes, limits.timeout_s, MOST_ITEMS * _VALUES_AN_ITEM)
     modules = [module for module in platform.registry.modules if batch_commands(platform.registry, module)]
     turns = asyncio.Semaphore(_AT_A_TIME)
-    return [_route(platform, admission, wide, module, turns) for module in modules]
+    return [_route(platform, callers, admission, wide, module, turns=turns) for module in modules]
 
 
 def batch_path(module: Module) -> str:
@@ -70,15 +70,23 @@ def batch_commands(registry: Registry, module: Module) -> Mapping[str, Command]:
 
 
 def _route(
-    platform: Platform, admission: Admission, limits: BodyLimits, module: Module, turns: asyncio.Semaphore
+    platform: Platform,
+    callers: Callers,
+    admission: Admission,
+    limits: BodyLimits,
+    module: Module,
+    *,
+    turns: asyncio.Semaphore,
 ) -> Route:
     path, commands = batch_path(module), batch_commands(platform.registry, module)
 
     async def endpoint(request: Request) -> Response:
-        caller = await identify(platform.authenticator, request, module.name)
+        caller = await callers.identify(request, module.name)
         key = idempotency_key(request)
         fields = await read_fields(request, limits, optional=False)
         batch = validate(Batch, fields)
+        if others := len(batch.items) - 1:
+            caller.charge(others)
         calls = _calls(batch, commands)
         if counted := [call for call in calls if not call.command.is_critical]:
             admission.admit(counted[0].command, caller.tenant_id, len(counted))

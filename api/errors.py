@@ -37,6 +37,7 @@ _STATUSES: Mapping[type[errors.RustokError], int] = {
     faults.UnsupportedMediaType: 415,
     errors.InvalidInput: 422,
     errors.VersionRequired: 428,
+    faults.RateLimited: 429,
     faults.TooManyWrites: 429,
     errors.Unavailable: 503,
     errors.RustokError: 500,
@@ -123,7 +124,7 @@ def internal_error(record: RequestRecord) -> Response:
 
 
 def _headers(error: errors.RustokError) -> Mapping[str, str]:
-    if isinstance(error, (faults.TooManyWrites, faults.Overloaded)):
+    if isinstance(error, (faults.RateLimited, faults.TooManyWrites, faults.Overloaded)):
         return {"Retry-After": str(error.retry_after_s)}
     return next((_HEADERS[base] for base in type(error).__mro__ if base in _HEADERS), {})
 

@@ -68,6 +68,17 @@ class TenantMismatch(Forbidden):
     code = "tenant_mismatch"
 
 
+class RateLimited(RustokError):
+    """The tenant has sent more requests than its quota: this one has done nothing."""
+
+    code = "rate_limited"
+    retryable = True
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class TooManyWrites(RustokError):
     """Events are delivered late, and the tenant sends more writes than its share: this request has done nothing."""
 

@@ -49,6 +49,7 @@ class Observed:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = record.request_id
+                headers.update(record.headers)
                 for name, value in _SECURITY.items():
                     headers.setdefault(name, value)
             await send(message)

@@ -27,6 +27,14 @@ HEADERS: dict[str, Any] = {
         "schema": _TEXT,
     },
     "PreferenceApplied": {"description": "What of Prefer was heeded.", "schema": _TEXT},
+    "RateLimitPolicy": {
+        "description": 'The quota of the tenant, at the process that answers: `"tenant";q=1000;w=1` are 1000 in 1 s.',
+        "schema": _TEXT,
+    },
+    "RateLimit": {
+        "description": 'How many of them are left, and in how many seconds there will be more: `"tenant";r=999;t=1`.',
+        "schema": _TEXT,
+    },
     "RetryAfter": {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}},
     "WwwAuthenticate": {"description": "`Bearer`.", "schema": _TEXT},
 }
@@ -91,8 +99,10 @@ BATCH_RESULTS: dict[str, Any] = {
         }
     },
 }
+_UNAUTHENTICATED = 401
+_COUNTED = {"RateLimit-Policy": "RateLimitPolicy", "RateLimit": "RateLimit"}
 _PROBLEM_HEADERS = {
-    401: {"WWW-Authenticate": "WwwAuthenticate"},
+    _UNAUTHENTICATED: {"WWW-Authenticate": "WwwAuthenticate"},
     409: {"Retry-After": "RetryAfter"},
     429: {"Retry-After": "RetryAfter"},
     503: {"Retry-After": "RetryAfter"},
@@ -121,12 +131,12 @@ class Answers:
         responses: dict[str, Any] = {
             str(status): {
                 "description": HTTPStatus(status).phrase,
-                "headers": _headers(_success_headers(operation)),
+                "headers": _headers({**_COUNTED, **_success_headers(operation)}),
                 "content": {"application/json": {"schema": result}},
             }
         }
         if isinstance(operation, Query) and "version" in operation.result.model_fields:
-            responses["304"] = {"description": "Not Modified", "headers": _headers({"ETag": "ETag"})}
+            responses["304"] = {"description": "Not Modified", "headers": _headers({**_COUNTED, "ETag": "ETag"})}
         kinds = sorted(errors_of(self._registry, operation), key=status_of)
         for error_status, group in groupby(kinds, key=status_of):
             responses[str(error_status)] = self._problem(error_status, list(group))
@@ -136,7 +146,7 @@ class Answers:
         """Return the answers of a batch of *module* by status; an atomic one is refused as its item would be."""
         results = {"schema": {"$ref": "#/components/schemas/BatchResults"}}
         responses: dict[str, Any] = {
-            "200": {"description": "OK", "headers": _headers({}), "content": {"application/json": results}}
+            "200": {"description": "OK", "headers": _headers(_COUNTED), "content": {"application/json": results}}
         }
         for error_status, group in groupby(sorted(errors_of_batches(module), key=status_of), key=status_of):
             responses[str(error_status)] = self._problem(error_status, list(group))
@@ -146,7 +156,9 @@ class Answers:
         name = ".".join([str(status), *sorted(kind.code for kind in kinds)])
         self._problems[name] = {
             "description": HTTPStatus(status).phrase,
-            "headers": _headers(_PROBLEM_HEADERS.get(status, {})),
+            "headers": _headers(
+                {**(_COUNTED if status != _UNAUTHENTICATED else {}), **_PROBLEM_HEADERS.get(status, {})}
+            ),
             "content": {
                 MEDIA_TYPE: {
                     "schema": {"$ref": "#/components/schemas/Problem"},

@@ -17,6 +17,7 @@ _ANY: tuple[ErrorClass, ...] = (
     errors.Forbidden,
     faults.TenantMismatch,
     TenantDisabled,
+    faults.RateLimited,
     errors.InvalidInput,
     faults.InternalError,
     errors.Unavailable,

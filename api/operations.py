@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from api.caller import Caller, identify
+from api.caller import Caller, Callers
 from api.routes import PREFIX
 from rustok.bootstrap import Platform
 from rustok.jobs.module import GET_OPERATION, JOBS
@@ -22,20 +22,21 @@ _STREAMS = 200
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def operation_events_route(platform: Platform, clock: Clock) -> Route:
+def operation_events_route(platform: Platform, callers: Callers, clock: Clock) -> Route:
     """Return the route; this process serves a bounded number of streams at a time, more are answered `busy`."""
-    watched = _Watched(platform, clock)
+    watched = _Watched(platform, callers, clock)
     return Route(f"{PREFIX}/operations/{{operation_id}}/events", watched.answer)
 
 
 class _Watched:
-    def __init__(self, platform: Platform, clock: Clock) -> None:
+    def __init__(self, platform: Platform, callers: Callers, clock: Clock) -> None:
         self._platform = platform
+        self._callers = callers
         self._clock = clock
         self._streams = 0
 
     async def answer(self, request: Request) -> Response:
-        caller = await identify(self._platform.authenticator, request, JOBS.name)
+        caller = await self._callers.identify(request, JOBS.name)
         first = await self._look(caller, request)
         if self._streams >= _STREAMS:
             raise Busy(f"{_STREAMS} operations are watched here now: ask for the operation itself.")

@@ -1,7 +1,8 @@
-"""What is known of one HTTP request beside its message: its ids, and the code it failed with."""
+"""What is known of one HTTP request beside its message: its ids, the code it failed with, what any answer tells."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,8 @@ class RequestRecord:
     correlation_id: UUID
     traceparent: str | None
     error_code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What the answer says, whatever it is."""
 
     @property
     def trace_id(self) -> str | None:

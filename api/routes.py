@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from api.admission import Admission
 from api.body import BodyLimits, read_fields
-from api.caller import identify
+from api.caller import Callers
 from api.consistency import TOKEN, ReadYourWrites
 from api.headers import entity_tag, expected_version, idempotency_key, is_unchanged
 from api.parameters import list_fields, read_parameters
@@ -30,7 +30,11 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def api_routes(
-    platform: Platform, admission: Admission, read_your_writes: ReadYourWrites, limits: BodyLimits
+    platform: Platform,
+    callers: Callers,
+    admission: Admission,
+    read_your_writes: ReadYourWrites,
+    limits: BodyLimits,
 ) -> list[Route]:
     """Return a route for each path; it answers the methods of all operations with that path.
 
@@ -40,10 +44,10 @@ def api_routes(
     for command in platform.registry.commands.values():
         if command.route is not None:
             method, path = method_and_path(platform.registry, command)
-            methods[path][method] = _command_endpoint(platform, command, admission, limits)
+            methods[path][method] = _command_endpoint(platform, callers, command, admission, limits)
     for query in platform.registry.queries.values():
         method, path = method_and_path(platform.registry, query)
-        methods[path][method] = _query_endpoint(platform, query, read_your_writes)
+        methods[path][method] = _query_endpoint(platform, callers, query, read_your_writes)
     paths = sorted(methods, key=lambda path: "{" in path)
     return [Route(path, _by_method(methods[path]), methods=list(methods[path])) for path in paths]
 
@@ -61,7 +65,9 @@ def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
     return endpoint
 
 
-def _command_endpoint(platform: Platform, command: Command, admission: Admission, limits: BodyLimits) -> Endpoint:
+def _command_endpoint(
+    platform: Platform, callers: Callers, command: Command, admission: Admission, limits: BodyLimits
+) -> Endpoint:
     in_path = placeholders(command.route or "")
     has_body = not command.input.model_fields.keys() <= set(in_path)
     method, path = method_and_path(platform.registry, command)
@@ -69,7 +75,7 @@ def _command_endpoint(platform: Platform, command: Command, admission: Admission
     module = platform.registry.needed_module(command)
 
     async def endpoint(request: Request) -> Response:
-        caller = await identify(platform.authenticator, request, module)
+        caller = await callers.identify(request, module)
         admission.admit(command, caller.tenant_id)
         key = idempotency_key(request)
         seen = expected_version(request)
@@ -92,14 +98,14 @@ def _command_endpoint(platform: Platform, command: Command, admission: Admission
     return endpoint
 
 
-def _query_endpoint(platform: Platform, query: Query, read_your_writes: ReadYourWrites) -> Endpoint:
+def _query_endpoint(platform: Platform, callers: Callers, query: Query, read_your_writes: ReadYourWrites) -> Endpoint:
     in_path = placeholders(query.route)
     parameters = query.input.model_fields.keys() - set(in_path)
     lists = list_fields(query.input)
     module = platform.registry.needed_module(query)
 
     async def endpoint(request: Request) -> Response:
-        caller = await identify(platform.authenticator, request, module)
+        caller = await callers.identify(request, module)
         arguments = read_parameters(request.scope["query_string"], parameters, lists) | request.path_params
         freshness: dict[str, str] | None = None
 

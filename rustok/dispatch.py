@@ -291,7 +291,7 @@ class Dispatcher:
 
     async def query(self, query: Query, arguments: Mapping[str, Any] | BaseModel, context: Context) -> Result:
         """Answer a query in a read-only transaction; *arguments*: texts, or what `admit_query` returned."""
-        context.require_module(self._needed_module(query))
+        context.principal.require_module(self._needed_module(query))
         context.require(query.permission)
         data = arguments if isinstance(arguments, BaseModel) else admit_query(query, arguments, context)
         async with self._units.begin(context, read_only=True) as uow:

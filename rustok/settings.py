@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rustok.kernel.errors import Misconfigured
+from rustok.kernel.fields import QuotaText
 
 
 class Settings(BaseSettings):
@@ -59,6 +60,9 @@ class Settings(BaseSettings):
     """Address that the API listens on."""
     api_port: int = Field(default=8000, ge=0, le=65535)
     """Port of the API; `rustok dev` takes the next free one if it is in use."""
+    request_quota: QuotaText = "1000/s"
+    """Requests that a tenant may send to an API process: NUMBER/s, NUMBER/min or NUMBER/h; `rustok tenant quota` gives
+    one tenant another."""
     body_limit_bytes: int = Field(default=1_048_576, ge=1024)
     """Largest request body; that of a batch may be four times as large."""
 

@@ -1,7 +1,6 @@
 """`rustok queue limits`: how many jobs run at a time, how many begin in a while, and whose share is larger."""
 
 import asyncio
-import re
 from dataclasses import asdict
 from typing import Annotated
 
@@ -13,11 +12,11 @@ from rustok.cli.session import open_session
 from rustok.cli.tenant import Json
 from rustok.db.failures import translated_failures
 from rustok.jobs.limits import Limit, Rate, clear_limit, list_limits, set_limit
+from rustok.kernel.quota import Quota, read_quota
 
 app = typer.Typer(no_args_is_help=True)
 _COLUMNS = ("queue", "kind", "tenant_id", "max_running", "rate", "burst", "weight", "room", "running", "waiting")
 _MOST = 1_000_000
-_SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
 @app.command("list")
@@ -60,10 +59,10 @@ def clear_(queue: QueueName = None, kind: Kind = None, tenant: Tenant = None) ->
 
 
 def _rate(told: str, burst: int | None) -> Rate:
-    read = re.fullmatch(r"([1-9]\d{0,5})/(s|min|h)", told)
-    if read is None:
-        raise typer.BadParameter(f"{told!r} does not read NUMBER/s, NUMBER/min or NUMBER/h.")
-    starts, per_s = int(read[1]), _SECONDS[read[2]]
+    try:
+        starts, per_s = read_quota(told)
+    except ValueError as error:
+        raise typer.BadParameter(f"{told!r} {error}.") from None
     return Rate(starts, per_s, burst or -(-starts // per_s))
 
 
@@ -78,8 +77,7 @@ def _row(limit: Limit) -> dict[str, object]:
     row = asdict(limit)
     row |= row.pop("scope") | {"rate": None, "burst": None}
     if limit.rate is not None:
-        [unit] = [name for name, seconds in _SECONDS.items() if seconds == limit.rate.per_s]
-        row |= {"rate": f"{limit.rate.starts}/{unit}", "burst": limit.rate.burst}
+        row |= {"rate": str(Quota(limit.rate.starts, limit.rate.per_s)), "burst": limit.rate.burst}
     return row
 
 

@@ -29,6 +29,11 @@ class Principal:
         """How events name the principal: `apikey:0198…`."""
         return f"{self.kind}:{self.id}"
 
+    def require_module(self, name: str) -> None:
+        """Raise ModuleOff if the module *name* is switched off."""
+        if name in self.modules_off:
+            raise ModuleOff(f"The module {name} is switched off for this tenant.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
@@ -40,11 +45,6 @@ class Context:
     causation_id: UUID = field(default_factory=uuid7)
     traceparent: str | None = None
 
-    def require_module(self, name: str) -> None:
-        """Raise ModuleOff if the module *name* is switched off."""
-        if name in self.principal.modules_off:
-            raise ModuleOff(f"The module {name} is switched off for this tenant.")
-
     def require(self, permission: str) -> None:
         """Return when the principal has *permission*, and its module is on.
 
@@ -53,7 +53,7 @@ class Context:
             Forbidden: the principal lacks the permission.
 
         """
-        self.require_module(module_name(permission))
+        self.principal.require_module(module_name(permission))
         self.require_permission(permission)
 
     def require_permission(self, permission: str) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 import orjson
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
+from rustok.kernel.quota import read_quota
+
 _JSON_OBJECT_LIMIT_BYTES = 65_536
 
 
@@ -18,6 +20,10 @@ def _small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if len(orjson.dumps(value)) > _JSON_OBJECT_LIMIT_BYTES:
         raise ValueError(f"must not exceed {_JSON_OBJECT_LIMIT_BYTES} bytes as JSON")
     return value
+
+
+def _quota(text: str) -> str:
+    return str(read_quota(text))
 
 
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")]
@@ -33,6 +39,9 @@ Minor = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """An amount in minor units; up to 2**53 - 1, so that every JSON reader keeps it exact."""
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True)]
+
+QuotaText = Annotated[str, AfterValidator(_quota)]
+"""NUMBER/s, NUMBER/min or NUMBER/h, NUMBER up to 999,999."""
 
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_small)]
 """A free-form JSON object of at most 64 KiB."""

@@ -120,6 +120,7 @@ def environment(stage: Stage, shop: Shop) -> dict[str, str]:
         "RUSTOK_LOG_LEVEL": "INFO",
         "RUSTOK_ADMISSION_SOFT_AGE_S": "inf",  # a write that is refused is no write to measure
         "RUSTOK_ADMISSION_HARD_AGE_S": "inf",
+        "RUSTOK_REQUEST_QUOTA": "999999/s",
     }
 
 

@@ -35,7 +35,11 @@ Opened = TypeVar("Opened")
 
 SEED = 20260203
 
-_ADMITTING_ALL = {"RUSTOK_ADMISSION_SOFT_AGE_S": "inf", "RUSTOK_ADMISSION_HARD_AGE_S": "inf"}
+_ADMITTING_ALL = {
+    "RUSTOK_ADMISSION_SOFT_AGE_S": "inf",
+    "RUSTOK_ADMISSION_HARD_AGE_S": "inf",
+    "RUSTOK_REQUEST_QUOTA": "999999/s",
+}
 
 HOOK = """
 async def handle(event, ctx):

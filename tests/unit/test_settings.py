@@ -48,6 +48,14 @@ def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -
     assert "RUSTOK_API_PORT" in message
 
 
+def test_a_quota_that_is_none_stops_the_process_with_the_forms_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be noticed at the first request else."""
+    monkeypatch.setenv("RUSTOK_REQUEST_QUOTA", "1000")
+
+    with pytest.raises(Misconfigured, match=r"RUSTOK_REQUEST_QUOTA: .*does not read NUMBER/s, NUMBER/min or NUMBER/h"):
+        load_settings()
+
+
 def test_a_refused_setting_does_not_tell_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was meant for another variable may be a secret."""
     monkeypatch.setenv("RUSTOK_API_PORT", "hunter2-is-my-password")

@@ -15,6 +15,7 @@ from rustok.kernel.context import Principal
 from rustok.kernel.errors import Unauthenticated
 from rustok.kernel.permission import Permission
 from rustok.kernel.ports import Clock
+from rustok.kernel.quota import Quota, read_quota
 from rustok.kernel.secrets import Secrets
 from rustok.modules.access import repository
 from rustok.modules.access.api_key import parse_api_key
@@ -26,10 +27,11 @@ _REFUSED = "Send `Authorization: Bearer <API key>` with a valid key (`rustok api
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a credential belongs to."""
+    """Who a credential belongs to; `request_quota` where the tenant has one of its own."""
 
     tenant_id: UUID
     tenant_slug: str
+    request_quota: Quota | None
     principal: Principal
     expires_at: datetime | None
 
@@ -81,4 +83,5 @@ class Authenticator:
             row.authz_version,
             modules_off=frozenset(row.modules_off),
         )
-        return Identity(row.tenant_id, row.tenant_slug, principal, row.expires_at)
+        quota = read_quota(row.request_quota) if row.request_quota else None
+        return Identity(row.tenant_id, row.tenant_slug, quota, principal, row.expires_at)

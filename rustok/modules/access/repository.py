@@ -9,7 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.unit_of_work import UnitOfWork
 
-_FIND = text("SELECT * FROM identify_api_key(:key_id)")
+_FIND = text(
+    """
+    SELECT tenant_id, tenant_slug, id, secret_hash, role, expires_at, revoked_at, authz_version,
+           modules_off, request_quota
+      FROM identify_api_key(:key_id)
+    """
+)
 _COLUMNS = "id, key_id, name, role, expires_at, revoked_at, created_at, version"
 _INSERT = text(
     """

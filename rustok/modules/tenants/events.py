@@ -35,3 +35,13 @@ class ModuleDisabled(Event):
     example: ClassVar = {"module": "blog"}
 
     module: str
+
+
+class RequestQuotaSet(Event):
+    """An operator has given a tenant another quota of requests; null: that which all have."""
+
+    type: ClassVar = "tenants.tenant.request_quota_set"
+    aggregate: ClassVar = "tenant"
+    example: ClassVar = {"request_quota": "2000/s"}
+
+    request_quota: str | None

@@ -3,7 +3,7 @@
 from rustok.kernel.module import Command, Module, ModuleKind, Query
 from rustok.kernel.permission import Permission
 from rustok.modules.tenants import errors, schemas, service, switches
-from rustok.modules.tenants.events import ModuleDisabled, ModuleEnabled, TenantCreated
+from rustok.modules.tenants.events import ModuleDisabled, ModuleEnabled, RequestQuotaSet, TenantCreated
 
 TENANTS = Module(
     name="tenants",
@@ -13,8 +13,9 @@ TENANTS = Module(
         Permission("tenants.tenants.create", "Create a tenant", of_platform=True),
         Permission("tenants.modules.read", "See which modules the tenant has"),
         Permission("tenants.modules.write", "Enable and disable modules"),
+        Permission("tenants.quotas.write", "Set how many requests a tenant may send", of_platform=True),
     ),
-    events=(TenantCreated, ModuleEnabled, ModuleDisabled),
+    events=(TenantCreated, ModuleEnabled, ModuleDisabled, RequestQuotaSet),
     commands=(
         Command(
             name="tenants.tenants.create",
@@ -40,6 +41,15 @@ TENANTS = Module(
                 errors.ModuleInUse,
                 errors.ModuleDependsOnOthers,
             ),
+        ),
+        Command(
+            name="tenants.quotas.set",
+            summary="Set how many requests a tenant may send",
+            permission="tenants.quotas.write",
+            input=schemas.SetRequestQuota,
+            result=schemas.Tenant,
+            handler=service.set_request_quota,
+            route=None,
         ),
     ),
     queries=(

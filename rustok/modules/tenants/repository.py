@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from rustok.db.transaction import Transaction
 from rustok.db.unit_of_work import UnitOfWork
 
-_COLUMNS = "id, slug, name, default_locale, default_currency, is_active, version"
+_COLUMNS = "id, slug, name, default_locale, default_currency, is_active, request_quota, version"
 
 _INSERT = text(
     """
@@ -19,11 +19,17 @@ _INSERT = text(
     """
 )
 _FIND = text(f"SELECT {_COLUMNS} FROM tenants WHERE slug = :reference OR CAST(id AS text) = :reference")
+_LOCK = text(f"SELECT {_COLUMNS} FROM tenants WHERE id = :tenant_id FOR NO KEY UPDATE")
+_SET_REQUEST_QUOTA = text(
+    """
+    UPDATE tenants SET request_quota = :request_quota, version = :version, updated_at = :now,
+                       authz_version = authz_version + 1
+     WHERE id = :tenant_id
+    """
+)
 _LIST = text(f"SELECT {_COLUMNS} FROM tenants ORDER BY slug")
 _MODULES_OFF = text("SELECT modules_off(CAST(:tenant_id AS uuid))")
 _READ = text("SELECT version, modules_off(id) AS modules_off FROM tenants WHERE id = :tenant_id")
-# Nobody waits for it who only refers to the tenant.
-_LOCK = text("SELECT version, modules_off(id) AS modules_off FROM tenants WHERE id = :tenant_id FOR NO KEY UPDATE")
 _SET_RULES = text(
     """
     UPDATE tenants SET version = :version, authz_version = authz_version + 1, updated_at = :now WHERE id = :tenant_id
@@ -54,13 +60,6 @@ async def read_modules_off(uow: UnitOfWork) -> Row[Any]:
     return (await uow.execute(_READ, {"tenant_id": uow.tenant_id})).one()
 
 
-async def lock_modules(uow: UnitOfWork) -> Row[Any]:
-    """As `read_modules_off`, and hold the tenant until the end of the transaction."""
-    row = (await uow.execute(_LOCK, {"tenant_id": uow.tenant_id})).one()
-    uow.hold("tenant", uow.tenant_id, row.version)
-    return row
-
-
 async def set_rules_version(uow: UnitOfWork, version: int) -> None:
     """Set the tenant's version, and make every process read its access rules again, from its next request on."""
     await uow.execute(_SET_RULES, {"tenant_id": uow.tenant_id, "version": version, "now": uow.now})
@@ -82,6 +81,18 @@ async def find_absences(transaction: Transaction, module: str, tenant_ids: Colle
 
 async def insert_tenant(uow: UnitOfWork, values: dict[str, Any]) -> None:
     await uow.execute(_INSERT, values)
+
+
+async def lock_tenant(uow: UnitOfWork) -> Row[Any]:
+    """Return the tenant that the unit of work is bound to, and hold it."""
+    row = (await uow.execute(_LOCK, {"tenant_id": uow.tenant_id})).one()
+    uow.hold("tenant", row.id, row.version)
+    return row
+
+
+async def set_request_quota(uow: UnitOfWork, values: dict[str, Any]) -> None:
+    """Store a quota. It rides with what processes remember of keys, so they read those again, as after a revocation."""
+    await uow.execute(_SET_REQUEST_QUOTA, {"tenant_id": uow.tenant_id, "now": uow.now, **values})
 
 
 async def find_tenant(connection: AsyncConnection, reference: str) -> Row[Any] | None:

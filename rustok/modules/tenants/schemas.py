@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, StringConstraints
 
-from rustok.kernel.fields import Currency, Locale
+from rustok.kernel.fields import Currency, Locale, QuotaText
 from rustok.kernel.module import Input, ModuleKind, QueryInput, Result
 
 RESERVED_SLUGS = frozenset({"admin", "api", "app", "console", "health", "metrics", "rustok", "system", "www"})
@@ -34,6 +34,12 @@ class CreateTenant(Input):
     default_currency: Currency = "EUR"
 
 
+class SetRequestQuota(Input):
+    """Null: the quota that the platform gives every tenant."""
+
+    request_quota: QuotaText | None
+
+
 class Tenant(Result):
     id: UUID
     slug: str
@@ -41,6 +47,7 @@ class Tenant(Result):
     default_locale: str
     default_currency: str
     is_active: bool
+    request_quota: str | None
     version: int
 
 

@@ -6,8 +6,8 @@ from rustok.db.failures import conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.modules.tenants import repository
 from rustok.modules.tenants.errors import DuplicateSlug, TenantNotFound
-from rustok.modules.tenants.events import TenantCreated
-from rustok.modules.tenants.schemas import CreateTenant, Tenant
+from rustok.modules.tenants.events import RequestQuotaSet, TenantCreated
+from rustok.modules.tenants.schemas import CreateTenant, SetRequestQuota, Tenant
 
 
 async def create_tenant(uow: UnitOfWork, data: CreateTenant) -> Tenant:
@@ -18,7 +18,15 @@ async def create_tenant(uow: UnitOfWork, data: CreateTenant) -> Tenant:
     with conflicts_named({"tenants_slug_key": (DuplicateSlug, "Another tenant has this slug: choose another.")}):
         values = {**data.model_dump(), "id": tenant_id, "version": version, "now": uow.now}
         await repository.insert_tenant(uow, values)
-    return Tenant(**data.model_dump(), id=tenant_id, is_active=True, version=version)
+    return Tenant(**data.model_dump(), id=tenant_id, is_active=True, request_quota=None, version=version)
+
+
+async def set_request_quota(uow: UnitOfWork, data: SetRequestQuota) -> Tenant:
+    """Give the tenant a quota of its own, or that of all; it holds from its next requests on."""
+    row = await repository.lock_tenant(uow)
+    version = uow.emit(RequestQuotaSet(request_quota=data.request_quota), row.id)
+    await repository.set_request_quota(uow, {"request_quota": data.request_quota, "version": version})
+    return Tenant(**{**row._mapping, "request_quota": data.request_quota, "version": version})
 
 
 async def find_tenant(engine: AsyncEngine, reference: str) -> Tenant:

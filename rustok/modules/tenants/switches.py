@@ -30,7 +30,8 @@ async def switch_module(uow: UnitOfWork, data: SwitchModule) -> TenantModules:
     module = next((each for each in uow.modules if each.name == data.module), None)
     if module is None:
         raise ModuleNotFound("The platform has no such module: GET /api/v1/tenants/modules lists them.")
-    row = await repository.lock_modules(uow)
+    await repository.lock_tenant(uow)
+    row = await repository.read_modules_off(uow)  # what was switched while it was waited for is seen
     off = frozenset(row.modules_off)
     if data.is_enabled == (module.name not in off):
         return _told(uow.modules, off, row.version)

@@ -26,11 +26,12 @@ def a_product(**fields: Any) -> dict[str, Any]:
 
 
 def settings_for(database: Database, **fields: Any) -> Settings:
-    """Return settings of an API whose events nobody delivers, and whose writes nobody refuses for it."""
+    """Return settings of an API whose events nobody delivers, and that refuses nobody for it, or for a quota."""
     return Settings(
         environment="test",
         admission_soft_age_s=math.inf,
         admission_hard_age_s=math.inf,
+        request_quota="999999/s",
         database_url=SecretStr(database.app_url),
         system_database_url=SecretStr(database.system_url),
         secret=SecretStr(SECRET),

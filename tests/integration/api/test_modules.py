@@ -1,5 +1,6 @@
 """A tenant has the modules that it wants: one that is off is as if it were not there, for this tenant alone."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -144,6 +145,13 @@ async def test_switching_twice_is_switching_once(api: ApiUnderTest) -> None:
     assert (second.status_code, second.content, second.headers["etag"]) == (200, first.content, first.headers["etag"])
     events = [e.envelope.type for e in await api.rustok.events() if e.envelope.type.startswith("tenants.module.")]
     assert events == ["tenants.module.disabled"]
+
+
+async def test_switching_it_at_the_same_time_is_switching_it_once(api: ApiUnderTest) -> None:
+    """Who waited for the other finds it done."""
+    for is_enabled in (False, True):
+        answers = await asyncio.gather(*(switch(api, "blog", is_enabled=is_enabled) for _ in range(6)))
+        assert {(answer.status_code, answer.content) for answer in answers} == {(200, answers[0].content)}
 
 
 async def test_what_another_module_depends_on_stays(api: ApiUnderTest) -> None:

@@ -66,6 +66,32 @@ async def test_a_taken_or_reserved_slug_is_refused(cli: Cli) -> None:
     assert "/slug: is reserved by the platform" in reserved.err
 
 
+async def test_a_tenant_is_given_a_quota_of_its_own_and_loses_it_again(cli: Cli) -> None:
+    """Beside it stands what all others have."""
+    await cli("tenant", "create", "acme")
+
+    answers = [
+        await cli("tenant", "quota", "acme", *options, "--json")
+        for options in ((), ("--requests", "600/min"), (), ("--requests", "default"))
+    ]
+
+    assert [json.loads(answer.out) for answer in answers] == [
+        [{"slug": "acme", "default": "1000/s", "tenant": own}] for own in (None, "600/min", "600/min", None)
+    ]
+
+
+async def test_what_is_no_quota_is_refused(cli: Cli) -> None:
+    """With the forms that there are; so is a tenant that is not there."""
+    await cli("tenant", "create", "acme")
+
+    refused = await cli("tenant", "quota", "acme", "--requests", "10/day")
+    unknown = await cli("tenant", "quota", "zenith", "--requests", "10/s")
+
+    assert (refused.code, unknown.code) == (1, 1)
+    assert "/request_quota: does not read NUMBER/s, NUMBER/min or NUMBER/h" in refused.err
+    assert "(tenant_not_found)" in unknown.err
+
+
 async def test_an_unknown_role_names_the_known_ones(cli: Cli) -> None:
     """A message says what would have been right."""
     await cli("tenant", "create", "acme")

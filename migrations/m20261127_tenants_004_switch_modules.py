@@ -8,8 +8,8 @@ from alembic import op
 
 from rustok.db.rls import APP, SYSTEM, give_function, protect
 
-revision = "m20261127_tenants_003"
-down_revision = "m20261127_index_008"
+revision = "m20261127_tenants_004"
+down_revision = "m20261127_tenants_003"
 
 _UNSORTED = "SET enable_seqscan = off SET enable_sort = off SET enable_incremental_sort = off"
 _IN_QUEUE = "j.queue = of_queue AND j.state = 'ready' AND j.lease_token IS NULL"
@@ -98,15 +98,16 @@ def upgrade() -> None:
         op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO {callers}")
     op.execute(_IN_LANES)
-    # As find_api_key, which the release before this one asks, but for the modules that are off.
+    # As find_api_key, which the release before this one asks, but for what the tenant may.
     op.execute(
         """
         CREATE FUNCTION identify_api_key(wanted text)
         RETURNS TABLE (tenant_id uuid, id uuid, secret_hash bytea, role text, expires_at timestamptz,
-                       revoked_at timestamptz, authz_version bigint, tenant_slug text, modules_off text[])
+                       revoked_at timestamptz, authz_version bigint, tenant_slug text, modules_off text[],
+                       request_quota text)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
             SELECT k.tenant_id, k.id, k.secret_hash, k.role, k.expires_at, k.revoked_at, t.authz_version, t.slug,
-                   public.modules_off(t.id)
+                   public.modules_off(t.id), t.request_quota
               FROM public.api_keys k JOIN public.tenants t ON t.id = k.tenant_id
              WHERE k.key_id = wanted
         $$

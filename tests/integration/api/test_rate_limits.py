@@ -1,0 +1,181 @@
+"""A tenant sends as many requests as its quota, and each answer tells it how many are left."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from rustok.kernel.errors import InvalidInput
+from rustok.testing import FixedClock, PlatformUnderTest
+from tests.integration.api.support import (
+    PRODUCTS,
+    ApiUnderTest,
+    a_product,
+    assert_problem,
+    bearer,
+    settings_for,
+)
+
+BATCH = "/api/v1/commerce:batch"
+POLICY = '"tenant";q=10;w=60'
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture
+async def api(rustok: PlatformUnderTest, clock: FixedClock) -> AsyncIterator[ApiUnderTest]:
+    """An API that takes 10 requests a minute of each tenant."""
+    settings = settings_for(rustok.database, request_quota="10/min")
+    async with ApiUnderTest.open(rustok, settings=settings, clock=clock) as api:
+        yield api
+
+
+def fields(response: httpx2.Response) -> tuple[str | None, str | None]:
+    return response.headers.get("ratelimit-policy"), response.headers.get("ratelimit")
+
+
+async def use_up(api: ApiUnderTest) -> httpx2.Response:
+    """Send the requests of a quota, and return the answer to one more."""
+    for _ in range(10):
+        assert (await api.client.get(PRODUCTS)).status_code == 200
+    return await api.client.get(PRODUCTS)
+
+
+def creates(number: int) -> dict[str, Any]:
+    items = [
+        {
+            "command": "commerce.products.create",
+            "input": {"translations": {"en": {"title": f"Bicycle {place} of {number}"}}},
+        }
+        for place in range(number)
+    ]
+    return {"mode": "independent", "items": items}
+
+
+async def test_every_answer_to_a_valid_credential_tells_the_quota(api: ApiUnderTest) -> None:
+    """Answers and problems alike, as structured fields."""
+    created = await api.client.post(PRODUCTS, json=a_product())
+    at = created.headers["location"]
+    answers = [
+        created,
+        await api.client.get(at),
+        await api.client.get(at, headers={"If-None-Match": created.headers["etag"]}),
+        await api.client.head(PRODUCTS),
+        await api.client.get(f"{PRODUCTS}?nonsense=1"),
+        await api.client.post(PRODUCTS, json={}),
+        await api.client.get(PRODUCTS, headers={"X-Tenant": "zenith"}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 200, 304, 200, 400, 422, 403]
+    assert [fields(answer) for answer in answers] == [(POLICY, f'"tenant";r={left};t=6') for left in range(9, 2, -1)]
+
+
+async def test_what_nobody_signed_is_not_counted(api: ApiUnderTest) -> None:
+    """Health, metrics, documents, unknown routes, and requests without a valid key: they tell no quota and use none."""
+    for path in ("/health/live", "/metrics", "/api/openapi.json", "/docs/errors", "/api/v1/nowhere"):
+        assert fields(await api.client.get(path)) == (None, None)
+    assert fields(await api.client.get(PRODUCTS, headers=bearer("rtk_nobody"))) == (None, None)
+
+    assert fields(await api.client.get(PRODUCTS)) == (POLICY, '"tenant";r=9;t=6')
+
+
+async def test_a_request_over_the_quota_is_a_problem_that_says_when_to_come_again(
+    api: ApiUnderTest, clock: FixedClock
+) -> None:
+    """The same request is taken then."""
+    refused = await use_up(api)
+
+    problem = assert_problem(refused, 429, "rate_limited")
+    assert problem["retryable"] is True
+    assert problem["detail"] == "This tenant has used up its quota of 10/min: send the request later."
+    assert refused.headers["retry-after"] == "6"
+    assert fields(refused) == (POLICY, '"tenant";r=0;t=6')
+    clock.advance(6)
+    assert (await api.client.get(PRODUCTS)).status_code == 200
+    assert (await api.client.get(PRODUCTS)).status_code == 429
+
+
+async def test_a_refused_write_has_done_nothing_and_is_done_when_it_comes_again(
+    api: ApiUnderTest, clock: FixedClock
+) -> None:
+    """Once, with its key; and its body was not even read."""
+    await use_up(api)
+    headers = {"Idempotency-Key": "a-key"}
+
+    refused = await api.client.post(PRODUCTS, json=a_product(), headers=headers)
+    unread = await api.post_text(b"{" * 2_000_000)
+    clock.advance(60)
+    products = (await api.client.get(PRODUCTS)).json()["data"]
+    done = await api.client.post(PRODUCTS, json=a_product(), headers=headers)
+
+    assert (refused.status_code, unread.status_code) == (429, 429)
+    assert products == []
+    assert (done.status_code, done.headers.get("idempotent-replayed")) == (201, None)
+
+
+async def test_a_tenant_has_nothing_to_do_with_the_quota_of_another(api: ApiUnderTest) -> None:
+    """All keys of a tenant share its quota."""
+    again = await api.new_key()
+    other = await api.new_key(tenant_id=await api.rustok.create_tenant("zenith"))
+
+    await use_up(api)
+
+    assert (await api.client.get(PRODUCTS, headers=bearer(again))).status_code == 429
+    assert fields(await api.client.get(PRODUCTS, headers=bearer(other))) == (POLICY, '"tenant";r=9;t=6')
+
+
+async def test_a_batch_counts_as_its_items(api: ApiUnderTest, clock: FixedClock) -> None:
+    """One that is larger than what is left is done, if one is left, and owed: the next request waits for all of it."""
+    small = await api.client.post(BATCH, json=creates(4))
+    large = await api.client.post(BATCH, json=creates(12))
+    refused = await api.client.post(BATCH, json=creates(1))
+
+    assert fields(small) == (POLICY, '"tenant";r=6;t=6')
+    assert (large.status_code, fields(large)) == (200, (POLICY, '"tenant";r=0;t=42'))
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "42")
+    clock.advance(42)
+    assert len((await api.client.get(PRODUCTS)).json()["data"]) == 16
+
+
+async def test_a_batch_for_whose_items_nothing_is_left_does_nothing(api: ApiUnderTest, clock: FixedClock) -> None:
+    """It is known to be one when it has been read; that has cost one."""
+    for _ in range(9):
+        await api.client.get(PRODUCTS)
+
+    refused = await api.client.post(BATCH, json=creates(2))
+
+    assert_problem(refused, 429, "rate_limited")
+    assert refused.headers["retry-after"] == "6"
+    clock.advance(6)
+    assert (await api.client.get(PRODUCTS)).json()["data"] == []
+
+
+async def test_a_tenant_may_have_a_quota_of_its_own(api: ApiUnderTest) -> None:
+    """It holds from the request after the first one that notices it, and so does its end."""
+    set_quota = "tenants.quotas.set"
+
+    async def told() -> tuple[str | None, str | None]:
+        for _ in range(2):
+            response = await api.client.get(PRODUCTS)
+        return fields(response)
+
+    assert await told() == (POLICY, '"tenant";r=8;t=6')
+    await api.rustok.run(set_quota, api.tenant_id, request_quota="100/min")
+    assert await told() == ('"tenant";q=100;w=60', '"tenant";r=69;t=1')
+    await api.rustok.run(set_quota, api.tenant_id, request_quota=None)
+    assert (await told())[0] == POLICY
+
+
+async def test_what_is_no_quota_is_refused(rustok: PlatformUnderTest) -> None:
+    """With the forms that there are; and nothing is set."""
+    tenant_id = await rustok.create_tenant()
+
+    with pytest.raises(InvalidInput) as refused:
+        await rustok.run("tenants.quotas.set", tenant_id, request_quota="0/s")
+
+    [fault] = refused.value.violations
+    assert (fault.pointer, fault.detail) == ("/request_quota", "does not read NUMBER/s, NUMBER/min or NUMBER/h")
