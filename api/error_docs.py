@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from api.errors import DOCS_PATH, status_of, title_of
-from api.operation_errors import ROUTER, ErrorClass, errors_of
+from api.operation_errors import WITHOUT_ROUTE, ErrorClass, errors_of
 from rustok.kernel.module import Command, Query
 from rustok.kernel.registry import Registry
 
@@ -19,7 +19,7 @@ def error_docs_route(registry: Registry) -> Route:
 
     async def page(_request: Request) -> Response:
         operations: list[Command | Query] = [*registry.commands.values(), *registry.queries.values()]
-        kinds = {*ROUTER, *(kind for operation in operations for kind in errors_of(registry, operation))}
+        kinds = {*WITHOUT_ROUTE, *(kind for operation in operations for kind in errors_of(registry, operation))}
         return HTMLResponse(_page({kind.code: kind for kind in sorted(kinds, key=status_of)}.values()))
 
     return Route(DOCS_PATH, page)

@@ -37,6 +37,7 @@ _STATUSES: Mapping[type[errors.RustokError], int] = {
     faults.UnsupportedMediaType: 415,
     errors.InvalidInput: 422,
     errors.VersionRequired: 428,
+    faults.HeadTooLarge: 431,
     faults.RateLimited: 429,
     faults.TooManyWrites: 429,
     errors.Unavailable: 503,

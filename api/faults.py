@@ -27,6 +27,12 @@ class InvalidParameters(BadRequest):
         self.violations = tuple(violations)
 
 
+class HeadTooLarge(RustokError):
+    """The address and the headers of the request are larger than this API reads."""
+
+    code = "head_too_large"
+
+
 class BodyTooLarge(RustokError):
     """The body is larger than this API reads."""
 
@@ -40,7 +46,7 @@ class UnsupportedMediaType(RustokError):
 
 
 class RequestTimeout(RustokError):
-    """The body took too long to arrive."""
+    """The request took too long to arrive."""
 
     code = "request_timeout"
     retryable = True

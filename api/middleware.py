@@ -20,7 +20,7 @@ _CLIENT_CLOSED = 499
 """What logs and metrics show where nobody waited for an answer (the number is nginx's)."""
 _METHODS = frozenset(HTTPMethod)
 _BOUND = ("request_id", "correlation_id", "tenant")
-_SECURITY: Mapping[str, str] = {
+SECURITY: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -50,7 +50,7 @@ class Observed:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = record.request_id
                 headers.update(record.headers)
-                for name, value in _SECURITY.items():
+                for name, value in SECURITY.items():
                     headers.setdefault(name, value)
             await send(message)
 

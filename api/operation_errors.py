@@ -10,7 +10,14 @@ from rustok.kernel.strict_json import MalformedJson
 
 ErrorClass = type[errors.RustokError]
 
-ROUTER: tuple[ErrorClass, ...] = (faults.RouteNotFound, faults.MethodNotAllowed)
+WITHOUT_ROUTE: tuple[ErrorClass, ...] = (
+    faults.BadRequest,
+    faults.RouteNotFound,
+    faults.MethodNotAllowed,
+    faults.RequestTimeout,
+    faults.HeadTooLarge,
+)
+"""What is answered before a request has come to an operation."""
 
 _ANY: tuple[ErrorClass, ...] = (
     errors.Unauthenticated,

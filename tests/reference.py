@@ -16,7 +16,7 @@ from pydantic import SecretStr
 import rustok
 from api.errors import status_of, title_of
 from api.faults import BadRequest
-from api.operation_errors import ROUTER, errors_of
+from api.operation_errors import WITHOUT_ROUTE, errors_of
 from api.routes import method_and_path
 from rustok.catalog import MODULES
 from rustok.db.migrate import script_directory
@@ -174,7 +174,7 @@ def _errors(registry: Registry) -> str:
     operations: list[Command | Query] = [*registry.commands.values(), *registry.queries.values()]
     over_http: set[type[RustokError]] = {
         BadRequest,
-        *ROUTER,
+        *WITHOUT_ROUTE,
         *(kind for o in operations if o.route is not None for kind in errors_of(registry, o)),
     }
     _import_everything(rustok)
