@@ -32,6 +32,7 @@ _STATUSES: Mapping[type[errors.RustokError], int] = {
     faults.RequestTimeout: 408,
     errors.Conflict: 409,
     errors.Busy: 409,
+    errors.Gone: 410,
     errors.VersionMismatch: 412,
     faults.BodyTooLarge: 413,
     faults.UnsupportedMediaType: 415,

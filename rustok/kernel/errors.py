@@ -46,6 +46,12 @@ class ModuleOff(NotFound):
     code = "module_off"
 
 
+class Gone(RustokError):
+    """It was there, and is kept no more."""
+
+    code = "gone"
+
+
 class Conflict(RustokError):
     """The write contradicts what is stored."""
 

@@ -79,6 +79,11 @@ def schema_name(event_type: str, version: int) -> str:
     return f"{event_type}.v{version}"
 
 
+def schema_uri(schema: str) -> str:
+    """Return the `$id` of the JSON Schema that goes by a `schema_name`. It is a name: the catalogue has the address."""
+    return f"urn:rustok:event:{schema}"
+
+
 def shard_of(key: AggregateKey) -> int:
     """Return the shard, 0 to 15. CRC-32, because it must be the same in every process and release."""
     return zlib.crc32(key.aggregate_id.bytes, zlib.crc32(key.tenant_id.bytes)) % SHARDS

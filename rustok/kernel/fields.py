@@ -38,6 +38,11 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Minor = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """An amount in minor units; up to 2**53 - 1, so that every JSON reader keeps it exact."""
 
+EventPattern = Annotated[
+    str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*(\.\*)?)$", max_length=200)
+]
+"""What `matches` takes: a type of events, `commerce.product.*`, or `*`."""
+
 Title = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True)]
 
 QuotaText = Annotated[str, AfterValidator(_quota)]

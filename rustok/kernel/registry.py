@@ -10,13 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from rustok.kernel.errors import Misconfigured
-from rustok.kernel.event import Event, matches, schema_name
+from rustok.kernel.event import Event, matches, schema_name, schema_uri
 from rustok.kernel.module import Command, JobKind, Module, ModuleKind, Projection, Query, Subscription
 from rustok.kernel.permission import NAME as PERMISSION_NAME
 from rustok.kernel.permission import Permission, module_name
 
 _EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){2,3}")
-_ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/[^ ]*)")
+_ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE)( /[^ ]*)?")
 _ACCEPTED = 202
 _PLACEHOLDER = re.compile(r"{([a-z_]+)}")
 
@@ -66,8 +66,9 @@ class Registry:
     def event_schemas(self) -> dict[str, dict[str, Any]]:
         """Return a JSON Schema (2020-12) for each event, keyed `type.vN`."""
         return {
-            schema_name(event_type, version): {
+            (name := schema_name(event_type, version)): {
                 "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "$id": schema_uri(name),
                 **event.model_json_schema(),
                 "examples": [dict(event.example)],
             }
@@ -190,7 +191,7 @@ def _route_faults(operation: Command | Query) -> Iterator[str]:
     if operation.route is None:
         return
     if not _ROUTE.fullmatch(operation.route):
-        yield f"{operation.name} has the route {operation.route!r}, which must read `METHOD /path`"
+        yield f"{operation.name} has the route {operation.route!r}, which must read `METHOD /path`, or `METHOD` alone"
     for name in placeholders(operation.route):
         if name not in operation.input.model_fields:
             yield f"{operation.name} has {{{name}}} in its route, but no such field in its input"

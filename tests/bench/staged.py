@@ -4,6 +4,7 @@ from uuid import UUID
 
 import asyncpg
 
+STAGED_TENANT = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 _FACTS = """'{"locales": ["de", "en"], "variants": 1}'::jsonb"""
 
 
@@ -13,8 +14,8 @@ async def stage_events(admin: asyncpg.Connection, count: int) -> None:
         f"""
         INSERT INTO outbox (shard, event_id, type, schema_version, tenant_id, aggregate_type, aggregate_id,
                             aggregate_version, correlation_id, causation_id, actor, occurred_at, payload)
-        SELECT n % 16, uuidv7(), 'commerce.product.created', 1, '01890a5d-ac96-774b-bcce-b302099a8057', 'product',
-               uuidv7(), 1, uuidv7(), uuidv7(), 'apikey:01890a5d-ac96-774b-bcce-b302099a8057', now(), {_FACTS}
+        SELECT n % 16, uuidv7(), 'commerce.product.created', 1, '{STAGED_TENANT}', 'product',
+               uuidv7(), 1, uuidv7(), uuidv7(), 'apikey:{STAGED_TENANT}', now(), {_FACTS}
           FROM generate_series(1, {count}) AS n
         """
     )

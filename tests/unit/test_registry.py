@@ -190,11 +190,11 @@ def test_a_query_reads_a_table_that_a_projection_writes() -> None:
     ]
 
 
-@pytest.mark.parametrize("route", ["/lamps", "FETCH /lamps", "GET lamps", "GET  /lamps", "GET /lamps now", ""])
+@pytest.mark.parametrize("route", ["/lamps", "FETCH /lamps", "GET lamps", "GET  /lamps", "GET /lamps now", "GET ", ""])
 def test_a_route_is_a_method_and_a_path(route: str) -> None:
-    """`METHOD /path`, with one space."""
+    """`METHOD /path`, with one space, or `METHOD` alone for the path of the module itself."""
     assert faults_of(lamps(commands=(a_command(route=route),))) == [
-        f"lamps.lamps.light has the route {route!r}, which must read `METHOD /path`"
+        f"lamps.lamps.light has the route {route!r}, which must read `METHOD /path`, or `METHOD` alone"
     ]
 
 

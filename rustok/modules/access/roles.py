@@ -6,7 +6,7 @@ from rustok.kernel.permission import Permission, expand
 
 BUILT_IN_ROLES: Mapping[str, tuple[str, ...]] = {
     "owner": ("*",),
-    "admin": ("commerce.*", "content.*", "blog.*", "index.*", "jobs.*", "alloy.*", "access.api_keys.read"),
+    "admin": ("commerce.*", "content.*", "blog.*", "index.*", "jobs.*", "alloy.*", "outbox.*", "access.api_keys.read"),
     "manager": ("commerce.*", "content.*.read", "blog.*.read", "index.*", "jobs.*.read", "alloy.*.read"),
     "editor": ("content.*", "blog.*", "commerce.*.read", "index.*", "jobs.*.read"),
     "customer": ("index.*.read",),

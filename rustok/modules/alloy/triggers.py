@@ -7,11 +7,9 @@ from pydantic import Field, StringConstraints, TypeAdapter
 
 from rustok.jobs import Missed
 from rustok.kernel.event import Envelope, matches
+from rustok.kernel.fields import EventPattern
 from rustok.kernel.module import Input
 
-Pattern = Annotated[
-    str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*(\.\*)?)$", max_length=200)
-]
 Path = Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9_]*(\.[A-Za-z0-9_-]+)*$", max_length=200)]
 Scalar = str | int | bool | None
 
@@ -23,7 +21,7 @@ class EventTrigger(Input):
     """
 
     kind: Literal["event"]
-    pattern: Pattern
+    pattern: EventPattern
     filter: Annotated[
         dict[Path, Annotated[list[Scalar], Field(min_length=1, max_length=50)]], Field(max_length=10)
     ] = {}
