@@ -16,6 +16,7 @@ from api.caller import Callers
 from api.checks import scripts_check, server_checks
 from api.error_docs import error_docs_route
 from api.errors import on_error, on_http_exception
+from api.event_types import event_types_routes
 from api.health import health_routes
 from api.metrics import metrics_route
 from api.middleware import Guarded, Observed
@@ -89,6 +90,7 @@ def build_app(
             *batch_routes(parts.platform, callers, parts.admission, limits),
             operation_events_route(parts.platform, callers, clock),
             openapi_route(registry),
+            *event_types_routes(registry),
             error_docs_route(registry),
             *health_routes(checks, registry.modules, clock),
             metrics_route(parts.log_engine, clock),

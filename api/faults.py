@@ -58,6 +58,12 @@ class RouteNotFound(NotFound):
     code = "route_not_found"
 
 
+class EventTypeNotFound(NotFound):
+    """No module declares an event of this type in this version."""
+
+    code = "event_type_not_found"
+
+
 class MethodNotAllowed(RustokError):
     """The route exists and has no such method."""
 

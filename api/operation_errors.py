@@ -13,6 +13,7 @@ ErrorClass = type[errors.RustokError]
 WITHOUT_ROUTE: tuple[ErrorClass, ...] = (
     faults.BadRequest,
     faults.RouteNotFound,
+    faults.EventTypeNotFound,
     faults.MethodNotAllowed,
     faults.RequestTimeout,
     faults.HeadTooLarge,

@@ -83,6 +83,7 @@ def _events(registry: Registry) -> str:
         # Events
 
         Facts that modules publish. Events of one aggregate are in order, and each raises its version by one.
+        A running API lists them, each with its JSON Schema: `GET /api/v1/events/types`.
         *Read by* names the projections that look at the aggregate again.
         """)
     for module in _with_any(registry, "events"):

@@ -39,7 +39,7 @@ def cloud_event(event: Envelope) -> CloudEvent:
         specversion="1.0",
         id=event.event_id,
         source=f"/tenants/{event.tenant_id}/{module}",
-        type=f"rustok.{event.schema}",
+        type=cloud_event_type(event.schema),
         subject=f"{event.aggregate_type}/{event.aggregate_id}",
         time=event.occurred_at,
         datacontenttype="application/json",
@@ -51,3 +51,8 @@ def cloud_event(event: Envelope) -> CloudEvent:
         traceparent=event.traceparent,
         data=dict(event.payload),
     )
+
+
+def cloud_event_type(schema: str) -> str:
+    """Return the type that CloudEvents have whose data goes by this `schema_name`."""
+    return f"rustok.{schema}"

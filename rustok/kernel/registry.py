@@ -63,6 +63,11 @@ class Registry:
         """Return the names of the types and versions that are declared, as `Envelope.schema` has them."""
         return frozenset(schema_name(*key) for key in self.events)
 
+    def newest(self, event_type: str) -> type[Event]:
+        """Return the newest version of a type. Raises ValueError where there is no such type."""
+        versions = [event for event in self.events.values() if event.type == event_type]
+        return max(versions, key=lambda event: event.version)
+
     def event_schemas(self) -> dict[str, dict[str, Any]]:
         """Return a JSON Schema (2020-12) for each event, keyed `type.vN`."""
         return {
