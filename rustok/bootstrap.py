@@ -1,7 +1,7 @@
 """Puts a platform together from parts. Called by the roots, and by the tests with other parts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -48,7 +48,7 @@ def build_platform(
 
     """
     registry = build_registry(modules)
-    units = UnitOfWorkFactory(engine, transport, clock, secrets, on_jobs_made, modules=registry.modules)
+    units = UnitOfWorkFactory(engine, transport, clock, secrets, on_jobs_made, registry=registry)
     authenticator = Authenticator(engine, secrets, clock, registry.permissions.values())
     return Platform(registry, units, Dispatcher(units, registry.needed_module), authenticator)
 
@@ -66,10 +66,7 @@ def build_consumers(
     """
     config = config or ConsumerConfig()
     projections = [ProjectionHandler(projection) for projection in registry.projections.values()]
-    subscriptions = [
-        _SubscriptionHandler(subscription, registry.module_of(subscription.name))
-        for subscription in registry.subscriptions.values()
-    ]
+    subscriptions = [_SubscriptionHandler(subscription, registry) for subscription in registry.subscriptions.values()]
     known = registry.known_events()
     return {
         **{handler.name: Consumer(config, store, clock, handler, known=known) for handler in projections},
@@ -81,16 +78,22 @@ def build_consumers(
 
 
 class _SubscriptionHandler:
-    """The consumer of one subscription. What happened while a tenant had its module off is not for it."""
+    """The consumer of one subscription, which sees every event in its newest version.
 
-    def __init__(self, subscription: Subscription, module: Module) -> None:
+    An event that cannot be brought there fails here, as one does that the subscription cannot handle. What happened
+    while a tenant had its module off is not for it.
+    """
+
+    def __init__(self, subscription: Subscription, registry: Registry) -> None:
         self.name = subscription.name
         self.subscribes = subscription.subscribes
         self._handle = subscription.handle
-        self._module = module
+        self._module = registry.module_of(subscription.name)
+        self._upcast = registry.upcast
 
     async def handle(self, transaction: Any, events: Sequence[LoggedEvent]) -> None:
         if self._module.kind.may_be_off:
             events = await without_absences(transaction, self._module.name, events)
         if events:
-            await self._handle(transaction, events)
+            newest = [replace(event, envelope=self._upcast(event.envelope)) for event in events]
+            await self._handle(transaction, newest)

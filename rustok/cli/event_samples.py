@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rustok.cli.tenancy import TenantSession
 from rustok.db.failures import translated_failures
 from rustok.db.transaction import run_alone
 from rustok.events.outbox import COLUMNS, logged_event
@@ -49,33 +49,32 @@ def sample(registry: Registry, event_type: str, tenant_id: UUID) -> dict[str, An
         return cron_event(uuid7(), tenant_id, context.principal.actor, now.isoformat())
     if event_type in STARTS:
         return of_start(event_type, uuid7(), context, now, {})
-    versions = [event for (name, _), event in registry.events.items() if name == event_type]
-    if not versions:
+    if event_type not in {event.type for event in registry.events.values()}:
         raise NotFound(f"There are no events {event_type}: `rustok events samples` lists the types.")
-    return of_event(_envelope(max(versions, key=lambda event: event.version), context, now))
+    return of_event(_envelope(registry.newest(event_type), context, now))
 
 
-async def find_event(engine: AsyncEngine, tenant_id: UUID, event_id: UUID) -> Envelope:
-    """Return an event of the tenant's log, which is searched from its end.
+async def find_event(at: TenantSession, event_id: UUID) -> Envelope:
+    """Return an event of the tenant's log, which is searched from its end, in its newest version.
 
     Raises:
         NotFound: there is none, or it has not got its place yet.
 
     """
     with translated_failures():
-        row = (await run_alone(engine, _FIND, {"tenant_id": tenant_id, "event_id": event_id})).one_or_none()
+        values = {"tenant_id": at.tenant_id, "event_id": event_id}
+        row = (await run_alone(at.session.system_engine, _FIND, values)).one_or_none()
     if row is None:
         raise NotFound(f"The tenant's log has no event {event_id}: `rustok events tail` shows those there are.")
-    return logged_event(row).envelope
+    return at.session.platform.registry.upcast(logged_event(row).envelope)
 
 
-async def latest_events(
-    engine: AsyncEngine, tenant_id: UUID, event_type: str | None = None, limit: int = 1
-) -> Sequence[Envelope]:
-    """Return the latest events of the tenant's log, newest first."""
-    values = {"tenant_id": tenant_id, "type": event_type, "limit": limit}
+async def latest_events(at: TenantSession, event_type: str | None = None, limit: int = 1) -> Sequence[Envelope]:
+    """Return the latest events of the tenant's log, newest first, in their newest versions."""
+    values = {"tenant_id": at.tenant_id, "type": event_type, "limit": limit}
     with translated_failures():
-        return [logged_event(row).envelope for row in await run_alone(engine, _LATEST, values)]
+        rows = await run_alone(at.session.system_engine, _LATEST, values)
+    return [at.session.platform.registry.upcast(logged_event(row).envelope) for row in rows]
 
 
 def _envelope(event: type[Event], context: Context, now: datetime) -> Envelope:

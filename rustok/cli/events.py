@@ -93,13 +93,13 @@ def trigger(
 
 async def _document(at: TenantSession, event_id: UUID | None, made_up: str | None) -> dict[str, Any]:
     if event_id is not None:
-        return of_event(await find_event(at.session.system_engine, at.tenant_id, event_id))
+        return of_event(await find_event(at, event_id))
     return sample(at.session.platform.registry, str(made_up), at.tenant_id)
 
 
 async def _latest(event_type: str | None, tenant: str | None) -> dict[str, Any]:
     async with open_tenant(tenant) as at:
-        for event in await latest_events(at.session.system_engine, at.tenant_id, event_type):
+        for event in await latest_events(at, event_type):
             return of_event(event)
     raise NotFound(f"The tenant's log has no event {event_type or 'yet'}.")
 

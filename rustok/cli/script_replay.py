@@ -85,7 +85,7 @@ async def _source(at: TenantSession, script: Script, file: Path | None) -> tuple
 
 async def _run(at: TenantSession, script: Script, event_id: UUID | None, run_id: UUID | None) -> ScriptRun:
     if event_id is not None:
-        return await _of_event(at, script, await find_event(at.session.system_engine, at.tenant_id, event_id))
+        return await _of_event(at, script, await find_event(at, event_id))
     if run_id is None:
         latest = (await at.query("alloy.runs.list", script_id=script.id, limit=1)).data
         if not latest:
@@ -96,7 +96,7 @@ async def _run(at: TenantSession, script: Script, event_id: UUID | None, run_id:
 
 async def _latest_event(at: TenantSession, script: Script) -> Envelope:
     triggers = event_triggers(read_triggers(script.triggers))
-    for event in await latest_events(at.session.system_engine, at.tenant_id, limit=_LOOKED_THROUGH):
+    for event in await latest_events(at, limit=_LOOKED_THROUGH):
         if any(is_triggered(trigger, event) for trigger in triggers):
             return event
     raise NotFound(f"{script.name} has not run yet, and none of the latest events starts it: name one with --event.")

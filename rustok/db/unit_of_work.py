@@ -21,12 +21,14 @@ from rustok.kernel.cursor import Cursors
 from rustok.kernel.errors import Forbidden, VersionMismatch
 from rustok.kernel.event import Envelope, Event
 from rustok.kernel.ids import uuid7
-from rustok.kernel.module import Module
 from rustok.kernel.ports import Clock, MadeJob
+from rustok.kernel.registry import Registry, build_registry
 from rustok.kernel.secrets import Secrets
 from rustok.kernel.transport import EventTransport
 
 log = structlog.get_logger(__name__)
+
+_EMPTY = build_registry(())
 
 # What is out of the ordinary is looked for in the round trip that opens the transaction, and told by its row
 # count; only then is it read. Policies see the tenant because the setting is a statement of its own, before.
@@ -103,12 +105,11 @@ class UnitOfWork:
         secrets: Secrets,
         staged: _Staged | None = None,
         *,
-        modules: Sequence[Module] = (),
+        registry: Registry = _EMPTY,
     ) -> None:
         self._transaction = transaction
         self._staged = staged or _Staged()
-        self.modules = modules
-        """Those of the platform, in the order of their dependencies."""
+        self.registry = registry
         self.context = context
         self.now = now
         self.secrets = secrets
@@ -129,7 +130,7 @@ class UnitOfWork:
 
     def alongside(self, context: Context) -> "UnitOfWork":
         """Return a unit for another caller of the same tenant, in the same transaction."""
-        return UnitOfWork(self._transaction, context, self.now, self.secrets, self._staged, modules=self.modules)
+        return UnitOfWork(self._transaction, context, self.now, self.secrets, self._staged, registry=self.registry)
 
     def insert(self, insert: SetInsert, rows: Mapping[str, Sequence[Row]]) -> None:
         """Have *rows*, a list a table, inserted before the transaction's next statement or its commit.
@@ -271,14 +272,14 @@ class UnitOfWorkFactory:
         secrets: Secrets,
         on_jobs_made: Callable[[Sequence[MadeJob]], None] = lambda _jobs: None,
         *,
-        modules: Sequence[Module] = (),
+        registry: Registry = _EMPTY,
     ) -> None:
         self._engine = engine
         self._transport = transport
         self._clock = clock
         self._secrets = secrets
         self._on_jobs_made = on_jobs_made
-        self._modules = modules
+        self._registry = registry
 
     @asynccontextmanager
     async def begin(
@@ -303,7 +304,7 @@ class UnitOfWorkFactory:
                     await _refuse(transaction, context)
                 staged = _Staged(self._on_jobs_made)
                 now = self._clock.now()
-                uow = UnitOfWork(transaction, context, now, self._secrets, staged, modules=self._modules)
+                uow = UnitOfWork(transaction, context, now, self._secrets, staged, registry=self._registry)
                 yield uow
                 await uow.flush(self._transport)
         uow.committed()

@@ -89,6 +89,6 @@ async def list_events(uow: UnitOfWork, data: ListEvents) -> EventPage:
     if len(events) == data.limit and events[-1].position < look.end_of_look:
         is_cut, until = True, events[-1].position
     return EventPage(
-        data=[cloud_event(event.envelope) for event in events],
+        data=[cloud_event(uow.registry.upcast(event.envelope)) for event in events],
         page=FeedLinks(next=uow.cursors.encode([until], bound_to), has_more=is_cut),
     )

@@ -16,7 +16,8 @@ SHARDS = 16
 class Event(BaseModel):
     """A fact about one aggregate. Payloads carry ids and small facts, no personal data.
 
-    A breaking change is a new `version`. `example` is a payload that validates: it is the documentation.
+    A breaking change is a new `version`, a class beside the old one with an `upcast` of its own. `example` is a payload
+    that validates: it is the documentation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,6 +26,14 @@ class Event(BaseModel):
     version: ClassVar[int] = 1
     aggregate: ClassVar[str]
     example: ClassVar[Mapping[str, Any]]
+
+    @classmethod
+    def upcast(cls, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a *payload* of the version before this one, any that the log may hold, as one of this version.
+
+        A pure function of JSON: the same comes of the same, and *payload* stays as it is.
+        """
+        raise NotImplementedError(f"{cls.type} has no version before {cls.version}")
 
 
 class AggregateKey(NamedTuple):

@@ -3,19 +3,19 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from pydantic import ValidationError
 
 from rustok.kernel.errors import Misconfigured
-from rustok.kernel.event import Event, matches, schema_name, schema_uri
+from rustok.kernel.event import Envelope, Event, matches, schema_name, schema_uri
+from rustok.kernel.event_faults import event_faults, first_of
 from rustok.kernel.module import Command, JobKind, Module, ModuleKind, Projection, Query, Subscription
 from rustok.kernel.permission import NAME as PERMISSION_NAME
 from rustok.kernel.permission import Permission, module_name
 
-_EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){2,3}")
 _ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE)( /[^ ]*)?")
 _ACCEPTED = 202
 _PLACEHOLDER = re.compile(r"{([a-z_]+)}")
@@ -58,6 +58,17 @@ class Registry:
 
         """
         return self.events[event_type, version].model_validate(payload)
+
+    def upcast(self, event: Envelope) -> Envelope:
+        """Return *event* in the newest version of its type; one that is not declared here stays as it is.
+
+        Raises:
+            Exception: an `upcast` cannot make anything of this payload.
+
+        """
+        while newer := self.events.get((event.type, event.schema_version + 1)):
+            event = replace(event, schema_version=newer.version, payload=newer.upcast(event.payload))
+        return event
 
     def known_events(self) -> frozenset[str]:
         """Return the names of the types and versions that are declared, as `Envelope.schema` has them."""
@@ -150,8 +161,7 @@ def _module_faults(module: Module, published: set[str]) -> Iterator[str]:
     for name in permissions:
         if not PERMISSION_NAME.fullmatch(name) or not name.startswith(own):
             yield f"permission {name} of {module.name} must read {own}<entity>.<action>"
-    for event in module.events:
-        yield from _event_faults(module, event)
+    yield from event_faults(module.name, module.events)
     for operation in _operations(module):
         if not operation.name.startswith(own):
             yield f"{operation.name} must be named {own}<entity>.<action>"
@@ -163,15 +173,6 @@ def _module_faults(module: Module, published: set[str]) -> Iterator[str]:
     yield from _job_faults(module)
     if module.kind is ModuleKind.WRAPPER and module.tables:
         yield f"{module.name} is a wrapper and may not own tables: {', '.join(module.tables)}"
-
-
-def _event_faults(module: Module, event: type[Event]) -> Iterator[str]:
-    if not _EVENT_TYPE.fullmatch(event.type) or not event.type.startswith(module.name + "."):
-        yield f"event {event.type} must read {module.name}.<entity>.<past participle>"
-    try:
-        event.model_validate(event.example)
-    except ValidationError as error:
-        yield f"the example of event {event.type} does not validate: {_first(error)}"
 
 
 def _consumer_faults(module: Module, consumer: Projection | Subscription, published: set[str]) -> Iterator[str]:
@@ -203,12 +204,7 @@ def _route_faults(operation: Command | Query) -> Iterator[str]:
     try:
         operation.input.model_validate_json(json.dumps(operation.input.example, default=str))
     except ValidationError as error:
-        yield f"the example of {operation.input.__name__}, for {operation.name}, does not validate: {_first(error)}"
-
-
-def _first(error: ValidationError) -> str:
-    fault = error.errors()[0]
-    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" if fault["loc"] else fault["msg"]
+        yield f"the example of {operation.input.__name__}, for {operation.name}, does not validate: {first_of(error)}"
 
 
 def _routes(module: Module) -> Iterator[str]:

@@ -2,9 +2,13 @@
 
 from typing import Any, ClassVar
 
+import pytest
+
+from rustok.kernel.errors import Misconfigured
 from rustok.kernel.event import Event
 from rustok.kernel.module import Command, Input, Module, ModuleKind, Projection, Query, QueryInput, Result
 from rustok.kernel.permission import Permission
+from rustok.kernel.registry import build_registry
 
 
 class LampLit(Event):
@@ -101,3 +105,12 @@ def lamps(**changes: Any) -> Module:
 def a_module(name: str, **changes: Any) -> Module:
     """Return an empty module."""
     return Module(**{"name": name, "kind": ModuleKind.DOMAIN, "summary": name, **changes})
+
+
+def faults_of(*modules: Module) -> list[str]:
+    """Return what the registry says against these modules."""
+    with pytest.raises(Misconfigured) as refused:
+        build_registry(modules)
+    headline, *faults = str(refused.value).split("\n- ")
+    assert headline == "The modules do not add up:"
+    return faults

@@ -7,12 +7,11 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from rustok.catalog import MODULES
-from rustok.kernel.errors import Misconfigured
 from rustok.kernel.event import Event
-from rustok.kernel.module import Module, ModuleKind
+from rustok.kernel.module import ModuleKind
 from rustok.kernel.permission import Permission
 from rustok.kernel.registry import build_registry, placeholders
-from tests.unit.modules_by_hand import LampLit, LightLamp, a_command, a_module, a_projection, a_query, lamps
+from tests.unit.modules_by_hand import LampLit, LightLamp, a_command, a_module, a_projection, a_query, faults_of, lamps
 
 
 class ForeignEvent(Event):
@@ -37,19 +36,6 @@ class BadlyExplainedEvent(Event):
 
 class DimLamp(LightLamp):
     percent: int
-
-
-class LampLitAgain(LampLit):
-    version: ClassVar = 2
-
-
-def faults_of(*modules: Module) -> list[str]:
-    """Return what the registry says against these modules."""
-    with pytest.raises(Misconfigured) as refused:
-        build_registry(modules)
-    headline, *faults = str(refused.value).split("\n- ")
-    assert headline == "The modules do not add up:"
-    return faults
 
 
 def test_modules_that_add_up_make_a_registry() -> None:
@@ -247,13 +233,6 @@ def test_a_permission_is_declared_once() -> None:
     again = Permission("lamps.lamps.sell", "Sell lamps")
 
     assert faults_of(a_module("lamps", permissions=(own, again))) == ["two permissions are called lamps.lamps.sell"]
-
-
-def test_versions_of_an_event_stand_side_by_side() -> None:
-    """A breaking change is a new version; readers of the old one go on."""
-    registry = build_registry([lamps(events=(LampLit, LampLitAgain))])
-
-    assert set(registry.events) == {("lamps.lamp.lit", 1), ("lamps.lamp.lit", 2)}
 
 
 def test_moments_that_callers_name_have_a_zone() -> None:

@@ -19,7 +19,7 @@ from rustok.modules.tenants.schemas import ListModules, SwitchModule, TenantModu
 async def list_modules(uow: UnitOfWork, _data: ListModules) -> TenantModules:
     """Return all modules, and which of them the tenant has."""
     row = await repository.read_modules_off(uow)
-    return _told(uow.modules, row.modules_off, row.version)
+    return _told(uow.registry.modules, row.modules_off, row.version)
 
 
 async def switch_module(uow: UnitOfWork, data: SwitchModule) -> TenantModules:
@@ -27,21 +27,21 @@ async def switch_module(uow: UnitOfWork, data: SwitchModule) -> TenantModules:
 
     What workers have begun goes on. What waits begins when the module is on again.
     """
-    module = next((each for each in uow.modules if each.name == data.module), None)
+    module = next((each for each in uow.registry.modules if each.name == data.module), None)
     if module is None:
         raise ModuleNotFound("The platform has no such module: GET /api/v1/tenants/modules lists them.")
     await repository.lock_tenant(uow)
     row = await repository.read_modules_off(uow)  # what was switched while it was waited for is seen
     off = frozenset(row.modules_off)
     if data.is_enabled == (module.name not in off):
-        return _told(uow.modules, off, row.version)
+        return _told(uow.registry.modules, off, row.version)
     if data.is_enabled:
         _refuse_without_others(module, off)
         await repository.end_absence(uow, module.name)
         event: ModuleEnabled | ModuleDisabled = ModuleEnabled(module=module.name)
         uow.jobs_made()  # what has waited may begin
     else:
-        _refuse_in_use(module, uow.modules, off)
+        _refuse_in_use(module, uow.registry.modules, off)
         held_kinds = [kind.name for kind in module.jobs if not kind.runs_while_off]
         await repository.begin_absence(uow, module.name, held_kinds)
         event = ModuleDisabled(module=module.name)
@@ -49,7 +49,7 @@ async def switch_module(uow: UnitOfWork, data: SwitchModule) -> TenantModules:
     await repository.set_rules_version(uow, version)
     if module.on_switch is not None:
         await module.on_switch(uow, data.is_enabled)
-    return _told(uow.modules, off ^ {module.name}, version)
+    return _told(uow.registry.modules, off ^ {module.name}, version)
 
 
 async def modules_off(engine: AsyncEngine, tenant_id: UUID) -> frozenset[str]:

@@ -18,7 +18,7 @@ class Event(TypedDict):
     type: str
     """Such as `commerce.product.created`; `alloy.cron`, `alloy.manual` or `alloy.api` when no event started the run."""
     version: int
-    """Of the payload's schema."""
+    """Of the payload's schema: the newest one that there was when the run was made."""
     tenant_id: str
     aggregate_type: str
     """What kind of thing it happened to, such as `product`."""
