@@ -14,6 +14,7 @@ from api.batches import batch_routes
 from api.body import BodyLimits
 from api.caller import Callers
 from api.checks import scripts_check, server_checks
+from api.docs_page import docs_route
 from api.error_docs import error_docs_route
 from api.errors import on_error, on_http_exception
 from api.event_types import event_types_routes
@@ -91,6 +92,7 @@ def build_app(
             operation_events_route(parts.platform, callers, clock),
             openapi_route(registry),
             *event_types_routes(registry),
+            docs_route(registry),
             error_docs_route(registry),
             *health_routes(checks, registry.modules, clock),
             metrics_route(parts.log_engine, clock),

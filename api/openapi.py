@@ -118,6 +118,7 @@ def _batch(module: Module, commands: Mapping[str, Command], answers: Answers) ->
     schema = Batch.model_json_schema(ref_template="#/components/schemas/{model}")
     item = schema.pop("$defs")["Item"]
     item["properties"]["command"]["enum"] = list(commands)
+    item["properties"]["input"]["additionalProperties"] = {}  # pydantic's reference would be to what is not there
     schema["properties"]["items"]["items"] = item
     first = next(iter(commands.values()))
     example = {"mode": "independent", "items": [{"command": first.name, "input": dict(first.input.example)}]}

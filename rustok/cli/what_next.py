@@ -36,7 +36,7 @@ def what_next(place: Place, *, hooks: bool) -> str:
     """Return what a newcomer can paste; *hooks*: those of the demo tenant run."""
     url, token, port, command = place.url, place.token, place.metrics_port, _command()
     return f"""
-RusToK is running. Documentation of the API: {url}/api/openapi.json
+RusToK is running. Documentation of the API: {url}/docs
 
 export RUSTOK_URL={url}
 export RUSTOK_TOKEN={token}

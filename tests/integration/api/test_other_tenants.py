@@ -23,6 +23,7 @@ PUBLIC = {
     "/api/openapi.json",
     "/api/v1/events/types",
     "/api/v1/events/types/{schema}/schema",
+    "/docs",
     "/docs/errors",
     "/health/live",
     "/health/ready",
