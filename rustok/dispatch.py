@@ -26,6 +26,7 @@ from rustok.kernel.consistency import Tokens
 from rustok.kernel.context import Context
 from rustok.kernel.errors import InvalidInput, Misconfigured, RustokError, Unavailable, VersionRequired, Violation
 from rustok.kernel.module import Command, Query, Result
+from rustok.kernel.validation import invalid_input
 
 log = structlog.get_logger(__name__)
 
@@ -324,15 +325,6 @@ def validate(model: type[Model], values: Mapping[str, Any], *, strict: bool = Tr
         raise invalid_input(error) from error
 
 
-def invalid_input(error: ValidationError) -> InvalidInput:
-    """Return pydantic's findings as our error, without any value of the input."""
-    violations = [
-        Violation(_pointer(fault["loc"]), fault["type"], _detail(fault["type"], fault["msg"]))
-        for fault in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    return InvalidInput("The input does not fit.", violations)
-
-
 def _admit(call: Call, context: Context) -> BaseModel:
     if call.command.checks_version and call.expected_version is None:
         context.require(call.command.permission)
@@ -394,17 +386,3 @@ def _rules_changed() -> Unavailable:
 
 def _chunks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _pointer(location: tuple[int | str, ...]) -> str:
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in location if step != "[key]")
-    return "".join(f"/{step}" for step in steps)
-
-
-def _detail(kind: str, message: str) -> str:
-    """Return pydantic's message, unless it quotes the input."""
-    if kind.startswith("uuid_"):
-        return "must be a UUID"
-    if kind.startswith("datetime_"):
-        return "must be a date and time with its offset (RFC 3339)"
-    return message.removeprefix("Value error, ")

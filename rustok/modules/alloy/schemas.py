@@ -57,17 +57,20 @@ class CreateScript(Input):
 
 
 class UpdateScript(Input):
-    """The fields that are present replace the stored ones. Who changes `grants` answers for them from then on."""
+    """A merge patch (RFC 7396): null gives a field the value that a new script has.
+
+    Who changes `grants` answers for them from then on.
+    """
 
     example: ClassVar = {"script_id": EXAMPLE_ID, "description": "Tags what we make ourselves."}
 
     script_id: UUID
     name: Slug = "-"
-    description: Text = ""
-    triggers: Triggers = []
-    grants: Grants = []
-    hosts: Hosts = []
-    secrets: SecretNames = []
+    description: Text | None = None
+    triggers: Triggers | None = None
+    grants: Grants | None = None
+    hosts: Hosts | None = None
+    secrets: SecretNames | None = None
 
 
 class ScriptReference(Input):

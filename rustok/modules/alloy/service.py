@@ -11,6 +11,7 @@ from rustok.db.failures import conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.jobs import NewJob, NewSchedule, enqueue, next_due, set_schedules, suspend_schedules
 from rustok.kernel.errors import InvalidInput, Violation
+from rustok.kernel.merge_patch import changed_fields
 from rustok.kernel.module import PageLinks
 from rustok.modules.alloy import errors, events, repository, schemas, state
 from rustok.modules.alloy.kinds import CHECK, RUN
@@ -68,19 +69,19 @@ async def list_scripts(uow: UnitOfWork, data: schemas.ListScripts) -> schemas.Sc
 
 
 async def update_script(uow: UnitOfWork, data: schemas.UpdateScript) -> Script:
-    """Replace the fields that the input has. Whoever changes the grants answers for them from then on."""
+    """Change the fields that the patch has. Whoever changes the grants answers for them from then on."""
     row = await _lock(uow, data.script_id)
-    values = data.model_dump(exclude_unset=True, exclude={"script_id"})
+    values = changed_fields(schemas.CreateScript, row._asdict(), data)
     if not values:
         return await find(uow, data.script_id)
     owner = row.owner
     if "grants" in values:
-        _check_grants(uow, data.grants)
+        _check_grants(uow, values["grants"])
         owner = uow.context.principal.actor
     else:
         _require_grants(uow, row)
     _check_secrets(uow, values.get(_SECRET, row.secrets))
-    _check_crons(uow, data.triggers)
+    _check_crons(uow, data.triggers or [])
     version = uow.emit(events.ScriptUpdated(changed=sorted(values)), data.script_id)
     kept = {name: getattr(row, name) for name in ("name", "description", "triggers", "grants", "hosts", _SECRET)}
     with conflicts_named(_CONFLICTS):

@@ -12,8 +12,8 @@ class CreatePost(content.Draft):
     """A draft with at least one translation; each body belongs to a translation."""
 
 
-class UpdatePost(content.NodeFields):
-    """The fields that are present replace the stored ones."""
+class UpdatePost(content.PatchFields):
+    """A merge patch (RFC 7396): objects are merged, null gives a field the value that a new post has."""
 
     example: ClassVar = {"post_id": EXAMPLE_ID, "tags": ["news"]}
 

@@ -55,6 +55,13 @@ _LOCK_PRODUCT = text(
     """
 )
 
+_GET_FIELDS = text(
+    """
+    SELECT vendor, product_type, tags, rich_description, seo FROM products
+     WHERE tenant_id = :tenant_id AND id = :product_id
+    """
+)
+
 # A product with all that belongs to it, as one row: the read side of the write model.
 _SELECT_PRODUCTS = """
     SELECT p.id, p.version, p.status, p.vendor, p.product_type, p.tags, p.rich_description, p.seo, p.created_at,
@@ -154,7 +161,7 @@ _INSERT_VARIANT = text(
 )
 _GET_VARIANT = text(
     """
-    SELECT option1, option2, option3 FROM variants
+    SELECT sku, barcode, inventory_policy, weight_g, option1, option2, option3 FROM variants
      WHERE tenant_id = :tenant_id AND product_id = :product_id AND id = :variant_id
     """
 )
@@ -217,6 +224,10 @@ async def lock_product(uow: UnitOfWork, product_id: UUID) -> Row[Any] | None:
     if row is not None:
         uow.hold("product", product_id, row.version)
     return row
+
+
+async def get_fields(uow: UnitOfWork, product_id: UUID) -> Row[Any]:
+    return (await uow.execute(_GET_FIELDS, _of(uow, product_id))).one()
 
 
 async def find_product(uow: UnitOfWork, product_id: UUID) -> Row[Any] | None:

@@ -14,6 +14,8 @@ ShortText = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Tags = Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=100)]], Field(max_length=250)]
 Choice = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Status = Literal["draft", "active", "archived"]
+InventoryPolicy = Literal["deny", "continue"]
+Weight = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 def _distinct(texts: list[str]) -> list[str]:
@@ -65,8 +67,8 @@ class VariantFields(Input):
 
     sku: ShortText | None = None
     barcode: ShortText | None = None
-    inventory_policy: Literal["deny", "continue"] = "deny"
-    weight_g: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    inventory_policy: InventoryPolicy = "deny"
+    weight_g: Weight | None = None
     option1: Choice | None = None
     option2: Choice | None = None
     option3: Choice | None = None
@@ -76,7 +78,17 @@ class VariantInput(VariantFields):
     prices: Annotated[dict[Currency, PriceInput], Field(max_length=200)] = {}
 
 
-class CreateProduct(Input):
+class ProductFields(Input):
+    """What a product has beside its texts and what is sold."""
+
+    vendor: ShortText | None = None
+    product_type: ShortText | None = None
+    tags: Tags = []
+    rich_description: JsonObject = {}
+    seo: JsonObject = {}
+
+
+class CreateProduct(ProductFields):
     """A product with at least one translation; `active` publishes it at once."""
 
     example: ClassVar = {
@@ -87,11 +99,6 @@ class CreateProduct(Input):
     }
 
     status: Literal["draft", "active"] = "draft"
-    vendor: ShortText | None = None
-    product_type: ShortText | None = None
-    tags: Tags = []
-    rich_description: JsonObject = {}
-    seo: JsonObject = {}
     translations: Annotated[dict[Locale, TranslationInput], Field(min_length=1, max_length=50)]
     options: Options = []
     variants: Annotated[list[VariantInput], Field(max_length=100)] = []
@@ -114,16 +121,16 @@ class ImportProducts(Input):
 
 
 class UpdateProduct(Input):
-    """The fields that are present replace the stored ones."""
+    """A merge patch (RFC 7396): objects are merged, null gives a field the value that a new product has."""
 
     example: ClassVar = {"product_id": EXAMPLE_ID, "vendor": "Acme", "tags": ["city"]}
 
     product_id: UUID
     vendor: ShortText | None = None
     product_type: ShortText | None = None
-    tags: Tags = []
-    rich_description: JsonObject = {}
-    seo: JsonObject = {}
+    tags: Tags | None = None
+    rich_description: JsonObject | None = None
+    seo: JsonObject | None = None
 
 
 class ProductAction(Input):
@@ -161,13 +168,20 @@ class AddVariant(VariantInput):
     product_id: UUID
 
 
-class UpdateVariant(VariantFields):
-    """The fields that are present replace the stored ones."""
+class UpdateVariant(Input):
+    """A merge patch (RFC 7396): null gives a field the value that a new variant has."""
 
     example: ClassVar = {"product_id": EXAMPLE_ID, "variant_id": EXAMPLE_ID, "weight_g": 14000}
 
     product_id: UUID
     variant_id: UUID
+    sku: ShortText | None = None
+    barcode: ShortText | None = None
+    inventory_policy: InventoryPolicy | None = None
+    weight_g: Weight | None = None
+    option1: Choice | None = None
+    option2: Choice | None = None
+    option3: Choice | None = None
 
 
 class DeleteVariant(Input):

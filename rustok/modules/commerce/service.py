@@ -12,6 +12,7 @@ from rustok.db.unit_of_work import SetInsert, UnitOfWork
 from rustok.kernel.errors import Violation
 from rustok.kernel.event import Event
 from rustok.kernel.fields import slugify
+from rustok.kernel.merge_patch import changed_fields
 from rustok.kernel.module import PageLinks
 from rustok.modules.commerce import errors, events, repository, schemas
 from rustok.modules.commerce.schemas import Product
@@ -77,9 +78,10 @@ async def list_products(uow: UnitOfWork, data: schemas.ListProducts) -> schemas.
 
 
 async def update_product(uow: UnitOfWork, data: schemas.UpdateProduct) -> Product:
-    """Replace the fields that the input has; without any, nothing happens."""
+    """Change the fields that the patch has; without any, nothing happens."""
     await _lock(uow, data.product_id)
-    values = data.model_dump(exclude_unset=True, exclude={"product_id"})
+    stored = await repository.get_fields(uow, data.product_id)
+    values = changed_fields(schemas.ProductFields, stored._asdict(), data)
     if values:
         version = uow.emit(events.ProductUpdated(changed=sorted(values)), data.product_id)
         await repository.update_product(uow, data.product_id, version, values)
@@ -162,12 +164,12 @@ async def add_variant(uow: UnitOfWork, data: schemas.AddVariant) -> Product:
 
 
 async def update_variant(uow: UnitOfWork, data: schemas.UpdateVariant) -> Product:
-    """Replace the fields that the input has."""
+    """Change the fields that the patch has; without any, nothing happens."""
     await _lock(uow, data.product_id)
     stored = await repository.find_variant(uow, data.product_id, data.variant_id)
     if stored is None:
         raise _no_variant()
-    values = data.model_dump(exclude_unset=True, exclude={"product_id", "variant_id"})
+    values = changed_fields(schemas.VariantFields, stored._asdict(), data)
     if values:
         merged = schemas.VariantFields(**{**stored._mapping, **values})
         _check_options(await repository.list_choices(uow, data.product_id), merged, "")

@@ -45,6 +45,11 @@ _LOCK_NODE = text(
      WHERE n.tenant_id = :tenant_id AND n.id = :node_id AND {_IN_SIGHT} FOR UPDATE
     """
 )
+_GET_FIELDS = text(
+    """
+    SELECT author, tags, metadata, seo, parent_id, position FROM nodes WHERE tenant_id = :tenant_id AND id = :node_id
+    """
+)
 _LOCK_TREE = text(
     "SELECT pg_advisory_xact_lock(hashtext('content.tree'), hashtext(CAST(CAST(:tenant_id AS uuid) AS text)))"
 )
@@ -165,6 +170,10 @@ async def lock_tree(uow: UnitOfWork) -> None:
 async def share_tree(uow: UnitOfWork) -> None:
     """Keep others from moving the tenant's nodes until the transaction ends."""
     await uow.execute(_SHARE_TREE, {"tenant_id": uow.tenant_id})
+
+
+async def get_fields(uow: UnitOfWork, node_id: UUID) -> Row[Any]:
+    return (await uow.execute(_GET_FIELDS, _of(uow, node_id))).one()
 
 
 async def find_node(uow: UnitOfWork, node_id: UUID, kind: NodeKind | None) -> Row[Any] | None:

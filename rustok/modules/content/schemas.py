@@ -108,12 +108,30 @@ class CreateNode(NewNode):
     kind: FreeKind
 
 
-class UpdateNode(NodeFields, Placement):
-    """The fields that are present replace the stored ones; a node moves together with all below it."""
+class PlacedFields(NodeFields, Placement):
+    """What a node of content's own kinds has beside its texts."""
+
+
+class PatchFields(Input):
+    """A merge patch (RFC 7396): objects are merged, null gives a field the value that a new node has."""
+
+    author: ShortText | None = None
+    tags: Tags | None = None
+    metadata: JsonObject | None = None
+    seo: JsonObject | None = None
+
+
+class UpdateNode(PatchFields):
+    """A merge patch (RFC 7396): objects are merged, null gives a field the value that a new node has.
+
+    A node moves together with all below it.
+    """
 
     example: ClassVar = {"node_id": EXAMPLE_ID, "tags": ["company"], "position": 2}
 
     node_id: UUID
+    parent_id: UUID | None = None
+    position: Position | None = None
 
 
 class NodeReference(Input):

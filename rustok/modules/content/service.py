@@ -16,6 +16,7 @@ from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.errors import Violation
 from rustok.kernel.event import Event
 from rustok.kernel.fields import slugify
+from rustok.kernel.merge_patch import changed_fields
 from rustok.kernel.module import PageLinks
 from rustok.modules.content import errors, events, repository, schemas
 from rustok.modules.content.kinds import NodeKind, may_be_below
@@ -65,11 +66,12 @@ async def list_nodes(uow: UnitOfWork, data: schemas.ListNodes, kind: NodeKind | 
 
 
 async def update_node(uow: UnitOfWork, data: schemas.UpdateNode, kind: NodeKind | None = None) -> Node:
-    """Replace the fields that the input has; without any, nothing happens."""
-    values = data.model_dump(exclude_unset=True, exclude={"node_id"})
-    if "parent_id" in values:
+    """Change the fields that the patch has; without any, nothing happens."""
+    if "parent_id" in data.model_fields_set:
         await repository.lock_tree(uow)  # before the row: a move locks rows below it while it holds the tree
     row = await _lock(uow, data.node_id, kind)
+    stored = await repository.get_fields(uow, data.node_id)
+    values = changed_fields(schemas.PlacedFields, stored._asdict(), data)
     if values:
         version = uow.emit(events.NodeUpdated(kind=row.kind, changed=sorted(values)), data.node_id)
         with conflicts_named(_CONFLICTS):
