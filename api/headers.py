@@ -1,10 +1,12 @@
-"""Request headers that carry a meaning of ours: versions, idempotency keys, credentials."""
+"""Headers that carry a meaning of ours: versions, idempotency keys, credentials, pages."""
 
 import re
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
 from api.faults import InvalidHeader
+from rustok.kernel.module import PageLinks
 
 # A strong entity tag (RFC 9110, section 8.8.3) of ours: a version, which PostgreSQL keeps in 64 bits.
 _VERSION_TAG = re.compile(r'"([1-9][0-9]{0,17})"')
@@ -35,6 +37,18 @@ def is_unchanged(request: Request, tag: str) -> bool:
     """Tell whether If-None-Match names *tag*, by weak comparison (RFC 9110, section 13.1.2)."""
     given = ",".join(request.headers.getlist("if-none-match")).split(",")
     return any(candidate.strip().removeprefix("W/") in (tag, "*") for candidate in given)
+
+
+def page_links(request: Request, links: PageLinks) -> dict[str, str]:
+    """Return the header that has the pages around this one as they are asked for: Link (RFC 8288)."""
+    path = quote(request.scope["path"])
+    others = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
+    found = [
+        f'<{path}?{urlencode([*others, ("after", cursor)])}>; rel="{relation}"'
+        for relation, cursor in links
+        if cursor is not None
+    ]
+    return {"Link": ", ".join(found)} if found else {}
 
 
 def idempotency_key(request: Request) -> str | None:

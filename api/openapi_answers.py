@@ -15,6 +15,7 @@ _TEXT = {"type": "string"}
 HEADERS: dict[str, Any] = {
     "RequestId": {"description": "The request's id, as sent or made.", "schema": _TEXT},
     "ETag": {"description": 'The version, such as `"3"`.', "schema": _TEXT},
+    "Link": {"description": "The pages around this one, `next` and `prev` (RFC 8288).", "schema": _TEXT},
     "Location": {"description": "Path of what was made.", "schema": _TEXT},
     "IdempotentReplayed": {
         "description": "`true` when this is the answer to an earlier request with the same Idempotency-Key.",
@@ -180,6 +181,8 @@ class Answers:
 def _success_headers(operation: Command | Query) -> dict[str, str]:
     headers = {"ETag": "ETag"} if "version" in operation.result.model_fields else {}
     if isinstance(operation, Query):
+        if "page" in operation.result.model_fields:
+            headers["Link"] = "Link"
         if operation.reads is not None:
             headers |= {FRESHNESS: "Freshness", "Preference-Applied": "PreferenceApplied"}
     else:

@@ -13,14 +13,14 @@ from api.admission import Admission
 from api.body import BodyLimits, read_fields
 from api.caller import Callers
 from api.consistency import TOKEN, ReadYourWrites
-from api.headers import entity_tag, expected_version, idempotency_key, is_unchanged
+from api.headers import entity_tag, expected_version, idempotency_key, is_unchanged, page_links
 from api.parameters import list_fields, read_parameters
 from rustok.bootstrap import Platform
 from rustok.db.idempotency import IdempotencyKey
 from rustok.dispatch import Call, Outcome, admit_query
 from rustok.kernel.context import Context
 from rustok.kernel.errors import InvalidInput, Violation
-from rustok.kernel.module import Command, Query, Result
+from rustok.kernel.module import Command, PageLinks, Query, Result
 from rustok.kernel.registry import Registry, placeholders
 
 PREFIX = "/api/v1"
@@ -117,10 +117,12 @@ def _query_endpoint(platform: Platform, callers: Callers, query: Query, read_you
             return await platform.dispatcher.query(query, data, context)
 
         result = await caller.run(work)
-        entity = _entity_headers(result)
-        if entity and is_unchanged(request, entity["ETag"]):
-            return Response(status_code=304, headers={**entity, **(freshness or {})})
-        return Response(result.model_dump_json().encode(), 200, {**entity, **(freshness or {})}, "application/json")
+        headers = {**_entity_headers(result), **(freshness or {})}
+        if isinstance(page := getattr(result, "page", None), PageLinks):
+            headers |= page_links(request, page)
+        if "ETag" in headers and is_unchanged(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(result.model_dump_json().encode(), 200, headers, "application/json")
 
     return endpoint
 

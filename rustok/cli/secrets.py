@@ -49,7 +49,7 @@ async def _set(name: str, value: str, tenant: str | None, *, as_json: bool) -> N
 
 async def _list(tenant: str | None, *, as_json: bool) -> None:
     async with open_tenant(tenant) as at:
-        found = (await at.query("alloy.secrets.list")).data
+        found = await at.all("alloy.secrets.list")
     print_rows([secret.model_dump(mode="json") for secret in found], _COLUMNS, as_json=as_json)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.events.outbox import COLUMNS, logged_event
 from rustok.kernel.cloud_event import CloudEvent, cloud_event
+from rustok.kernel.cursor import Place
 from rustok.kernel.errors import Gone
 from rustok.kernel.fields import EventPattern
 from rustok.kernel.module import QueryInput, Result
@@ -76,7 +77,8 @@ async def list_events(uow: UnitOfWork, data: ListEvents) -> EventPage:
 
     """
     bound_to = f"{uow.tenant_id} outbox.events {data.type}"
-    after = int(uow.cursors.decode(data.after, bound_to)[0]) if data.after else 0
+    place = uow.cursors.decode(data.after, bound_to) if data.after else Place()
+    after = place.position[0] if place.position else 0
     await uow.execute(_PLANNED_ANEW)
     look = (await uow.execute(_LOOK, {"tenant_id": uow.tenant_id, "after": after, "limit": _LOOKED_AT})).one()
     if data.after and after + 1 < look.first_position:
@@ -90,5 +92,5 @@ async def list_events(uow: UnitOfWork, data: ListEvents) -> EventPage:
         is_cut, until = True, events[-1].position
     return EventPage(
         data=[cloud_event(uow.registry.upcast(event.envelope)) for event in events],
-        page=FeedLinks(next=uow.cursors.encode([until], bound_to), has_more=is_cut),
+        page=FeedLinks(next=uow.cursors.encode(Place([until]), bound_to), has_more=is_cut),
     )

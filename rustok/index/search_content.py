@@ -89,7 +89,7 @@ class ContentHits(Result):
 
 async def search_content(uow: UnitOfWork, data: SearchContent) -> ContentHits:
     """Return published content that matches, in a stable order, without bodies."""
-    rows, links = await search_page(
+    page = await search_page(
         uow,
         "content",
         key="node_id",
@@ -100,7 +100,7 @@ async def search_content(uow: UnitOfWork, data: SearchContent) -> ContentHits:
         limit=data.limit,
         after=data.after,
     )
-    return ContentHits(data=[ContentHit(**row._mapping) for row in rows], page=links)
+    return ContentHits(data=[ContentHit(**row._mapping) for row in page.rows], page=page.links)
 
 
 async def get_content(uow: UnitOfWork, data: GetContent) -> ContentHit:

@@ -64,7 +64,7 @@ class ProductHits(Result):
 
 async def search_products(uow: UnitOfWork, data: SearchProducts) -> ProductHits:
     """Return published products that match, in a stable order."""
-    rows, links = await search_page(
+    page = await search_page(
         uow,
         "products",
         key="product_id",
@@ -75,4 +75,4 @@ async def search_products(uow: UnitOfWork, data: SearchProducts) -> ProductHits:
         limit=data.limit,
         after=data.after,
     )
-    return ProductHits(data=[ProductHit(**row._mapping) for row in rows], page=links)
+    return ProductHits(data=[ProductHit(**row._mapping) for row in page.rows], page=page.links)

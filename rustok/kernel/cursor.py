@@ -1,11 +1,21 @@
-"""Keyset cursors: opaque, signed, and bound to the list they were made for."""
+"""Keyset cursors: opaque, signed, and bound to the list and the direction that they were made for."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rustok.kernel.errors import InvalidInput, Violation
 from rustok.kernel.secrets import Secrets
 from rustok.kernel.signed import Signed
+
+
+class Place(NamedTuple):
+    """Where a page begins: at the first row behind `position` (JSON values), or, `backwards`, at the last before it.
+
+    Without a position, at the end of the list from which the walk starts.
+    """
+
+    position: Sequence[Any] | None = None
+    backwards: bool = False
 
 
 class Cursors:
@@ -14,20 +24,25 @@ class Cursors:
     def __init__(self, secrets: Secrets) -> None:
         self._signed = Signed(secrets, "cursor")
 
-    def encode(self, position: Sequence[Any], bound_to: str) -> str:
-        """Return a cursor for *position* (JSON values) in the list that *bound_to* names: tenant, filter, sort."""
-        return self._signed.encode(position, bound_to)
+    def encode(self, place: Place, bound_to: str) -> str:
+        """Return a cursor for *place* in the list that *bound_to* names: tenant, filter, sort."""
+        return self._signed.encode(place.position, _binding(bound_to, backwards=place.backwards))
 
-    def decode(self, cursor: str, bound_to: str) -> list[Any]:
-        """Return the position in *cursor*.
+    def decode(self, cursor: str, bound_to: str) -> Place:
+        """Return the place in *cursor*.
 
         Raises:
             InvalidInput: it was not made by `encode` for this very list.
 
         """
-        try:
-            position: list[Any] = self._signed.decode(cursor, bound_to)
-        except ValueError as error:
-            fault = Violation("/after", "invalid_cursor", "not a cursor of this list with these filters")
-            raise InvalidInput("The cursor does not belong to this list.", [fault]) from error
-        return position
+        for backwards in (False, True):
+            try:
+                return Place(self._signed.decode(cursor, _binding(bound_to, backwards=backwards)), backwards)
+            except ValueError:
+                continue
+        fault = Violation("/after", "invalid_cursor", "not a cursor of this list with these filters")
+        raise InvalidInput("The cursor does not belong to this list.", [fault])
+
+
+def _binding(bound_to: str, *, backwards: bool) -> str:
+    return f"{bound_to} {'back' if backwards else 'on'}"

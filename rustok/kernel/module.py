@@ -48,9 +48,10 @@ class Result(BaseModel):
 
 
 class PageLinks(Result):
-    """Where a list goes on: `next` is the cursor of the following page, None on the last one."""
+    """Where a list goes on: the cursors of the following page, None on the last one, and of the one before."""
 
     next: str | None
+    prev: str | None
 
 
 Handler = Callable[[Any, Any], Awaitable[Result]]

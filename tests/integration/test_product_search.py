@@ -88,6 +88,19 @@ async def titles(rustok: PlatformUnderTest, tenant: UUID, arguments: dict[str, A
     return pages
 
 
+async def titles_back(rustok: PlatformUnderTest, tenant: UUID, arguments: dict[str, Any], limit: int) -> list[str]:
+    """Return the titles on each page, from the last page to the first."""
+    asked = {"locale": "en", "limit": str(limit), **arguments}
+    page = await rustok.query("index.products.search", tenant, **asked)
+    while page.page.next is not None:
+        page = await rustok.query("index.products.search", tenant, **asked, after=page.page.next)
+    pages = ["".join(hit.title for hit in page.data)]
+    while page.page.prev is not None and len(pages) <= len(PRODUCTS):
+        page = await rustok.query("index.products.search", tenant, **asked, after=page.page.prev)
+        pages.append("".join(hit.title for hit in page.data))
+    return pages
+
+
 async def test_each_question_has_its_answer_in_its_order(rustok: PlatformUnderTest) -> None:
     """Filters narrow, sorts order; a product without a price is in no list by price."""
     tenant = await a_shop(rustok)
@@ -108,6 +121,16 @@ async def test_pages_put_together_are_the_whole_answer(rustok: PlatformUnderTest
         (asked, [expected[start : start + size] for start in range(0, len(expected), size)] or [""])
         for asked, expected in QUESTIONS
     ]
+
+
+@pytest.mark.parametrize("size", [1, 2])
+async def test_the_way_back_shows_the_same_pages(rustok: PlatformUnderTest, size: int) -> None:
+    """Of every question, also among equals, and by relevance: the rank of a hit depends on nothing but the hit."""
+    tenant = await a_shop(rustok)
+
+    for asked, _ in QUESTIONS:
+        onwards = await titles(rustok, tenant, asked, size)
+        assert await titles_back(rustok, tenant, asked, size) == onwards[::-1], asked
 
 
 async def test_a_plan_that_is_kept_answers_as_a_new_one(rustok: PlatformUnderTest) -> None:

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from rustok.kernel.cursor import Cursors
+from rustok.kernel.cursor import Cursors, Place
 from rustok.kernel.errors import InvalidInput
 from rustok.kernel.secrets import Secrets
 
@@ -19,19 +19,33 @@ def cursors() -> Cursors:
 @pytest.mark.parametrize("position", [["2026-02-01T12:00:00Z", "01890a5d"], [None, 1.5, True], ["Ünï ☃"], []])
 def test_a_cursor_comes_back_as_the_position_it_was_made_of(cursors: Cursors, position: list[object]) -> None:
     """Positions are lists of JSON values."""
-    assert cursors.decode(cursors.encode(position, LIST), LIST) == position
+    assert cursors.decode(cursors.encode(Place(position), LIST), LIST) == Place(position)
+
+
+@pytest.mark.parametrize("place", [Place(None), Place(None, backwards=True), Place([7], backwards=True)])
+def test_a_cursor_knows_its_direction(cursors: Cursors, place: Place) -> None:
+    """It may also start at an end of the list, without a position."""
+    assert cursors.decode(cursors.encode(place, LIST), LIST) == place
+
+
+def test_a_cursor_cannot_be_turned_round(cursors: Cursors) -> None:
+    """The direction is in the binding, not beside the position."""
+    onwards = base64.urlsafe_b64decode(cursors.encode(Place([7]), LIST) + "==")
+    back = base64.urlsafe_b64decode(cursors.encode(Place([7], backwards=True), LIST) + "==")
+
+    assert (onwards[12:], onwards[:12] == back[:12]) == (back[12:], False)
 
 
 def test_a_cursor_needs_no_escaping_in_a_url(cursors: Cursors) -> None:
     """RFC 4648 section 5, without padding."""
-    cursor = cursors.encode(["~?>" * 20], LIST)
+    cursor = cursors.encode(Place(["~?>" * 20]), LIST)
 
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
 def test_a_cursor_of_another_list_is_refused(cursors: Cursors) -> None:
     """The binding names tenant, filter and sort: a cursor must not wander between them."""
-    cursor = cursors.encode([1], LIST)
+    cursor = cursors.encode(Place([1]), LIST)
 
     with pytest.raises(InvalidInput) as refused:
         cursors.decode(cursor, "tenant-2 products newest")
@@ -41,7 +55,7 @@ def test_a_cursor_of_another_list_is_refused(cursors: Cursors) -> None:
 
 def test_a_cursor_of_another_secret_is_refused(cursors: Cursors) -> None:
     """A new secret invalidates every cursor handed out."""
-    foreign = Cursors(Secrets("another secret of the tests, as long")).encode([1], LIST)
+    foreign = Cursors(Secrets("another secret of the tests, as long")).encode(Place([1]), LIST)
 
     with pytest.raises(InvalidInput):
         cursors.decode(foreign, LIST)
@@ -49,7 +63,7 @@ def test_a_cursor_of_another_secret_is_refused(cursors: Cursors) -> None:
 
 def test_a_position_cannot_flow_into_the_binding(cursors: Cursors) -> None:
     """The tag covers the length of the position, so that no byte can change sides."""
-    raw = base64.urlsafe_b64decode(cursors.encode([1], "2]tail") + "==")
+    raw = base64.urlsafe_b64decode(cursors.encode(Place([1]), "2]tail") + "==")
     moved = base64.urlsafe_b64encode(raw + b"2]").decode().rstrip("=")
 
     with pytest.raises(InvalidInput):
@@ -58,7 +72,7 @@ def test_a_position_cannot_flow_into_the_binding(cursors: Cursors) -> None:
 
 def test_a_cursor_with_any_byte_changed_is_refused(cursors: Cursors) -> None:
     """Neither the tag nor the position can be edited."""
-    raw = base64.urlsafe_b64decode(cursors.encode(["2026-02-01", 7], LIST) + "==")
+    raw = base64.urlsafe_b64decode(cursors.encode(Place(["2026-02-01", 7]), LIST) + "==")
 
     for place in range(len(raw)):
         edited = bytes([*raw[:place], raw[place] ^ 1, *raw[place + 1 :]])

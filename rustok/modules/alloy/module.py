@@ -286,7 +286,7 @@ ALLOY = Module(
             summary="List the names of secrets",
             permission="alloy.secrets.read",
             input=schemas.ListSecrets,
-            result=schemas.SecretList,
+            result=schemas.SecretPage,
             handler=state.list_secrets,
             route="GET /secrets",
         ),

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from rustok.db.engine import to_json
+from rustok.db.pages import Listing, Page
 from rustok.db.unit_of_work import UnitOfWork
 
 _COLUMNS = """id, version, name, description, status, status_reason, triggers, grants, hosts, secrets, owner,
@@ -24,14 +25,15 @@ _INSERT = text(
 _COUNT = text("SELECT count(*) FROM scripts WHERE tenant_id = :tenant_id")
 _FIND = text(f"SELECT {_COLUMNS} FROM scripts WHERE tenant_id = :tenant_id AND id = :id")
 _LOCK = text(f"SELECT {_COLUMNS} FROM scripts WHERE tenant_id = :tenant_id AND id = :id FOR UPDATE")
-_LIST = text(
+_LIST = Listing(
+    "alloy.scripts",
     f"""
     SELECT {_COLUMNS} FROM scripts
      WHERE tenant_id = :tenant_id AND (CAST(:name AS text) IS NULL OR name = :name)
        AND (CAST(:status AS text) IS NULL OR status = :status)
-       AND (CAST(:after AS text) IS NULL OR name > :after)
-     ORDER BY name LIMIT :limit
-    """
+    """,
+    key="name",
+    key_type="text",
 )
 _UPDATE = text(
     """
@@ -65,12 +67,12 @@ _FIND_VERSION = text(
      WHERE tenant_id = :tenant_id AND script_id = :script_id AND number = :number
     """
 )
-_LIST_VERSIONS = text(
-    f"""
-    SELECT {_VERSION_INFO} FROM script_versions
-     WHERE tenant_id = :tenant_id AND script_id = :script_id AND (CAST(:before AS integer) IS NULL OR number < :before)
-     ORDER BY number DESC LIMIT :limit
-    """
+_LIST_VERSIONS = Listing(
+    "alloy.versions",
+    f"SELECT {_VERSION_INFO} FROM script_versions WHERE tenant_id = :tenant_id AND script_id = :script_id",
+    key="number",
+    key_type="integer",
+    descending=True,
 )
 _LATEST_READY = text(
     """
@@ -111,11 +113,8 @@ async def lock_script(uow: UnitOfWork, script_id: UUID) -> Row[Any] | None:
     return row
 
 
-async def list_scripts(
-    uow: UnitOfWork, name: str | None, status: str | None, after: str | None, limit: int
-) -> Sequence[Row[Any]]:
-    values = {"tenant_id": uow.tenant_id, "name": name, "status": status, "after": after, "limit": limit}
-    return (await uow.execute(_LIST, values)).all()
+async def list_scripts(uow: UnitOfWork, name: str | None, status: str | None, cursor: str | None, limit: int) -> Page:
+    return await _LIST.page(uow, {"name": name, "status": status}, cursor, limit)
 
 
 async def update_script(uow: UnitOfWork, values: Mapping[str, Any]) -> None:
@@ -139,9 +138,8 @@ async def find_version(uow: UnitOfWork, script_id: UUID, number: int) -> Row[Any
     return (await uow.execute(_FIND_VERSION, values)).one_or_none()
 
 
-async def list_versions(uow: UnitOfWork, script_id: UUID, before: int | None, limit: int) -> Sequence[Row[Any]]:
-    values = {"tenant_id": uow.tenant_id, "script_id": script_id, "before": before, "limit": limit}
-    return (await uow.execute(_LIST_VERSIONS, values)).all()
+async def list_versions(uow: UnitOfWork, script_id: UUID, cursor: str | None, limit: int) -> Page:
+    return await _LIST_VERSIONS.page(uow, {"script_id": script_id}, cursor, limit)
 
 
 async def latest_ready(uow: UnitOfWork, script_id: UUID) -> int | None:

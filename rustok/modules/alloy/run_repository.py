@@ -9,6 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.engine import to_json
+from rustok.db.pages import Listing, Page
 from rustok.db.transaction import Transaction, run_alone
 from rustok.db.unit_of_work import UnitOfWork
 
@@ -85,13 +86,15 @@ _INSERT_AND_FORGIVE = text(
      WHERE tenant_id = :tenant_id AND id IN (SELECT script_id FROM kept) AND failures > 0
     """
 )
-_LIST = text(
+_LIST = Listing(
+    "alloy.runs",
     f"""
     SELECT {_ATTEMPT} FROM script_attempts
      WHERE tenant_id = :tenant_id AND script_id = :script_id AND (CAST(:outcome AS text) IS NULL OR outcome = :outcome)
-       AND (CAST(:before AS uuid) IS NULL OR id < :before)
-     ORDER BY id DESC LIMIT :limit
-    """
+    """,
+    key="id",
+    key_type="uuid",
+    descending=True,
 )
 _LATEST = text(f"SELECT {_ATTEMPT} FROM script_attempts WHERE tenant_id = :tenant_id ORDER BY id DESC LIMIT :limit")
 _OF_RUN = text(f"SELECT {_ATTEMPT} FROM script_attempts WHERE tenant_id = :tenant_id AND run_id = :run_id ORDER BY id")
@@ -177,11 +180,8 @@ async def insert_successes(uow: UnitOfWork, attempts: Sequence[Mapping[str, Any]
     await uow.execute(_INSERT_AND_FORGIVE, {"tenant_id": uow.tenant_id, "attempts": to_json(attempts)})
 
 
-async def list_attempts(
-    uow: UnitOfWork, script_id: UUID, outcome: str | None, before: UUID | None, limit: int
-) -> Sequence[Row[Any]]:
-    values = {"script_id": script_id, "outcome": outcome, "before": before, "limit": limit}
-    return (await uow.execute(_LIST, {"tenant_id": uow.tenant_id, **values})).all()
+async def list_attempts(uow: UnitOfWork, script_id: UUID, outcome: str | None, cursor: str | None, limit: int) -> Page:
+    return await _LIST.page(uow, {"script_id": script_id, "outcome": outcome}, cursor, limit)
 
 
 async def latest_attempts(uow: UnitOfWork, limit: int) -> Sequence[Row[Any]]:

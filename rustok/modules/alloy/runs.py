@@ -6,7 +6,6 @@ from uuid import UUID
 
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.jobs import GetOperation, NewJob, enqueue, find_args, get_operation, redrive
-from rustok.kernel.module import PageLinks
 from rustok.modules.alloy import documents, errors, events, run_repository, schemas, service
 from rustok.modules.alloy.kinds import CALL, RUN
 from rustok.modules.alloy.schemas import Attempt
@@ -44,14 +43,8 @@ async def replay_run(uow: UnitOfWork, data: schemas.ReplayRun) -> schemas.Starte
 
 async def list_runs(uow: UnitOfWork, data: schemas.ListRuns) -> schemas.RunPage:
     """Return attempts at runs of a script, newest first; also of a script that was deleted."""
-    bound_to = f"{uow.tenant_id} alloy.runs {data.script_id} {data.outcome}"
-    before = UUID(uow.cursors.decode(data.after, bound_to)[0]) if data.after else None
-    rows = await run_repository.list_attempts(uow, data.script_id, data.outcome, before, data.limit + 1)
-    attempts = [Attempt(**row._mapping) for row in rows[: data.limit]]
-    more = len(rows) > data.limit
-    return schemas.RunPage(
-        data=attempts, page=PageLinks(next=uow.cursors.encode([str(attempts[-1].id)], bound_to) if more else None)
-    )
+    page = await run_repository.list_attempts(uow, data.script_id, data.outcome, data.after, data.limit)
+    return schemas.RunPage(data=[Attempt(**row._mapping) for row in page.rows], page=page.links)
 
 
 async def latest_attempts(uow: UnitOfWork, limit: int) -> list[Attempt]:

@@ -239,7 +239,8 @@ class ListValues(QueryInput):
 
 
 class ListSecrets(QueryInput):
-    pass
+    limit: Page = 50
+    after: str | None = None
 
 
 class GetLimits(QueryInput):
@@ -378,8 +379,9 @@ class Secret(Result):
     updated_at: datetime
 
 
-class SecretList(Result):
+class SecretPage(Result):
     data: list[Secret]
+    page: PageLinks
 
 
 class DeletedSecret(Result):

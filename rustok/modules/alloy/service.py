@@ -12,7 +12,6 @@ from rustok.db.unit_of_work import UnitOfWork
 from rustok.jobs import NewJob, NewSchedule, enqueue, next_due, set_schedules, suspend_schedules
 from rustok.kernel.errors import InvalidInput, Violation
 from rustok.kernel.merge_patch import changed_fields
-from rustok.kernel.module import PageLinks
 from rustok.modules.alloy import errors, events, repository, schemas, state
 from rustok.modules.alloy.kinds import CHECK, RUN
 from rustok.modules.alloy.schemas import Script
@@ -58,14 +57,8 @@ async def get_script(uow: UnitOfWork, data: schemas.GetScript) -> Script:
 
 async def list_scripts(uow: UnitOfWork, data: schemas.ListScripts) -> schemas.ScriptPage:
     """Return scripts by name."""
-    bound_to = f"{uow.tenant_id} alloy.scripts {data.name} {data.status}"
-    after = uow.cursors.decode(data.after, bound_to)[0] if data.after else None
-    rows = await repository.list_scripts(uow, data.name, data.status, after, data.limit + 1)
-    scripts = [Script(**row._mapping) for row in rows[: data.limit]]
-    more = len(rows) > data.limit
-    return schemas.ScriptPage(
-        data=scripts, page=PageLinks(next=uow.cursors.encode([scripts[-1].name], bound_to) if more else None)
-    )
+    page = await repository.list_scripts(uow, data.name, data.status, data.after, data.limit)
+    return schemas.ScriptPage(data=[Script(**row._mapping) for row in page.rows], page=page.links)
 
 
 async def update_script(uow: UnitOfWork, data: schemas.UpdateScript) -> Script:
@@ -124,14 +117,8 @@ async def push_version(uow: UnitOfWork, data: schemas.PushVersion) -> schemas.Pu
 async def list_versions(uow: UnitOfWork, data: schemas.ListVersions) -> schemas.VersionPage:
     """Return versions without their code, newest first."""
     await find(uow, data.script_id)
-    bound_to = f"{uow.tenant_id} alloy.versions {data.script_id}"
-    before = uow.cursors.decode(data.after, bound_to)[0] if data.after else None
-    rows = await repository.list_versions(uow, data.script_id, before, data.limit + 1)
-    versions = [schemas.VersionInfo(**row._mapping) for row in rows[: data.limit]]
-    more = len(rows) > data.limit
-    return schemas.VersionPage(
-        data=versions, page=PageLinks(next=uow.cursors.encode([versions[-1].number], bound_to) if more else None)
-    )
+    page = await repository.list_versions(uow, data.script_id, data.after, data.limit)
+    return schemas.VersionPage(data=[schemas.VersionInfo(**row._mapping) for row in page.rows], page=page.links)
 
 
 async def get_version(uow: UnitOfWork, data: schemas.GetVersion) -> schemas.ScriptVersion:

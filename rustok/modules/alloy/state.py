@@ -5,7 +5,6 @@ from uuid import UUID
 
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.errors import VersionMismatch
-from rustok.kernel.module import PageLinks
 from rustok.modules.alloy import cipher, errors, repository, schemas, state_repository
 from rustok.modules.alloy.limits import ScriptLimits, SetLimits
 from rustok.modules.alloy.schemas import Value
@@ -27,14 +26,8 @@ async def get_value(uow: UnitOfWork, data: schemas.GetValue) -> Value:
 
 async def list_values(uow: UnitOfWork, data: schemas.ListValues) -> schemas.ValuePage:
     """Return what a script keeps, by key."""
-    bound_to = f"{uow.tenant_id} alloy.kv {data.script_id}"
-    after = uow.cursors.decode(data.after, bound_to)[0] if data.after else None
-    rows = await state_repository.list_values(uow, data.script_id, after, data.limit + 1)
-    values = [Value(**row._mapping) for row in rows[: data.limit]]
-    more = len(rows) > data.limit
-    return schemas.ValuePage(
-        data=values, page=PageLinks(next=uow.cursors.encode([values[-1].key], bound_to) if more else None)
-    )
+    page = await state_repository.list_values(uow, data.script_id, data.after, data.limit)
+    return schemas.ValuePage(data=[Value(**row._mapping) for row in page.rows], page=page.links)
 
 
 async def set_value(uow: UnitOfWork, data: schemas.SetValue) -> Value:
@@ -90,9 +83,10 @@ async def set_secret(uow: UnitOfWork, data: schemas.SetSecret) -> schemas.Secret
     return schemas.Secret(name=data.name, version=version, updated_at=uow.now)
 
 
-async def list_secrets(uow: UnitOfWork, _data: schemas.ListSecrets) -> schemas.SecretList:
+async def list_secrets(uow: UnitOfWork, data: schemas.ListSecrets) -> schemas.SecretPage:
     """Return the names of the tenant's secrets."""
-    return schemas.SecretList(data=[schemas.Secret(**row._mapping) for row in await state_repository.list_secrets(uow)])
+    page = await state_repository.list_secrets(uow, data.after, data.limit)
+    return schemas.SecretPage(data=[schemas.Secret(**row._mapping) for row in page.rows], page=page.links)
 
 
 async def delete_secret(uow: UnitOfWork, data: schemas.SecretReference) -> schemas.DeletedSecret:

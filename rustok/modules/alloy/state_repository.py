@@ -1,12 +1,13 @@
 """The SQL of what scripts keep, of secrets and limits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
 
 from rustok.db.engine import to_json
+from rustok.db.pages import Listing, Page
 from rustok.db.unit_of_work import UnitOfWork
 
 _VALUE = "key, value, version, expires_at, updated_at"
@@ -14,12 +15,8 @@ _ALIVE = "(expires_at IS NULL OR expires_at > :now)"
 _OF_SCRIPT = "tenant_id = :tenant_id AND script_id = :script_id"
 
 _FIND_VALUE = text(f"SELECT {_VALUE} FROM script_values WHERE {_OF_SCRIPT} AND key = :key AND {_ALIVE}")
-_LIST_VALUES = text(
-    f"""
-    SELECT {_VALUE} FROM script_values
-     WHERE {_OF_SCRIPT} AND {_ALIVE} AND (CAST(:after AS text) IS NULL OR key > :after)
-     ORDER BY key LIMIT :limit
-    """
+_LIST_VALUES = Listing(
+    "alloy.kv", f"SELECT {_VALUE} FROM script_values WHERE {_OF_SCRIPT} AND {_ALIVE}", key="key", key_type="text"
 )
 _COUNT_VALUES = text(f"SELECT count(*) FROM script_values WHERE {_OF_SCRIPT} AND {_ALIVE}")
 _LOCK_VALUE = text(
@@ -57,7 +54,12 @@ _SET_SECRET = text(
     """
 )
 _DELETE_SECRET = text("DELETE FROM script_secrets WHERE tenant_id = :tenant_id AND name = :name")
-_LIST_SECRETS = text("SELECT name, version, updated_at FROM script_secrets WHERE tenant_id = :tenant_id ORDER BY name")
+_LIST_SECRETS = Listing(
+    "alloy.secrets",
+    "SELECT name, version, updated_at FROM script_secrets WHERE tenant_id = :tenant_id",
+    key="name",
+    key_type="text",
+)
 _FIND_SECRET = text("SELECT sealed, version FROM script_secrets WHERE tenant_id = :tenant_id AND name = :name")
 _FIND_LIMITS = text("SELECT limits FROM script_limits WHERE tenant_id = :tenant_id")
 _SET_LIMITS = text(
@@ -72,8 +74,8 @@ async def find_value(uow: UnitOfWork, script_id: UUID, key: str) -> Row[Any] | N
     return (await uow.execute(_FIND_VALUE, _at(uow, script_id, key=key))).one_or_none()
 
 
-async def list_values(uow: UnitOfWork, script_id: UUID, after: str | None, limit: int) -> Sequence[Row[Any]]:
-    return (await uow.execute(_LIST_VALUES, _at(uow, script_id, after=after, limit=limit))).all()
+async def list_values(uow: UnitOfWork, script_id: UUID, cursor: str | None, limit: int) -> Page:
+    return await _LIST_VALUES.page(uow, {"script_id": script_id}, cursor, limit)
 
 
 async def count_values(uow: UnitOfWork, script_id: UUID) -> int:
@@ -133,8 +135,8 @@ async def delete_secret(uow: UnitOfWork, name: str) -> bool:
     return (await uow.execute(_DELETE_SECRET, {"tenant_id": uow.tenant_id, "name": name})).rowcount > 0
 
 
-async def list_secrets(uow: UnitOfWork) -> Sequence[Row[Any]]:
-    return (await uow.execute(_LIST_SECRETS, {"tenant_id": uow.tenant_id})).all()
+async def list_secrets(uow: UnitOfWork, cursor: str | None, limit: int) -> Page:
+    return await _LIST_SECRETS.page(uow, {}, cursor, limit)
 
 
 async def find_secret(uow: UnitOfWork, name: str) -> Row[Any] | None:

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Row, TextClause, text
 
 from rustok.db.engine import to_json
+from rustok.db.pages import Listing, Page
 from rustok.db.unit_of_work import UnitOfWork
 
 INSERT_PRODUCTS = text(
@@ -79,14 +80,12 @@ _SELECT_PRODUCTS = """
       FROM products AS p
 """
 _GET_PRODUCT = text(_SELECT_PRODUCTS + "WHERE p.tenant_id = :tenant_id AND p.id = :product_id")
-_LIST_PRODUCTS = text(
-    _SELECT_PRODUCTS
-    + """
-     WHERE p.tenant_id = :tenant_id
-       AND (CAST(:status AS text) IS NULL OR p.status = :status)
-       AND (CAST(:after AS uuid) IS NULL OR p.id < :after)
-     ORDER BY p.id DESC LIMIT :limit
-    """
+_LIST_PRODUCTS = Listing(
+    "commerce.products",
+    _SELECT_PRODUCTS + "WHERE p.tenant_id = :tenant_id AND (CAST(:status AS text) IS NULL OR p.status = :status)",
+    key="p.id",
+    key_type="uuid",
+    descending=True,
 )
 _SET_STATUS = text(
     """
@@ -234,9 +233,8 @@ async def find_product(uow: UnitOfWork, product_id: UUID) -> Row[Any] | None:
     return (await uow.execute(_GET_PRODUCT, _of(uow, product_id))).one_or_none()
 
 
-async def list_products(uow: UnitOfWork, status: str | None, after: UUID | None, limit: int) -> Sequence[Row[Any]]:
-    values = {"tenant_id": uow.tenant_id, "status": status, "after": after, "limit": limit}
-    return (await uow.execute(_LIST_PRODUCTS, values)).all()
+async def list_products(uow: UnitOfWork, status: str | None, cursor: str | None, limit: int) -> Page:
+    return await _LIST_PRODUCTS.page(uow, {"status": status}, cursor, limit)
 
 
 async def update_product(uow: UnitOfWork, product_id: UUID, version: int, values: Mapping[str, Any]) -> None:

@@ -13,7 +13,6 @@ from rustok.kernel.errors import Violation
 from rustok.kernel.event import Event
 from rustok.kernel.fields import slugify
 from rustok.kernel.merge_patch import changed_fields
-from rustok.kernel.module import PageLinks
 from rustok.modules.commerce import errors, events, repository, schemas
 from rustok.modules.commerce.schemas import Product
 
@@ -68,13 +67,8 @@ async def get_product(uow: UnitOfWork, data: schemas.GetProduct) -> Product:
 
 async def list_products(uow: UnitOfWork, data: schemas.ListProducts) -> schemas.ProductPage:
     """Return products, newest first."""
-    bound_to = f"{uow.tenant_id} commerce.products {data.status}"
-    after = UUID(uow.cursors.decode(data.after, bound_to)[0]) if data.after else None
-    rows = await repository.list_products(uow, data.status, after, data.limit + 1)
-    products = [Product(**row._mapping) for row in rows[: data.limit]]
-    more = len(rows) > data.limit
-    cursor = uow.cursors.encode([str(products[-1].id)], bound_to) if more else None
-    return schemas.ProductPage(data=products, page=PageLinks(next=cursor))
+    page = await repository.list_products(uow, data.status, data.after, data.limit)
+    return schemas.ProductPage(data=[Product(**row._mapping) for row in page.rows], page=page.links)
 
 
 async def update_product(uow: UnitOfWork, data: schemas.UpdateProduct) -> Product:

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row, TextClause, text
 
 from rustok.db.engine import to_json
+from rustok.db.pages import Listing, Page
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.modules.content.kinds import WRAPPED_KINDS, NodeKind
 
@@ -72,14 +73,15 @@ _GET_NODE_WITH_BODIES = text(
       FROM nodes AS n WHERE n.tenant_id = :tenant_id AND n.id = :node_id AND {_IN_SIGHT}
     """
 )
-_LIST_NODES = text(
+_LIST_NODES = Listing(
+    "content.nodes",
     f"""
     SELECT {_NODE} FROM nodes AS n
-     WHERE n.tenant_id = :tenant_id AND {_IN_SIGHT}
-       AND (CAST(:status AS text) IS NULL OR n.status = :status)
-       AND (CAST(:after AS uuid) IS NULL OR n.id < :after)
-     ORDER BY n.id DESC LIMIT :limit
-    """
+     WHERE n.tenant_id = :tenant_id AND {_IN_SIGHT} AND (CAST(:status AS text) IS NULL OR n.status = :status)
+    """,
+    key="n.id",
+    key_type="uuid",
+    descending=True,
 )
 _GET_PARENT = text("SELECT kind, depth FROM nodes WHERE tenant_id = :tenant_id AND id = :node_id")
 _IS_BELOW = text(
@@ -190,14 +192,14 @@ async def list_nodes(
     *,
     kind: str | None,
     status: str | None,
-    after: UUID | None,
+    cursor: str | None,
     limit: int,
-) -> Sequence[Row[Any]]:
+) -> Page:
     """Return the nodes in sight of *face*, of one *kind* if it is given."""
-    values = {"tenant_id": uow.tenant_id, "status": status, "after": after, "limit": limit, **_face(face)}
+    filters = {"status": status, **_face(face)}
     if kind is not None:
-        values["kind"] = kind
-    return (await uow.execute(_LIST_NODES, values)).all()
+        filters["kind"] = kind
+    return await _LIST_NODES.page(uow, filters, cursor, limit)
 
 
 async def find_parent(uow: UnitOfWork, parent_id: UUID) -> Row[Any] | None:

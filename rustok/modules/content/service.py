@@ -17,7 +17,6 @@ from rustok.kernel.errors import Violation
 from rustok.kernel.event import Event
 from rustok.kernel.fields import slugify
 from rustok.kernel.merge_patch import changed_fields
-from rustok.kernel.module import PageLinks
 from rustok.modules.content import errors, events, repository, schemas
 from rustok.modules.content.kinds import NodeKind, may_be_below
 from rustok.modules.content.schemas import Node
@@ -56,13 +55,10 @@ async def get_node(uow: UnitOfWork, data: schemas.GetNode, kind: NodeKind | None
 
 async def list_nodes(uow: UnitOfWork, data: schemas.ListNodes, kind: NodeKind | None = None) -> schemas.NodePage:
     """Return nodes without their bodies, newest first."""
-    bound_to = f"{uow.tenant_id} content.nodes {kind and kind.name} {data.kind} {data.status}"
-    after = UUID(uow.cursors.decode(data.after, bound_to)[0]) if data.after else None
-    rows = await repository.list_nodes(uow, kind, kind=data.kind, status=data.status, after=after, limit=data.limit + 1)
-    nodes = [Node(**row._mapping) for row in rows[: data.limit]]
-    more = len(rows) > data.limit
-    cursor = uow.cursors.encode([str(nodes[-1].id)], bound_to) if more else None
-    return schemas.NodePage(data=nodes, page=PageLinks(next=cursor))
+    page = await repository.list_nodes(
+        uow, kind, kind=data.kind, status=data.status, cursor=data.after, limit=data.limit
+    )
+    return schemas.NodePage(data=[Node(**row._mapping) for row in page.rows], page=page.links)
 
 
 async def update_node(uow: UnitOfWork, data: schemas.UpdateNode, kind: NodeKind | None = None) -> Node:

@@ -26,7 +26,7 @@ async def test_a_script_is_created_read_and_listed(api: ApiUnderTest) -> None:
 
     assert (answer.json(), answer.headers["etag"]) == (script, '"1"')
     assert (script["status"], script["active_version"]) == ("draft", None)
-    assert page == {"data": [script], "page": {"next": None}}
+    assert page == {"data": [script], "page": {"next": None, "prev": None}}
 
 
 async def test_a_push_is_accepted_and_has_an_operation(api: ApiUnderTest) -> None:

@@ -17,6 +17,11 @@ GLOBAL_KEYS = {
 }
 """Keys without the tenant, and why."""
 
+SEARCHES = [f"{function}_{kind}" for function in ("search", "list") for kind in ("products", "content")] + [
+    "search_products_back",
+    "search_content_back",
+]
+
 
 @pytest.fixture(scope="module")
 async def two_tenants(database_server: DatabaseServer) -> AsyncIterator[TwoTenants]:
@@ -224,7 +229,7 @@ async def test_the_product_search_finds_the_rows_of_its_tenant(two_tenants: TwoT
         assert await app.fetchval(search, two_tenants.ours) == 1
 
 
-@pytest.mark.parametrize("function", ["search_products", "search_content", "list_products", "list_content"])
+@pytest.mark.parametrize("function", SEARCHES)
 @pytest.mark.parametrize(("words", "sort"), [(None, "newest"), ("bicycle", "newest"), ("bicycle", "relevance")])
 @pytest.mark.parametrize("filters", ["{}", '{"tags": ["city"]}'])
 async def test_a_search_refuses_another_tenant(
@@ -237,7 +242,7 @@ async def test_a_search_refuses_another_tenant(
             await app.fetchval(search, two_tenants.theirs, words, filters)
 
 
-@pytest.mark.parametrize("function", ["search_products", "search_content", "list_products", "list_content"])
+@pytest.mark.parametrize("function", SEARCHES)
 async def test_a_search_refuses_a_connection_that_is_not_bound(two_tenants: TwoTenants, function: str) -> None:
     """There is no tenant to compare with."""
     search = f"SELECT count(*) FROM {function}($1, 'en', NULL, '{{}}', 'newest', NULL, 10)"
