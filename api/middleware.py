@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import internal_error
 from api.record import new_record, record_of
 from rustok.kernel.ports import Clock
+from rustok.telemetry.logging import chain_of
 from rustok.telemetry.metrics import HTTP_REQUEST_SECONDS
 
 log = structlog.get_logger(__name__)
@@ -19,7 +20,7 @@ log = structlog.get_logger(__name__)
 _CLIENT_CLOSED = 499
 """What logs and metrics show where nobody waited for an answer (the number is nginx's)."""
 _METHODS = frozenset(HTTPMethod)
-_BOUND = ("request_id", "correlation_id", "tenant")
+_BOUND = ("request_id", "correlation_id", "trace_id", "tenant")
 SECURITY: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -54,7 +55,7 @@ class Observed:
                     headers.setdefault(name, value)
             await send(message)
 
-        structlog.contextvars.bind_contextvars(request_id=record.request_id, correlation_id=str(record.correlation_id))
+        structlog.contextvars.bind_contextvars(request_id=record.request_id, **chain_of(record))
         try:
             await self._app(scope, receive, send_with_headers)
         finally:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from starlette.datastructures import Headers
 
-from rustok.kernel.ids import uuid7
+from rustok.kernel.ids import trace_id_of, uuid7
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # W3C Trace Context, section 3.2: version ff and ids of zeros are invalid.
@@ -33,7 +33,7 @@ class RequestRecord:
 
     @property
     def trace_id(self) -> str | None:
-        return self.traceparent.split("-")[1] if self.traceparent else None
+        return trace_id_of(self.traceparent)
 
 
 def new_record(scope: Any) -> RequestRecord:

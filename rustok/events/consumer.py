@@ -16,6 +16,7 @@ from rustok.db.failures import describe, is_transient
 from rustok.events.parking import Parked, RetryPolicy, awaiting_release
 from rustok.kernel.event import AggregateKey, LoggedEvent, matches
 from rustok.kernel.ports import Clock
+from rustok.telemetry.logging import chain_of
 
 log = structlog.get_logger(__name__)
 
@@ -273,8 +274,8 @@ class Consumer:
                 tenant_id=str(key.tenant_id),
                 aggregate_id=str(key.aggregate_id),
                 position=first.position,
-                correlation_id=str(first.envelope.correlation_id),
                 error=parked.error,
+                **chain_of(first.envelope),
             )
             await claim.park(parked)
 
@@ -288,6 +289,7 @@ class Consumer:
             aggregate_id=str(parked.key.aggregate_id),
             position=parked.position,
             needs=parked.needs,
+            **chain_of(event.envelope),
         )
         await claim.park(parked)
 

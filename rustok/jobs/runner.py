@@ -18,6 +18,7 @@ from rustok.jobs.leases import JobLeases
 from rustok.jobs.ledger import Leased, LeaseLost
 from rustok.kernel.errors import RustokError
 from rustok.kernel.ports import Clock
+from rustok.telemetry.logging import chain_of
 from rustok.telemetry.metrics import JOB_RUN_SECONDS, JOBS_TOTAL
 
 log = structlog.get_logger(__name__)
@@ -183,6 +184,7 @@ class JobRunner:
 
     async def _do(self, job: Leased, stopped: Mapping[UUID, bool]) -> None:
         """Do *job*; *stopped* says of a job that was stopped whether that was because somebody cancelled it."""
+        structlog.contextvars.bind_contextvars(**chain_of(job))  # for the task that does nothing but this
         started_s = self._clock.monotonic_s()
         outcome = "stopped"
         try:
@@ -200,6 +202,7 @@ class JobRunner:
         finally:
             _total_of(job.kind, outcome).inc()
             _seconds_of(job.kind).observe(self._clock.monotonic_s() - started_s)
+            log.debug("job_ended", job_id=str(job.id), kind=job.kind, outcome=outcome)
 
     async def _attempt(self, job: Leased) -> str:
         """Have *job* done, where that is wanted and possible, and return what it came to."""

@@ -25,6 +25,11 @@ def uuid7() -> UUID:
     return UUID(int=(stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | random)
 
 
+def trace_id_of(traceparent: str | None) -> str | None:
+    """Return the id of the trace in a well-formed `traceparent` (W3C Trace Context)."""
+    return traceparent.split("-")[1] if traceparent else None
+
+
 def derived_id(parent: UUID, name: str) -> UUID:
     """Return the id of *name* below *parent*: always the same, and of the time of *parent*, an id of this module.
 

@@ -4,10 +4,13 @@ import json
 import logging
 import sys
 from contextlib import suppress
-from typing import Any, Literal, TextIO, cast
+from typing import Any, Literal, Protocol, TextIO, cast
+from uuid import UUID
 
 import orjson
 import structlog
+
+from rustok.kernel.ids import trace_id_of
 
 
 def configure_logging(log_format: Literal["json", "console"], level: str) -> None:
@@ -43,6 +46,23 @@ def configure_logging(log_format: Literal["json", "console"], level: str) -> Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+
+
+class Caused(Protocol):
+    """A request, event or job: it belongs to a chain of causes, and perhaps to somebody's trace."""
+
+    @property
+    def correlation_id(self) -> UUID: ...
+
+    @property
+    def traceparent(self) -> str | None: ...
+
+
+def chain_of(cause: Caused) -> dict[str, str]:
+    """Return the fields by which a line of the log is found from the root of its chain, and from its trace."""
+    fields = {"correlation_id": str(cause.correlation_id)}
+    trace_id = trace_id_of(cause.traceparent)
+    return fields if trace_id is None else {**fields, "trace_id": trace_id}
 
 
 class _Stderr:

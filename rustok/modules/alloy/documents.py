@@ -33,6 +33,7 @@ def of_event(event: Envelope) -> dict[str, Any]:
         "actor": event.actor,
         "correlation_id": str(event.correlation_id),
         "causation_id": str(event.causation_id),
+        "traceparent": event.traceparent,
         "payload": event.payload,
     }
 
@@ -51,6 +52,7 @@ def cron_event(run_id: UUID, tenant_id: UUID, actor: str, due_at: str) -> dict[s
         "actor": actor,
         "correlation_id": str(run_id),
         "causation_id": str(run_id),
+        "traceparent": None,
         "payload": {"due_at": due_at},
     }
 
@@ -69,5 +71,6 @@ def of_start(kind: str, run_id: UUID, context: Context, now: datetime, payload: 
         "actor": context.principal.actor,
         "correlation_id": str(context.correlation_id),
         "causation_id": str(context.causation_id),
+        "traceparent": context.traceparent,
         "payload": payload,
     }

@@ -132,6 +132,7 @@ class HookEvent(Input):
     actor: str
     correlation_id: UUID
     causation_id: UUID
+    traceparent: str | None = None
     payload: JsonObject
 
 

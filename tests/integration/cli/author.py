@@ -38,5 +38,6 @@ EVENT = {
     "actor": "user:0198f3a0-1c00-7a10-8a00-00000000b001",
     "correlation_id": "0198f3d3-4f00-7e66-b132-704c9e1f3d00",
     "causation_id": "0198f3d3-4f00-7e66-b132-704c9e1f3d00",
+    "traceparent": None,
     "payload": {"locales": ["en"], "variants": 0},
 }

@@ -34,6 +34,8 @@ class Event(TypedDict):
     """The same for all that follows from one request."""
     causation_id: str
     """The command, run or event that led here."""
+    traceparent: str | None
+    """The trace of the request at the root (W3C Trace Context), if it had one: to be sent on with `ctx.http`."""
     payload: dict[str, Any]
 
 class Log(Protocol):
