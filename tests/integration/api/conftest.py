@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rustok.catalog import MODULES
 from rustok.testing import DatabaseServer, PlatformUnderTest
 from tests.integration.api.support import ApiUnderTest
 
@@ -19,9 +18,5 @@ async def api(rustok: PlatformUnderTest) -> AsyncIterator[ApiUnderTest]:
 @pytest.fixture(scope="module")
 async def shared_api(database_server: DatabaseServer) -> AsyncIterator[ApiUnderTest]:
     """The same for all tests of a file that write nothing."""
-    async with (
-        database_server.throw_away() as database,
-        PlatformUnderTest.open(MODULES, database) as rustok,
-        ApiUnderTest.open(rustok) as api,
-    ):
+    async with ApiUnderTest.alone(database_server) as api:
         yield api

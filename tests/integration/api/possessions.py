@@ -1,6 +1,6 @@
 """A tenant that has one of everything, and every operation of the API as a request about it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -84,18 +84,23 @@ def request_of(operation: Operation, about: Possessions) -> dict[str, Any]:
     }
 
 
+def _any_name() -> str:
+    return uuid4().hex
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A tenant; `headers` has its owner's credential."""
+    """A tenant; `headers` has its owner's credential, `new_name` what its things are called."""
 
     api: ApiUnderTest
     tenant_id: UUID
     headers: Mapping[str, str]
+    new_name: Callable[[], str]
 
     @classmethod
-    async def create(cls, api: ApiUnderTest) -> "Owner":
+    async def create(cls, api: ApiUnderTest, new_name: Callable[[], str] = _any_name) -> "Owner":
         tenant_id = await api.rustok.create_tenant(f"tenant-{uuid4().hex}")
-        return cls(api, tenant_id, bearer(await api.new_key(tenant_id=tenant_id)))
+        return cls(api, tenant_id, bearer(await api.new_key(tenant_id=tenant_id)), new_name)
 
     async def run(self, command: str, **fields: Any) -> Any:
         return await self.api.rustok.run(command, self.tenant_id, **fields)
@@ -124,7 +129,7 @@ class Owner:
 
     async def what_there_is(self) -> Mapping[str, str]:
         """Return all rows of this tenant, by table, once workers have done what they were asked."""
-        await self._work()
+        await self.work()
         async with administrator(self.api.database) as admin:
             rows = {
                 table: await admin.fetchval(
@@ -136,7 +141,7 @@ class Owner:
             tenant = await admin.fetchval("SELECT t::text FROM tenants AS t WHERE id = $1", self.tenant_id)
             return {**rows, "tenants": tenant}
 
-    async def _work(self) -> None:
+    async def work(self) -> None:
         """Do the operations that anybody has asked for."""
         engine = self.api.rustok.system_engine
         handlers = {REDRIVE.name: Redriving(engine).__call__, DISCARD.name: Discarding(engine).__call__}
@@ -146,7 +151,7 @@ class Owner:
 
     async def possess(self) -> Possessions:
         """Give this tenant one more of everything."""
-        title = {"title": f"{MARK} {uuid4()}"}
+        title = {"title": f"{MARK} {self.new_name()}"}
         texts = {"en": title, "de": title}
         product = await self.run(
             "commerce.products.create",
@@ -157,7 +162,7 @@ class Owner:
         )
         node = await self.run("content.nodes.create", kind="faq", translations=texts, author=MARK)
         post = await self.run("blog.posts.create", translations=texts, author=MARK)
-        slug = f"faq-{uuid4().hex}"
+        slug = f"faq-{self.new_name()}"
         page = await self.run("content.nodes.create", kind="faq", translations={"en": {**title, "slug": slug}})
         await self.run("content.nodes.publish", node_id=str(page.id))
         await self.run("commerce.products.create", status="active", translations={"en": {"title": f"{MARK} {slug}"}})
@@ -165,7 +170,7 @@ class Owner:
         run_id = str(await self._dead_run(script.id))
         for key in ("a-key", "b-key"):
             await self.run("alloy.kv.set", script_id=str(script.id), key=key, value=MARK)
-        secret = f"secret-{uuid4().hex}"
+        secret = f"secret-{self.new_name()}"
         await self.run("alloy.secrets.set", name=secret, value=MARK * 2)
         await self.api.rustok.settle()
         return Possessions(
@@ -197,13 +202,13 @@ class Owner:
 
     async def _script(self) -> Any:
         """Return an active script with a second version."""
-        name = f"script-{uuid4().hex}"
+        name = f"script-{self.new_name()}"
         script = await self.run("alloy.scripts.create", name=name, description=MARK, triggers=[{"kind": "api"}])
         code = f"async def handle(event, ctx):\n    ctx.log('{MARK}')\n"
         for _ in range(2):
             await self.run("alloy.versions.push", script_id=str(script.id), code=code, message=MARK)
         async with administrator(self.api.database) as admin:
-            await admin.execute("UPDATE script_versions SET state = 'ready'")
+            await admin.execute("UPDATE script_versions SET state = 'ready' WHERE tenant_id = $1", self.tenant_id)
         return await self.run("alloy.scripts.activate", script_id=str(script.id), number=1)
 
     async def _dead_run(self, script_id: UUID) -> UUID:

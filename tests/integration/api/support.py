@@ -13,8 +13,9 @@ from starlette.applications import Starlette
 
 from api.app import build_app
 from rustok.catalog import MODULES
+from rustok.kernel.ports import Clock
 from rustok.settings import Settings
-from rustok.testing import Database, PlatformUnderTest
+from rustok.testing import Database, DatabaseServer, PlatformUnderTest
 from rustok.testing.platform import SECRET
 
 PRODUCTS = "/api/v1/commerce/products"
@@ -75,6 +76,17 @@ class ApiUnderTest:
         async with serving(build_app(**parts)) as client:
             api = cls(rustok, client, tenant_id)
             client.headers["Authorization"] = f"Bearer {await api.new_key()}"
+            yield api
+
+    @classmethod
+    @asynccontextmanager
+    async def alone(cls, server: DatabaseServer, clock: Clock | None = None) -> AsyncIterator["ApiUnderTest"]:
+        """Serve on a database of its own."""
+        async with (
+            server.throw_away() as database,
+            PlatformUnderTest.open(MODULES, database, clock) as rustok,
+            cls.open(rustok, clock=clock) as api,
+        ):
             yield api
 
     async def new_key(self, role: str = "owner", tenant_id: UUID | None = None, **fields: Any) -> str:

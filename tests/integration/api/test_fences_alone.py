@@ -1,22 +1,13 @@
 """Each fence between tenants holds by itself, at every route; without them every route is open."""
 
-import re
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
-
-import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from rustok.catalog import MODULES
-from rustok.testing import Database, DatabaseServer, PlatformUnderTest
-from tests.connections import connections_chosen
+from rustok.testing import DatabaseServer
+from tests.integration.api.fences import without_predicates, without_row_level_security, without_tenants_in_keys
 from tests.integration.api.possessions import OPERATIONS, Owner
-from tests.integration.api.support import ApiUnderTest, administrator
+from tests.integration.api.support import ApiUnderTest
 from tests.integration.api.trespass import gives_away
-from tests.integration.db.references import drop_the_tenant_from, references_between_tenants
-from tests.integration.db.tenant_tables import tenant_tables
 
 NOTHING_TO_GIVE_AWAY = {
     "alloy.limits.get": "figures alone",
@@ -35,48 +26,6 @@ NOTHING_TO_GIVE_AWAY = {
 }
 """Operations that these two fences keep nothing from, and why."""
 
-_PREDICATE = re.compile(r"(?:\w+\.)?tenant_id = \$\d+(?:::UUID)?")
-
-
-class Unbound(asyncpg.Connection):  # type: ignore[misc] # asyncpg ships no types
-    """Its statements have lost the words that bind them to a tenant."""
-
-    async def prepare(self, query: str, **options: Any) -> Any:
-        return await super().prepare(_PREDICATE.sub(r"(\g<0> OR true)", query), **options)
-
-
-@contextmanager
-def without_predicates() -> Iterator[None]:
-    """Take them from all that the role app says."""
-
-    def choose(parameters: Mapping[str, Any]) -> type[asyncpg.Connection] | None:
-        return Unbound if parameters["user"] == "rustok_app" else None
-
-    with connections_chosen(choose):
-        yield
-
-
-async def without_row_level_security(database: Database) -> None:
-    async with administrator(database) as admin:
-        for table in (*await tenant_tables(admin), "tenants"):
-            await admin.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
-
-
-async def without_tenants_in_keys(database: Database) -> None:
-    async with administrator(database) as admin:
-        for reference in await references_between_tenants(admin):
-            await drop_the_tenant_from(admin, reference)
-
-
-@asynccontextmanager
-async def serving(server: DatabaseServer) -> AsyncIterator[ApiUnderTest]:
-    async with (
-        server.throw_away() as database,
-        PlatformUnderTest.open(MODULES, database) as rustok,
-        ApiUnderTest.open(rustok) as api,
-    ):
-        yield api
-
 
 async def given_away(api: ApiUnderTest) -> dict[str, list[str]]:
     """Return what each operation gives away of a tenant to another one, where it does."""
@@ -93,7 +42,7 @@ async def given_away(api: ApiUnderTest) -> dict[str, list[str]]:
 
 async def test_the_words_of_statements_hold_alone(database_server: DatabaseServer) -> None:
     """Nobody is above a repository."""
-    async with serving(database_server) as api:
+    async with ApiUnderTest.alone(database_server) as api:
         await without_row_level_security(api.database)
         await without_tenants_in_keys(api.database)
 
@@ -103,7 +52,7 @@ async def test_the_words_of_statements_hold_alone(database_server: DatabaseServe
 async def test_row_level_security_holds_alone(database_server: DatabaseServer) -> None:
     """A repository that forgets the tenant sees no more for it."""
     with without_predicates():
-        async with serving(database_server) as api:
+        async with ApiUnderTest.alone(database_server) as api:
             await without_tenants_in_keys(api.database)
 
             assert await given_away(api) == {}
@@ -113,7 +62,7 @@ async def test_row_level_security_holds_alone(database_server: DatabaseServer) -
 async def test_without_both_every_route_is_open(database_server: DatabaseServer) -> None:
     """So the tests above, and those of test_other_tenants.py, would notice it at each of them."""
     with without_predicates(), capture_logs():  # what a key refuses then is an error, with its traceback
-        async with serving(database_server) as api:
+        async with ApiUnderTest.alone(database_server) as api:
             await without_row_level_security(api.database)
 
             found = await given_away(api)

@@ -11,10 +11,9 @@ from starlette.routing import Route
 
 from api.app import build_app
 from api.batches import batch_commands, batch_path
-from rustok.catalog import MODULES
 from rustok.kernel.ids import uuid7
 from rustok.kernel.registry import placeholders
-from rustok.testing import Database, DatabaseServer, PlatformUnderTest
+from rustok.testing import Database, DatabaseServer
 from tests.integration.api.possessions import MARK, OPERATIONS, REGISTRY, Operation, Owner, request_of
 from tests.integration.api.support import ApiUnderTest, assert_problem, settings_for
 from tests.integration.api.trespass import gives_away, of_nobody, told
@@ -48,11 +47,7 @@ class TwoTenants:
 
 @pytest.fixture(scope="module")
 async def api(database_server: DatabaseServer) -> AsyncIterator[ApiUnderTest]:
-    async with (
-        database_server.throw_away() as database,
-        PlatformUnderTest.open(MODULES, database) as rustok,
-        ApiUnderTest.open(rustok) as api,
-    ):
+    async with ApiUnderTest.alone(database_server) as api:
         yield api
 
 
