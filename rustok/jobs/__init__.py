@@ -16,7 +16,7 @@ from rustok.jobs.ledger import (
     redrive,
     report,
 )
-from rustok.jobs.operations import Accepted, GetOperation, Operation, find_args, get_operation
+from rustok.jobs.operations import Accepted, GetOperation, Operation, OperationStatus, find_args, get_operation
 from rustok.jobs.schedules import Missed, NewSchedule, set_schedules, suspend_schedules
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "NewJob",
     "NewSchedule",
     "Operation",
+    "OperationStatus",
     "enqueue",
     "enqueue_for",
     "fail",

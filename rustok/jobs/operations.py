@@ -50,6 +50,9 @@ _FIND_ARGS = text(
 )
 
 
+OperationStatus = Literal["queued", "running", "done", "failed", "cancelled", "discarded"]
+
+
 class OperationNotFound(NotFound):
     """The tenant has no operation with this id, or it ended too long ago."""
 
@@ -66,7 +69,7 @@ class Operation(Result):
 
     id: UUID
     kind: str
-    status: Literal["queued", "running", "done", "failed", "cancelled", "discarded"]
+    status: OperationStatus
     attempts: int
     progress: Progress | None
     result: Any

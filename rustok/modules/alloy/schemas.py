@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, StringConstraints
 
-from rustok.jobs import Accepted
+from rustok.jobs import Accepted, OperationStatus
 from rustok.kernel.fields import EXAMPLE_ID, JsonObject, Slug
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
 from rustok.modules.alloy.triggers import Triggers
@@ -345,7 +345,7 @@ class Run(Result):
     """A run with every attempt at it, oldest first. `status` is that of its operation."""
 
     id: UUID
-    status: Literal["queued", "running", "done", "failed", "cancelled"]
+    status: OperationStatus
     script_id: UUID
     event: dict[str, Any]
     attempts: list[Attempt]

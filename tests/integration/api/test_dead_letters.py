@@ -7,6 +7,7 @@ from rustok.jobs.runner import JobRunner, RunnerConfig
 from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.module import JobKind
 from rustok.runtime import SystemClock
+from tests.integration.api.possessions import Owner
 from tests.integration.api.support import ApiUnderTest
 from workers.dead_letters import Redriving
 
@@ -85,3 +86,15 @@ async def test_what_waits_for_another_release_is_in_the_metrics(api: ApiUnderTes
 
     assert 'rustok_needs_version{what="tenants.count"} 1.0' in lines
     assert 'rustok_queue_depth{queue="default",state="dead"} 0.0' in lines
+
+
+async def test_a_run_that_was_discarded_says_so(api: ApiUnderTest) -> None:
+    """As its operation does."""
+    owner = await Owner.create(api)
+    run_id = (await owner.possess()).names["run_id"]
+
+    await api.client.post(f"{DEAD_LETTERS}/discard", json={}, headers=owner.headers)
+    await owner.work()
+    run = await api.client.get(f"/api/v1/alloy/runs/{run_id}", headers=owner.headers)
+
+    assert (run.status_code, run.json()["status"]) == (200, "discarded")
