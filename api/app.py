@@ -73,7 +73,6 @@ def build_app(
     clock = clock or SystemClock()
     parts = assemble(settings, modules, clock, engine, transport)
     registry = parts.platform.registry
-    callers = Callers(parts.platform.authenticator, RateLimits(read_quota(settings.request_quota), clock))
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     checks = server_checks(parts.database_url, redis_url)
     if parts.log_engine is not None and any(module.name == "alloy" for module in registry.modules):
@@ -84,6 +83,9 @@ def build_app(
         async with parts.running():
             yield
 
+    callers = Callers(
+        parts.platform.authenticator, parts.directory, RateLimits(read_quota(settings.request_quota), clock)
+    )
     limits = BodyLimits(settings.body_limit_bytes, body_timeout_s)
     app = Starlette(
         routes=[

@@ -1,4 +1,4 @@
-"""Who calls: turns the credential of a request into the context that commands and queries run in, and counts it."""
+"""Who calls: turns the credential of a request, or the tenant it names, into the context that its work runs in."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -7,25 +7,108 @@ from uuid import UUID
 import structlog
 from starlette.requests import Request
 
-from api.faults import TenantMismatch
-from api.headers import bearer_token
+from api.faults import TenantMismatch, TenantMissing
+from api.headers import bearer_token, host_name, named_tenant
 from api.rate_limits import RateLimits
 from api.record import record_of
+from api.tenancy import TenantDirectory
 from rustok.db.unit_of_work import StaleAuthorization
 from rustok.kernel.context import Context
 from rustok.kernel.errors import Forbidden, ModuleOff, Unavailable
-from rustok.modules.access import Authenticator, Identity
+from rustok.modules.access import Authenticator, Identity, is_for_visitors
 
 T = TypeVar("T")
 
 
-class Caller:
-    """The authenticated origin of one request."""
+class Callers:
+    """Finds out who sends a request, and takes it from the quota of its tenant.
 
-    def __init__(self, callers: "Callers", request: Request, identity: Identity) -> None:
+    The credential tells the tenant; what else names one, X-Tenant or the host, must agree. Without a credential one
+    may do what visitors may, in the tenant that the request names, if that has opened its storefront.
+    """
+
+    def __init__(self, authenticator: Authenticator, directory: TenantDirectory, rate_limits: RateLimits) -> None:
+        self._authenticator = authenticator
+        self._directory = directory
+        self._rate_limits = rate_limits
+
+    async def identify(self, request: Request, module: str, permission: str | None = None) -> "Caller":
+        """Return who sends *request*, which *module* answers; *permission*: what it will need, if that is known.
+
+        Raises:
+            Unauthenticated: the credential is missing or not valid.
+            RateLimited: its tenant has sent too many.
+            TenantMismatch: it belongs to another tenant than X-Tenant, a slug or an id, or the host names.
+            TenantMissing: visitors may do this, and the request does not say in which tenant.
+            ModuleOff: the tenant has switched *module* off.
+
+        """
+        may_visit = permission is not None and is_for_visitors(permission)
+        identity = await self.authenticate(request, may_visit=may_visit)
+        self.charge(request, identity, 1)
+        if identity.principal.kind != "visitor":
+            await self._refuse_other_tenants(request, identity)
+        if module in identity.principal.modules_off:
+            identity = await self.authenticate(request, may_visit=may_visit, fresh=True)
+            identity.principal.require_module(module)
+        return Caller(self, request, identity, may_visit=may_visit)
+
+    async def authenticate(self, request: Request, *, may_visit: bool, fresh: bool = False) -> Identity:
+        """Return who sends *request*; with *fresh* nothing of it is remembered. Raises as `identify` does."""
+        identity = None
+        if may_visit and "authorization" not in request.headers:
+            identity = await self._visitor(request, fresh=fresh)
+        if identity is None:
+            identity = await self._authenticator.authenticate(bearer_token(request), fresh=fresh)
+        structlog.contextvars.bind_contextvars(tenant=identity.tenant_slug)
+        return identity
+
+    def charge(self, request: Request, identity: Identity, units: int) -> None:
+        """Take *units* of the quota of a tenant, and tell with the answer what is left. Raises RateLimited."""
+        tenant_id, quota = identity.tenant_id, identity.request_quota
+        try:
+            self._rate_limits.charge(tenant_id, quota, units)
+        finally:
+            record_of(request.scope).headers = self._rate_limits.fields(tenant_id, quota)
+
+    async def _visitor(self, request: Request, *, fresh: bool) -> Identity | None:
+        """Return a visitor of the tenant that *request* names, if its storefront is open.
+
+        Who asks does not learn whether the tenant exists. Raises TenantMissing where it names none.
+        """
+        reference, host = named_tenant(request), host_name(request)
+        at_host = await self._directory.at(host, fresh=fresh) if host else None
+        if reference is None and at_host is None:
+            raise TenantMissing("Send a credential, or name the tenant that you visit: X-Tenant, or a host of its own.")
+        tenant = at_host if reference is None else await self._directory.named(reference, fresh=fresh)
+        if tenant is None or not tenant.has_storefront or at_host not in (None, tenant):
+            return None
+        return self._authenticator.visitor(tenant)
+
+    async def _refuse_other_tenants(self, request: Request, identity: Identity) -> None:
+        if not all(_is_named(identity, wanted) for wanted in request.headers.getlist("x-tenant")):
+            raise TenantMismatch("The credential belongs to another tenant than X-Tenant names: drop the header.")
+        host = host_name(request)
+        if host and await self._is_of_another(host, identity):
+            raise TenantMismatch("The credential belongs to another tenant than this host: use its own.")
+
+    async def _is_of_another(self, host: str, identity: Identity) -> bool:
+        """Tell whether *host* is of another tenant. A domain that was taken from one refuses nobody any more."""
+        remembered = await self._directory.at(host)
+        if remembered is None or remembered.id == identity.tenant_id:
+            return False
+        found = await self._directory.at(host, fresh=True)
+        return found is not None and found.id != identity.tenant_id
+
+
+class Caller:
+    """The origin of one request."""
+
+    def __init__(self, callers: Callers, request: Request, identity: Identity, *, may_visit: bool) -> None:
         self._callers = callers
         self._request = request
         self._identity = identity
+        self._may_visit = may_visit
 
     @property
     def tenant_id(self) -> UUID:
@@ -44,52 +127,13 @@ class Caller:
         try:
             return await work(_context(self._request, self._identity))
         except (StaleAuthorization, Forbidden, ModuleOff) as refusal:
-            fresh = await self._callers.authenticate(self._request, fresh=True)
+            fresh = await self._callers.authenticate(self._request, may_visit=self._may_visit, fresh=True)
             if fresh.principal == self._identity.principal and not isinstance(refusal, StaleAuthorization):
                 raise
         try:
             return await work(_context(self._request, fresh))
         except StaleAuthorization:
             raise Unavailable("The tenant's access rules are being changed: try again.") from None
-
-
-class Callers:
-    """Finds out who sends a request, and takes it from the quota of its tenant."""
-
-    def __init__(self, authenticator: Authenticator, rate_limits: RateLimits) -> None:
-        self._authenticator = authenticator
-        self._rate_limits = rate_limits
-
-    async def identify(self, request: Request, module: str) -> Caller:
-        """Return who sends *request*, which *module* answers.
-
-        Raises:
-            Unauthenticated: the credential is missing or not valid.
-            RateLimited: its tenant has sent too many.
-            TenantMismatch: it belongs to another tenant than X-Tenant, a slug or an id, names.
-            ModuleOff: the tenant has switched *module* off.
-
-        """
-        identity = await self.authenticate(request)
-        self.charge(request, identity, 1)
-        if not all(_is_named(identity, wanted) for wanted in request.headers.getlist("x-tenant")):
-            raise TenantMismatch("The credential belongs to another tenant than X-Tenant names: drop the header.")
-        if module in identity.principal.modules_off:
-            identity = await self.authenticate(request, fresh=True)
-            identity.principal.require_module(module)
-        return Caller(self, request, identity)
-
-    async def authenticate(self, request: Request, *, fresh: bool = False) -> Identity:
-        identity = await self._authenticator.authenticate(bearer_token(request), fresh=fresh)
-        structlog.contextvars.bind_contextvars(tenant=identity.tenant_slug)
-        return identity
-
-    def charge(self, request: Request, identity: Identity, units: int) -> None:
-        tenant_id, quota = identity.tenant_id, identity.request_quota
-        try:
-            self._rate_limits.charge(tenant_id, quota, units)
-        finally:
-            record_of(request.scope).headers = self._rate_limits.fields(tenant_id, quota)
 
 
 def _context(request: Request, identity: Identity) -> Context:

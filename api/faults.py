@@ -91,6 +91,12 @@ class RateLimited(RustokError):
         self.retry_after_s = retry_after_s
 
 
+class TenantMissing(BadRequest):
+    """The request has no credential and names no tenant whose storefront it would visit."""
+
+    code = "tenant_missing"
+
+
 class TooManyWrites(RustokError):
     """Events are delivered late, and the tenant sends more writes than its share: this request has done nothing."""
 

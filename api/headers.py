@@ -10,6 +10,7 @@ from rustok.kernel.module import PageLinks
 
 # A strong entity tag (RFC 9110, section 8.8.3) of ours: a version, which PostgreSQL keeps in 64 bits.
 _VERSION_TAG = re.compile(r'"([1-9][0-9]{0,17})"')
+_HOST = re.compile(r"([a-z0-9.-]*[a-z0-9-])\.?(?::[0-9]*)?")
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
@@ -69,6 +70,22 @@ def bearer_token(request: Request) -> str:
     given = request.headers.getlist("authorization")
     scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def named_tenant(request: Request) -> str | None:
+    """Return what X-Tenant says; None without the header. Raises InvalidHeader when it is sent twice."""
+    return _only(request, "x-tenant")
+
+
+def host_name(request: Request) -> str | None:
+    """Return the name in Host, in lower case, without port and without a dot at its end; None where there is none.
+
+    Raises:
+        InvalidHeader: the header is sent twice.
+
+    """
+    host = _HOST.fullmatch((_only(request, "host") or "").lower())
+    return host[1] if host else None
 
 
 def _only(request: Request, name: str) -> str | None:

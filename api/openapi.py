@@ -15,13 +15,14 @@ from api.openapi_schemas import Schemas
 from api.routes import method_and_path
 from rustok.kernel.module import Command, Module, Query
 from rustok.kernel.registry import Registry, placeholders
+from rustok.modules.access import is_for_visitors
 
 PATH = "/api/openapi.json"
 
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "Tenant": {
         "name": "X-Tenant",
-        "description": "Slug or id. The credential names the tenant; another one here is refused.",
+        "description": "Slug or id. With a credential, that names the tenant, and another one here is refused.",
         "schema": {"type": "string"},
     },
     "IdempotencyKey": {
@@ -109,6 +110,8 @@ def _operation(registry: Registry, operation: Command | Query, schemas: Schemas,
         body = schemas.body(operation.input, without=placeholders(operation.route or ""))
         if body is not None:
             described["requestBody"] = _body(operation, body)
+    if is_for_visitors(operation.permission):
+        described["security"] = [{"apiKey": []}, {}]
     described["responses"] = answers.responses(operation, schemas.result(operation.result))
     return described
 

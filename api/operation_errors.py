@@ -7,6 +7,7 @@ from rustok.kernel import errors
 from rustok.kernel.module import Command, Module, Query
 from rustok.kernel.registry import Registry
 from rustok.kernel.strict_json import MalformedJson
+from rustok.modules.access import is_for_visitors
 
 ErrorClass = type[errors.RustokError]
 
@@ -48,7 +49,8 @@ def errors_of(registry: Registry, operation: Command | Query) -> tuple[ErrorClas
     common = (*_ANY, *_off(registry.module_of(registry.needed_module(operation))))
     if isinstance(operation, Query):
         lagging = (faults.ProjectionLagging,) if operation.reads else ()
-        return tuple(dict.fromkeys((*common, *_QUERY, *lagging, *operation.errors)))
+        missing = (faults.TenantMissing,) if is_for_visitors(operation.permission) else ()
+        return tuple(dict.fromkeys((*common, *_QUERY, *missing, *lagging, *operation.errors)))
     is_post = (operation.route or "").startswith("POST ")
     return tuple(
         dict.fromkeys(

@@ -13,6 +13,7 @@ from api.admission import Admission, AdmissionConfig
 from api.background import running
 from api.consistency import ReadYourWrites
 from api.startup import check_database
+from api.tenancy import TenantDirectory
 from rustok.bootstrap import Platform, build_consumers, build_platform
 from rustok.db.engine import create_engine
 from rustok.events.in_process import InProcessConfig, InProcessConsumers
@@ -41,6 +42,7 @@ class Parts:
     """`engines` by the setting that names their database; `log_engine` where the log is in one."""
 
     platform: Platform
+    directory: TenantDirectory
     database_url: str
     engines: dict[str, AsyncEngine]
     log_engine: AsyncEngine | None
@@ -102,7 +104,8 @@ def assemble(
     freshness = Freshness(engine, platform.registry.projections.values(), clock)
     read_your_writes = ReadYourWrites(freshness, secrets, clock)
     loops += [admission.run, freshness.run]
-    return Parts(platform, url, {_APP: engine}, engine, admission, read_your_writes, loops)
+    directory = TenantDirectory(engine, clock, settings.tenant_base_domain)
+    return Parts(platform, directory, url, {_APP: engine}, engine, admission, read_your_writes, loops)
 
 
 def _admission(settings: Settings, read_age_s: Callable[[], Awaitable[float]], clock: Clock) -> Admission:
@@ -131,7 +134,8 @@ def _in_process(
     read_your_writes = ReadYourWrites(freshness, secrets, clock)
     loops = (loop.run, freshness.run)
     admission = _admission(settings, _on_time, clock)
-    return Parts(platform, url, engines, None, admission, read_your_writes, loops, (loop.finish,))
+    directory = TenantDirectory(engine, clock, settings.tenant_base_domain)
+    return Parts(platform, directory, url, engines, None, admission, read_your_writes, loops, (loop.finish,))
 
 
 def _engine(setting: str, url: str, **options: Any) -> AsyncEngine:

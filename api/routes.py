@@ -105,7 +105,7 @@ def _query_endpoint(platform: Platform, callers: Callers, query: Query, read_you
     module = platform.registry.needed_module(query)
 
     async def endpoint(request: Request) -> Response:
-        caller = await callers.identify(request, module)
+        caller = await callers.identify(request, module, query.permission)
         arguments = read_parameters(request.scope["query_string"], parameters, lists) | request.path_params
         freshness: dict[str, str] | None = None
 

@@ -144,7 +144,11 @@ class Dispatcher:
 
     async def _run_together(self, jobs: Sequence[_Job], lock_timeout_ms: int = 0) -> list[Outcome | RustokError]:
         """Run *jobs* of one tenant in one transaction; return what became of each."""
-        async with self._units.begin(jobs[0].context, lock_timeout_ms=lock_timeout_ms) as uow:
+        first = jobs[0]
+        is_about_tenant = first.call.command.is_about_tenant
+        async with self._units.begin(
+            first.context, lock_timeout_ms=lock_timeout_ms, is_about_tenant=is_about_tenant
+        ) as uow:
             outcomes = []
             for job, found in zip(jobs, await find_answers(uow, [job.key for job in jobs]), strict=True):
                 outcomes.append(await _outcome(uow, job, found))

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rustok.kernel.domain import Domain
 from rustok.kernel.errors import Misconfigured
 from rustok.kernel.fields import QuotaText
 
@@ -58,6 +59,8 @@ class Settings(BaseSettings):
 
     api_host: str = "127.0.0.1"
     """Address that the API listens on."""
+    tenant_base_domain: Domain | None = None
+    """Each tenant has the host `<slug>.<this domain>`. Not set: only the domains that an operator gives it."""
     api_port: int = Field(default=8000, ge=0, le=65535)
     """Port of the API; `rustok dev` takes the next free one if it is in use."""
     request_quota: QuotaText = "1000/s"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType, UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import SecretStr
@@ -144,7 +144,9 @@ def _settings(_registry: Registry) -> str:
 def _type_name(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
-    if get_origin(annotation) is UnionType:
+    if get_origin(annotation) is Annotated:
+        return _type_name(get_args(annotation)[0])
+    if get_origin(annotation) in (UnionType, Union):
         return " or ".join(_type_name(part) for part in get_args(annotation) if part is not type(None))
     return {SecretStr: "text, secret", Path: "path", str: "text", int: "integer", float: "number"}[annotation]
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.bootstrap import Platform
 from rustok.db.transaction import begin
-from rustok.db.unit_of_work import StaleAuthorization
+from rustok.db.unit_of_work import StaleAuthorization, TenantDisabled
 from rustok.egress import CallPutOff, EgressFailed, EgressRefused, OutgoingAnswer, OutgoingRequest
 from rustok.jobs import Leased, fail, finish, put_off
 from rustok.jobs.runner import retry_delay_s
@@ -54,6 +54,8 @@ class ScriptCalls:
                 return
             request = _request(job, {**job.args["headers"], **secrets}, script.hosts)
             answer = await self._circuits.send(job.tenant_id, request, is_retry=job.attempt > 1)
+        except TenantDisabled:
+            raise  # a refusal that ends
         except (EgressRefused, NotFound, Forbidden) as error:
             await self._end(fail, job, {"code": error.code, "message": str(error)}, None)
         except StaleAuthorization:

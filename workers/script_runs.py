@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.bootstrap import Platform
 from rustok.db.transaction import begin
-from rustok.db.unit_of_work import StaleAuthorization, TenantDisabled
+from rustok.db.unit_of_work import StaleAuthorization
 from rustok.jobs import Leased, fail, finish, hand_back, put_off
 from rustok.jobs.runner import retry_delay_s
 from rustok.kernel.errors import Unavailable, VersionMismatch
@@ -40,7 +40,6 @@ _UNDER_WAY_A_CHILD, _CAGED_A_CHILD = 4, 2
 _CHANGING_S = 1.0
 """How long a run waits whose script, or another one of the tenant, is being changed all the time."""
 _PAUSED_S = 30.0
-_SWITCHED_OFF_S = 60.0
 _FINAL = frozenset({"policy_violation", "script_disabled", "code_missing"})
 """Another attempt would end the same."""
 _WAITING = frozenset({"paused", "draft"})
@@ -96,8 +95,6 @@ class ScriptRuns:
             await self._run_to_end(job)
         except SandboxUnavailable as error:
             raise Unavailable(f"the cage is not available: {error}") from error
-        except TenantDisabled:
-            await self._end(hand_back, job, _SWITCHED_OFF_S)
 
     async def _run_to_end(self, job: Leased) -> None:
         """Attempt it until effects or fault are committed; what was overtaken meanwhile is attempted again."""

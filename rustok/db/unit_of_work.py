@@ -37,7 +37,7 @@ BEGIN {mode};
 SET LOCAL lock_timeout = {lock_timeout_ms};
 SELECT set_config('rustok.tenant_id', '{tenant_id}', true);
 SELECT FROM tenants WHERE id = '{tenant_id}'
-   AND (NOT is_active OR authz_version <> {authz_version} OR scripts_version <> {scripts_version})
+   AND ({is_refused} OR authz_version <> {authz_version} OR scripts_version <> {scripts_version})
 """
 _IS_ACTIVE = text("SELECT is_active FROM tenants WHERE id = :tenant_id")
 
@@ -283,12 +283,13 @@ class UnitOfWorkFactory:
 
     @asynccontextmanager
     async def begin(
-        self, context: Context, *, read_only: bool = False, lock_timeout_ms: int = 0
+        self, context: Context, *, read_only: bool = False, lock_timeout_ms: int = 0, is_about_tenant: bool = False
     ) -> AsyncIterator[UnitOfWork]:
         """Open a transaction bound to the context's tenant; commit on leaving, roll back on an exception.
 
         Args:
             lock_timeout_ms: it gives up (Unavailable) when it has waited for a row for this long; 0: never.
+            is_about_tenant: the tenant may be switched off.
 
         Raises:
             StaleAuthorization: the principal's rights are older than the tenant's roles, or what is known of a script
@@ -299,7 +300,8 @@ class UnitOfWorkFactory:
         """
         mode = "READ ONLY" if read_only else "READ WRITE"
         with translated_failures():
-            async with begin(self._engine, _script(context, mode, lock_timeout_ms)) as (transaction, is_unusual):
+            script = _script(context, mode, lock_timeout_ms, is_about_tenant=is_about_tenant)
+            async with begin(self._engine, script) as (transaction, is_unusual):
                 if is_unusual:
                     await _refuse(transaction, context)
                 staged = _Staged(self._on_jobs_made)
@@ -310,12 +312,13 @@ class UnitOfWorkFactory:
         uow.committed()
 
 
-def _script(context: Context, mode: str, lock_timeout_ms: int) -> str:
+def _script(context: Context, mode: str, lock_timeout_ms: int, *, is_about_tenant: bool) -> str:
     principal = context.principal
     return _BEGIN.format(
         mode=mode,
         lock_timeout_ms=lock_timeout_ms,
         tenant_id=UUID(int=context.tenant_id.int),  # whatever type it has: nothing else may get in here
+        is_refused="false" if is_about_tenant else "NOT is_active",
         authz_version="authz_version" if principal.authz_version is None else int(principal.authz_version),
         scripts_version="scripts_version" if principal.scripts_version is None else int(principal.scripts_version),
     )

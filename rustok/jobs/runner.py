@@ -14,6 +14,7 @@ import structlog
 
 from rustok.db.coalescer import Coalescer, RunApart
 from rustok.db.failures import describe, is_transient
+from rustok.db.unit_of_work import TenantDisabled
 from rustok.jobs.leases import JobLeases
 from rustok.jobs.ledger import Leased, LeaseLost
 from rustok.kernel.errors import RustokError
@@ -54,7 +55,7 @@ class RunnerConfig:
     lease_s: float = 6.0
     renew_s: float = 2.0
     unavailable_delay_s: float = 1.0
-    """How long a job waits that could not be done because a server was away."""
+    """How long a job waits that could not be done because a server was away, or its tenant is switched off."""
 
 
 Uniform = Callable[[float, float], float]
@@ -239,7 +240,7 @@ class JobRunner:
 
     async def _end_failed(self, job: Leased, error: Exception) -> None:
         with suppress(LeaseLost):
-            if is_transient(error):
+            if is_transient(error) or isinstance(error, TenantDisabled):
                 log.warning("job_waits", job_id=str(job.id), kind=job.kind, reason=describe(error))
                 await self._end(job, self._store.hand_back(job, self._config.unavailable_delay_s))
                 return

@@ -26,7 +26,8 @@ _IS_CONCERNED = """
     (held.queue IS NULL OR held.queue = jobs.queue) AND (held.kind IS NULL OR held.kind = jobs.kind)
     AND (held.tenant_id IS NULL OR held.tenant_id = jobs.tenant_id)
 """
-_IS_ON = "kind <> ALL (kinds_off(tenant_id))"
+_IS_ACTIVE = "(SELECT is_active FROM tenants WHERE id = jobs.tenant_id)"
+_IS_ON = f"{_IS_ACTIVE} AND kind <> ALL (kinds_off(tenant_id))"
 _MAY_BEGIN = f"{_IS_READY} AND {_IS_ON} AND NOT EXISTS (SELECT FROM held_jobs() AS held WHERE {_IS_CONCERNED})"
 # What is held is looked up once, not once a job.
 _STILL_READY = text(
@@ -127,9 +128,9 @@ class PostgresJobStore:
         return list(zip(look.ids, look.tenant_ids, strict=True))
 
     async def still_ready(self, ids: Collection[UUID]) -> Mapping[UUID, bool]:
-        """Return those of *ids* that nobody has leased, or put off, since; and whether nothing holds them.
+        """Return those of *ids* that nobody has leased, or put off, since; and whether each may begin now.
 
-        A pause may, or a limit, or that their module is off.
+        It may not while a pause or limit holds it, or its tenant or its module is off.
         """
         return {row.id: row.may_begin for row in await run_alone(self.engine, _STILL_READY, {"ids": list(ids)})}
 
@@ -142,7 +143,10 @@ class PostgresJobStore:
         return {row.tenant_id: Standing(row.leased, row.weight) for row in rows}
 
     async def grant(self, ids: Sequence[UUID], lease_s: float) -> Sequence[Leased]:
-        """Lease what is ready among *ids*, not paused or off, and within its limits. Only this counts an attempt."""
+        """Lease what is ready among *ids*, of tenants and modules that are on, not paused, and within its limits.
+
+        Only this counts an attempt.
+        """
         values = {"ids": list(ids), "lease_s": lease_s, "token": uuid4()}
         return [Leased(*row) for row in await run_alone(self.engine, _GRANT, values)]
 

@@ -69,6 +69,7 @@ class Command:
     `UnitOfWork.insert`: one that waited for a row would keep the others waiting.
     `is_critical`: taken however late events are delivered. It is for commands that end an overload, and for those
     that make no event.
+    `is_about_tenant`: taken whatever the state of its tenant, which it makes or switches.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Command:
     checks_version: bool = False
     coalesces: bool = False
     is_critical: bool = False
+    is_about_tenant: bool = False
     errors: tuple[type[RustokError], ...] = ()
 
 

@@ -56,6 +56,16 @@ def test_a_quota_that_is_none_stops_the_process_with_the_forms_that_there_are(mo
         load_settings()
 
 
+def test_a_base_domain_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is compared with hosts, and has their form."""
+    monkeypatch.setenv("RUSTOK_TENANT_BASE_DOMAIN", "Läden.example")
+    assert load_settings().tenant_base_domain == "xn--lden-loa.example"
+
+    monkeypatch.setenv("RUSTOK_TENANT_BASE_DOMAIN", "https://shops.example/")
+    with pytest.raises(Misconfigured, match=r"RUSTOK_TENANT_BASE_DOMAIN: .* is no name of a domain"):
+        load_settings()
+
+
 def test_a_refused_setting_does_not_tell_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was meant for another variable may be a secret."""
     monkeypatch.setenv("RUSTOK_API_PORT", "hunter2-is-my-password")

@@ -20,6 +20,7 @@ from rustok.kernel.secrets import Secrets
 from rustok.modules.access import repository
 from rustok.modules.access.api_key import parse_api_key
 from rustok.modules.access.roles import permissions_of
+from rustok.modules.tenants import ResolvedTenant
 
 _CACHED_TOKENS = 10_000
 _REFUSED = "Send `Authorization: Bearer <API key>` with a valid key (`rustok apikey create` makes one)."
@@ -67,6 +68,12 @@ class Authenticator:
             raise Unauthenticated(_REFUSED)
         return identity
 
+    def visitor(self, tenant: ResolvedTenant) -> Identity:
+        """Return somebody without a credential, in a tenant whose storefront is open."""
+        permissions = permissions_of("visitor", self._permissions)
+        principal = Principal("visitor", "anonymous", permissions, tenant.authz_version, modules_off=tenant.modules_off)
+        return Identity(tenant.id, tenant.slug, _quota(tenant.request_quota), principal, None)
+
     async def _look_up(self, token: str) -> Identity:
         key = parse_api_key(token)
         if key is None:
@@ -83,5 +90,8 @@ class Authenticator:
             row.authz_version,
             modules_off=frozenset(row.modules_off),
         )
-        quota = read_quota(row.request_quota) if row.request_quota else None
-        return Identity(row.tenant_id, row.tenant_slug, quota, principal, row.expires_at)
+        return Identity(row.tenant_id, row.tenant_slug, _quota(row.request_quota), principal, row.expires_at)
+
+
+def _quota(text: str | None) -> Quota | None:
+    return read_quota(text) if text else None

@@ -15,6 +15,18 @@ class TenantNotFound(NotFound):
     code = "tenant_not_found"
 
 
+class DomainTaken(Conflict):
+    """Another tenant has this domain."""
+
+    code = "domain_taken"
+
+
+class DomainNotFound(NotFound):
+    """The tenant does not have this domain."""
+
+    code = "domain_not_found"
+
+
 class ModuleNotFound(NotFound):
     """The platform has no module of this name."""
 

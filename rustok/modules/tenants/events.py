@@ -45,3 +45,63 @@ class RequestQuotaSet(Event):
     example: ClassVar = {"request_quota": "2000/s"}
 
     request_quota: str | None
+
+
+class TenantDisabled(Event):
+    """An operator has switched the tenant off: its requests are refused, and its jobs wait."""
+
+    type: ClassVar = "tenants.tenant.disabled"
+    aggregate: ClassVar = "tenant"
+    example: ClassVar = {"slug": "acme"}
+
+    slug: str
+
+
+class TenantEnabled(Event):
+    """An operator has switched the tenant on again."""
+
+    type: ClassVar = "tenants.tenant.enabled"
+    aggregate: ClassVar = "tenant"
+    example: ClassVar = {"slug": "acme"}
+
+    slug: str
+
+
+class DomainAdded(Event):
+    """A domain is the tenant's: requests to it are about this tenant."""
+
+    type: ClassVar = "tenants.domain.added"
+    aggregate: ClassVar = "tenant"
+    example: ClassVar = {"domain": "shop.example.com"}
+
+    domain: str
+
+
+class DomainRemoved(Event):
+    """A domain is the tenant's no more."""
+
+    type: ClassVar = "tenants.domain.removed"
+    aggregate: ClassVar = "tenant"
+    example: ClassVar = {"domain": "shop.example.com"}
+
+    domain: str
+
+
+class StorefrontOpened(Event):
+    """What the tenant has published may be read without a credential."""
+
+    type: ClassVar = "tenants.storefront.opened"
+    aggregate: ClassVar = "tenant"
+    example: ClassVar = {"slug": "acme"}
+
+    slug: str
+
+
+class StorefrontClosed(Event):
+    """It may be read with a credential only."""
+
+    type: ClassVar = "tenants.storefront.closed"
+    aggregate: ClassVar = "tenant"
+    example: ClassVar = {"slug": "acme"}
+
+    slug: str

@@ -2,8 +2,7 @@
 
 from rustok.kernel.module import Command, Module, ModuleKind, Query
 from rustok.kernel.permission import Permission
-from rustok.modules.tenants import errors, schemas, service, switches
-from rustok.modules.tenants.events import ModuleDisabled, ModuleEnabled, RequestQuotaSet, TenantCreated
+from rustok.modules.tenants import errors, events, schemas, service, switches
 
 TENANTS = Module(
     name="tenants",
@@ -11,11 +10,25 @@ TENANTS = Module(
     summary="The companies whose business runs here.",
     permissions=(
         Permission("tenants.tenants.create", "Create a tenant", of_platform=True),
+        Permission("tenants.tenants.switch", "Switch a tenant off and on", of_platform=True),
+        Permission("tenants.domains.write", "Give tenants domains, and take them", of_platform=True),
+        Permission("tenants.storefronts.switch", "Open and close a tenant's storefront to visitors", of_platform=True),
+        Permission("tenants.quotas.write", "Set how many requests a tenant may send", of_platform=True),
         Permission("tenants.modules.read", "See which modules the tenant has"),
         Permission("tenants.modules.write", "Enable and disable modules"),
-        Permission("tenants.quotas.write", "Set how many requests a tenant may send", of_platform=True),
     ),
-    events=(TenantCreated, ModuleEnabled, ModuleDisabled, RequestQuotaSet),
+    events=(
+        events.TenantCreated,
+        events.TenantDisabled,
+        events.TenantEnabled,
+        events.DomainAdded,
+        events.DomainRemoved,
+        events.StorefrontOpened,
+        events.StorefrontClosed,
+        events.RequestQuotaSet,
+        events.ModuleEnabled,
+        events.ModuleDisabled,
+    ),
     commands=(
         Command(
             name="tenants.tenants.create",
@@ -26,6 +39,75 @@ TENANTS = Module(
             handler=service.create_tenant,
             route=None,
             errors=(errors.DuplicateSlug,),
+            is_about_tenant=True,
+        ),
+        Command(
+            name="tenants.tenants.disable",
+            summary="Switch a tenant off",
+            permission="tenants.tenants.switch",
+            input=schemas.OfTenant,
+            result=schemas.Tenant,
+            handler=service.disable_tenant,
+            route=None,
+            is_critical=True,
+            is_about_tenant=True,
+            errors=(errors.TenantNotFound,),
+        ),
+        Command(
+            name="tenants.tenants.enable",
+            summary="Switch a tenant on again",
+            permission="tenants.tenants.switch",
+            input=schemas.OfTenant,
+            result=schemas.Tenant,
+            handler=service.enable_tenant,
+            route=None,
+            is_critical=True,
+            is_about_tenant=True,
+            errors=(errors.TenantNotFound,),
+        ),
+        Command(
+            name="tenants.storefronts.open",
+            summary="Let visitors read what a tenant has published",
+            permission="tenants.storefronts.switch",
+            input=schemas.OfTenant,
+            result=schemas.Tenant,
+            handler=service.open_storefront,
+            route=None,
+            is_about_tenant=True,
+            errors=(errors.TenantNotFound,),
+        ),
+        Command(
+            name="tenants.storefronts.close",
+            summary="Let nobody read it without a credential",
+            permission="tenants.storefronts.switch",
+            input=schemas.OfTenant,
+            result=schemas.Tenant,
+            handler=service.close_storefront,
+            route=None,
+            is_about_tenant=True,
+            errors=(errors.TenantNotFound,),
+        ),
+        Command(
+            name="tenants.domains.add",
+            summary="Give a tenant a domain",
+            permission="tenants.domains.write",
+            input=schemas.DomainOfTenant,
+            result=schemas.Tenant,
+            handler=service.add_domain,
+            route=None,
+            is_about_tenant=True,
+            errors=(errors.TenantNotFound, errors.DomainTaken),
+        ),
+        Command(
+            name="tenants.domains.remove",
+            summary="Take a domain from a tenant",
+            permission="tenants.domains.write",
+            input=schemas.DomainOfTenant,
+            result=schemas.Tenant,
+            handler=service.remove_domain,
+            route=None,
+            is_about_tenant=True,
+            errors=(errors.TenantNotFound, errors.DomainNotFound),
         ),
         Command(
             name="tenants.modules.switch",
@@ -50,6 +132,8 @@ TENANTS = Module(
             result=schemas.Tenant,
             handler=service.set_request_quota,
             route=None,
+            is_about_tenant=True,
+            errors=(errors.TenantNotFound,),
         ),
     ),
     queries=(
@@ -63,5 +147,5 @@ TENANTS = Module(
             route="GET /modules",
         ),
     ),
-    tables=("tenants", "module_absences"),
+    tables=("tenants", "tenant_domains", "module_absences"),
 )

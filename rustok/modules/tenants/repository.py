@@ -7,10 +7,13 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from rustok.db.transaction import Transaction
+from rustok.db.transaction import Transaction, run_alone
 from rustok.db.unit_of_work import UnitOfWork
 
-_COLUMNS = "id, slug, name, default_locale, default_currency, is_active, request_quota, version"
+_COLUMNS = """
+    id, slug, name, default_locale, default_currency, is_active, has_storefront, request_quota, version,
+    ARRAY(SELECT domain FROM tenant_domains WHERE tenant_id = tenants.id ORDER BY domain) AS domains
+"""
 
 _INSERT = text(
     """
@@ -19,17 +22,28 @@ _INSERT = text(
     """
 )
 _FIND = text(f"SELECT {_COLUMNS} FROM tenants WHERE slug = :reference OR CAST(id AS text) = :reference")
-_LOCK = text(f"SELECT {_COLUMNS} FROM tenants WHERE id = :tenant_id FOR NO KEY UPDATE")
-_SET_REQUEST_QUOTA = text(
+_LOCK = text("SELECT id, version FROM tenants WHERE id = :tenant_id FOR NO KEY UPDATE")
+_READ = text(f"SELECT {_COLUMNS} FROM tenants WHERE id = :tenant_id")
+# With a new authz_version every process reads the tenant again, from its next request on.
+_UPDATE = text(
     """
-    UPDATE tenants SET request_quota = :request_quota, version = :version, updated_at = :now,
-                       authz_version = authz_version + 1
+    UPDATE tenants
+       SET is_active = :is_active, has_storefront = :has_storefront, request_quota = :request_quota,
+           authz_version = authz_version + 1, version = :version, updated_at = :now
      WHERE id = :tenant_id
     """
 )
 _LIST = text(f"SELECT {_COLUMNS} FROM tenants ORDER BY slug")
+_INSERT_DOMAIN = text("INSERT INTO tenant_domains (tenant_id, domain, created_at) VALUES (:tenant_id, :domain, :now)")
+_DELETE_DOMAIN = text("DELETE FROM tenant_domains WHERE tenant_id = :tenant_id AND domain = :domain")
+_RESOLVE = text(
+    """
+    SELECT id, slug, has_storefront, authz_version, modules_off, request_quota
+      FROM resolve_tenant(:id, :slug, :domain)
+    """
+)
 _MODULES_OFF = text("SELECT modules_off(CAST(:tenant_id AS uuid))")
-_READ = text("SELECT version, modules_off(id) AS modules_off FROM tenants WHERE id = :tenant_id")
+_READ_MODULES = text("SELECT version, modules_off(id) AS modules_off FROM tenants WHERE id = :tenant_id")
 _SET_RULES = text(
     """
     UPDATE tenants SET version = :version, authz_version = authz_version + 1, updated_at = :now WHERE id = :tenant_id
@@ -55,9 +69,50 @@ _ABSENCES = text(
 )
 
 
+async def insert_tenant(uow: UnitOfWork, values: dict[str, Any]) -> None:
+    await uow.execute(_INSERT, values)
+
+
+async def lock_tenant(uow: UnitOfWork) -> Row[Any] | None:
+    """Lock the row, then read: what was done while it was waited for is seen."""
+    row = (await uow.execute(_LOCK, {"tenant_id": uow.tenant_id})).one_or_none()
+    if row is None:
+        return None
+    uow.hold("tenant", row.id, row.version)
+    return (await uow.execute(_READ, {"tenant_id": uow.tenant_id})).one()
+
+
+async def update_tenant(uow: UnitOfWork, values: dict[str, Any]) -> None:
+    await uow.execute(_UPDATE, {"tenant_id": uow.tenant_id, "now": uow.now, **values})
+
+
+async def insert_domain(uow: UnitOfWork, domain: str) -> None:
+    await uow.execute(_INSERT_DOMAIN, {"tenant_id": uow.tenant_id, "domain": domain, "now": uow.now})
+
+
+async def delete_domain(uow: UnitOfWork, domain: str) -> None:
+    await uow.execute(_DELETE_DOMAIN, {"tenant_id": uow.tenant_id, "domain": domain})
+
+
+async def find_tenant(connection: AsyncConnection, reference: str) -> Row[Any] | None:
+    return (await connection.execute(_FIND, {"reference": reference})).one_or_none()
+
+
+async def list_tenants(connection: AsyncConnection) -> Sequence[Row[Any]]:
+    return (await connection.execute(_LIST)).all()
+
+
+async def resolve_tenant(
+    engine: AsyncEngine, tenant_id: UUID | None, slug: str | None, domain: str | None
+) -> Row[Any] | None:
+    """Find a tenant before it is known which, through a function that returns that one alone."""
+    values = {"id": tenant_id, "slug": slug, "domain": domain}
+    return (await run_alone(engine, _RESOLVE, values)).one_or_none()
+
+
 async def read_modules_off(uow: UnitOfWork) -> Row[Any]:
     """Return the tenant's version and the names of its modules that are off."""
-    return (await uow.execute(_READ, {"tenant_id": uow.tenant_id})).one()
+    return (await uow.execute(_READ_MODULES, {"tenant_id": uow.tenant_id})).one()
 
 
 async def set_rules_version(uow: UnitOfWork, version: int) -> None:
@@ -77,30 +132,6 @@ async def end_absence(uow: UnitOfWork, module: str) -> None:
 async def find_absences(transaction: Transaction, module: str, tenant_ids: Collection[UUID]) -> Sequence[Row[Any]]:
     """Return when *module* was off, and is, for each of the tenants."""
     return (await transaction.execute(_ABSENCES, {"module": module, "tenant_ids": list(tenant_ids)})).all()
-
-
-async def insert_tenant(uow: UnitOfWork, values: dict[str, Any]) -> None:
-    await uow.execute(_INSERT, values)
-
-
-async def lock_tenant(uow: UnitOfWork) -> Row[Any]:
-    """Return the tenant that the unit of work is bound to, and hold it."""
-    row = (await uow.execute(_LOCK, {"tenant_id": uow.tenant_id})).one()
-    uow.hold("tenant", row.id, row.version)
-    return row
-
-
-async def set_request_quota(uow: UnitOfWork, values: dict[str, Any]) -> None:
-    """Store a quota. It rides with what processes remember of keys, so they read those again, as after a revocation."""
-    await uow.execute(_SET_REQUEST_QUOTA, {"tenant_id": uow.tenant_id, "now": uow.now, **values})
-
-
-async def find_tenant(connection: AsyncConnection, reference: str) -> Row[Any] | None:
-    return (await connection.execute(_FIND, {"reference": reference})).one_or_none()
-
-
-async def list_tenants(connection: AsyncConnection) -> Sequence[Row[Any]]:
-    return (await connection.execute(_LIST)).all()
 
 
 async def find_modules_off(engine: AsyncEngine, tenant_id: UUID) -> frozenset[str]:

@@ -6,9 +6,11 @@ from uuid import UUID
 
 from pydantic import AfterValidator, StringConstraints
 
+from rustok.kernel.domain import Domain
 from rustok.kernel.fields import Currency, Locale, QuotaText
 from rustok.kernel.module import Input, ModuleKind, QueryInput, Result
 
+SLUG_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 RESERVED_SLUGS = frozenset({"admin", "api", "app", "console", "health", "metrics", "rustok", "system", "www"})
 """Names that a host or a path of the platform itself uses."""
 
@@ -21,7 +23,7 @@ def _not_reserved(slug: str) -> str:
 
 TenantSlug = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", min_length=2, max_length=63),
+    StringConstraints(pattern=SLUG_PATTERN, min_length=2, max_length=63),
     AfterValidator(_not_reserved),
 ]
 """A DNS label, since it may become a host name."""
@@ -40,14 +42,24 @@ class SetRequestQuota(Input):
     request_quota: QuotaText | None
 
 
+class OfTenant(Input):
+    """What is done about the tenant of the context as a whole."""
+
+
+class DomainOfTenant(Input):
+    domain: Domain
+
+
 class Tenant(Result):
     id: UUID
     slug: str
     name: str
     default_locale: str
     default_currency: str
-    is_active: bool
-    request_quota: str | None
+    is_active: bool = True
+    has_storefront: bool = False
+    request_quota: str | None = None
+    domains: list[str] = []
     version: int
 
 

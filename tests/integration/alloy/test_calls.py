@@ -1,15 +1,20 @@
 """HTTP effects: sent after the run is committed, at least once, with the same id, to named hosts only."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.transaction import run_alone
+from rustok.jobs import Leased
+from rustok.jobs.store import PostgresJobStore
 from tests.integration.alloy.workshop import Workshop
 
 _CALLS = text(
@@ -44,6 +49,19 @@ class Receiver:
         writer.close()
 
 
+class GrantedBefore(PostgresJobStore):
+    """Something happens between the lease of a job and its beginning."""
+
+    def __init__(self, engine: AsyncEngine, happening: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(engine)
+        self._happening = happening
+
+    async def grant(self, ids: Sequence[UUID], lease_s: float) -> Sequence[Leased]:
+        granted = await super().grant(ids, lease_s)
+        await self._happening()
+        return granted
+
+
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     receiver = Receiver()
@@ -71,6 +89,33 @@ async def test_a_request_is_sent_with_its_secret_and_its_id(workshop: Workshop, 
     assert (headers["authorization"], headers["content-type"]) == ("Bearer hunter2", "application/json")
     [attempt] = await workshop.attempts(script)
     assert "hunter2" not in attempt.model_dump_json()
+
+
+async def test_a_call_whose_tenant_is_switched_off_is_made_when_it_is_on_again(
+    workshop: Workshop, receiver: Receiver
+) -> None:
+    """Its worker has leased it when that happens: it does not get the secret, and the call is no dead letter."""
+    await workshop.run("alloy.secrets.set", name="token", value="Bearer hunter2")
+    script = await workshop.script(
+        f"ctx.http.post('{receiver.host}/', secret_headers={{'Authorization': 'token'}})",
+        on=None,
+        hosts=[receiver.host],
+        secrets=["token"],
+    )
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work_on(await workshop.ready())
+    switch_off = partial(workshop.run, "tenants.tenants.disable")
+    workshop.runner._store = GrantedBefore(workshop.platform.system_engine, switch_off)
+
+    await workshop.work_on(await workshop.ready())
+    heard_while_off = list(receiver.heard)
+    await workshop.run("tenants.tenants.enable")
+    workshop.runner = workshop.fresh_runner()
+    await workshop.hurry()
+    await workshop.work()
+
+    assert (heard_while_off, len(receiver.heard)) == ([], 1)
+    assert await workshop.dead("alloy.call") == []
 
 
 async def test_a_request_that_failed_is_sent_again_with_the_same_id(workshop: Workshop, receiver: Receiver) -> None:

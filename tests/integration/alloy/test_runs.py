@@ -1,6 +1,7 @@
 """From an event to the effects of a script: once, all or nothing, and told."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -209,6 +210,26 @@ async def test_reads_that_were_overtaken_make_the_script_run_again(workshop: Wor
     [attempt] = await workshop.attempts(script)
     assert (attempt.outcome, attempt.attempt) == ("succeeded", 1)
     assert (await workshop.read_product(product.id)).tags == ["Acme"]
+
+
+async def test_a_run_whose_tenant_is_switched_off_has_no_effects_until_it_is_on_again(workshop: Workshop) -> None:
+    """It runs again then, once, and no attempt was counted."""
+    script = await workshop.script("""
+        ctx.update("commerce.products", event["aggregate_id"], tags=["done"])
+    """)
+    product = await workshop.product()
+    await workshop.platform.settle()
+
+    workshop.before_effects(partial(workshop.run, "tenants.tenants.disable"), times=1)
+    await workshop.work()
+    await workshop.run("tenants.tenants.enable")
+    tags_while_off = (await workshop.read_product(product.id)).tags
+    await workshop.hurry()
+    await workshop.settle()
+
+    [attempt] = await workshop.attempts(script)
+    assert (tags_while_off, attempt.outcome, attempt.attempt) == ([], "succeeded", 1)
+    assert (await workshop.read_product(product.id)).tags == ["done"]
 
 
 async def test_a_script_that_is_always_overtaken_gives_up(workshop: Workshop) -> None:

@@ -12,6 +12,7 @@ from tests.integration.db.two_tenants import CHANGE, DELETE, READ, TwoTenants
 
 GLOBAL_KEYS = {
     "api_keys_key_id_key": "the one look-up that happens before the tenant is known",
+    "tenant_domains_domain_key": "a host tells the tenant",
     "event_log_pkey": "one log for all tenants",
     "outbox_pkey": "staging of the one log",
 }

@@ -462,6 +462,38 @@ async def test_jobs_of_a_tenant_that_is_switched_off_wait(ledger: Ledger) -> Non
     assert (off, await ledger.ready()) == ([], [job_id])
 
 
+async def test_a_hint_at_a_job_of_a_tenant_that_was_switched_off_comes_to_nothing(ledger: Ledger) -> None:
+    """It was sent before: whoever leases looks again, and the feeder forgets it."""
+    [job_id] = await ledger.add()
+    await ledger.switch(is_active=False)
+    while_off = await ledger.grant([job_id]), await ledger.store.still_ready([job_id])
+    await ledger.switch(is_active=True)
+
+    assert while_off == ([], {job_id: False})
+    assert [job.attempt for job in await ledger.grant([job_id])] == [1]
+
+
+async def test_a_job_whose_tenant_is_switched_off_while_it_runs_waits_uncounted(ledger: Ledger) -> None:
+    """However often that happens, it is no dead letter."""
+    [job_id] = await ledger.add()
+
+    async def refused(job: Leased) -> None:
+        async with ledger.platform.platform.units.begin(ledger.platform.context(job.tenant_id)):
+            pytest.fail("the tenant is switched off")
+
+    async def switched_off(job: Leased) -> None:
+        await ledger.switch(is_active=False)
+        await refused(job)
+
+    for _ in range(COUNT.max_attempts + 1):
+        await ledger.work(ledger.runner(switched_off), [job_id])
+        await ledger.switch(is_active=True)
+        await ledger.make_due()
+
+    row = await ledger.row(job_id)
+    assert (row.state, row.attempts, row.error) == ("ready", 0, None)
+
+
 async def test_what_waits_is_purged_in_batches(ledger: Ledger) -> None:
     """However many there are: all that waited at the beginning, nothing that somebody holds, each into history."""
     ids = await ledger.add(*[NewJob(kind=COUNT, args={"to": number}) for number in range(7)])

@@ -1,0 +1,43 @@
+"""Which tenant a request names, by X-Tenant or by its host."""
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.single_flight import LookUps
+from rustok.kernel.ports import Clock
+from rustok.modules.tenants import ResolvedTenant, TenantKey, key_of_host, key_of_reference, resolve_tenant
+
+_KEPT_S = 300.0
+_REFUSED_KEPT_S = 60.0
+_MOST = 10_000
+
+
+class TenantDirectory:
+    """Remembers what it has found: for five minutes a tenant whose storefront is open, for one that there is none.
+
+    One that was changed since announces itself: the unit of work compares `authz_version`, as it does for keys, and
+    raises `StaleAuthorization`; the caller then asks with `fresh`.
+    """
+
+    def __init__(self, engine: AsyncEngine, clock: Clock, base_domain: str | None) -> None:
+        """*base_domain*: each tenant has the host `<slug>.<base_domain>`."""
+        self._engine = engine
+        self._base_domain = base_domain
+        self._look_up = LookUps(self._look, clock, _kept_s, _MOST)
+
+    async def named(self, reference: str, *, fresh: bool = False) -> ResolvedTenant | None:
+        """Return the tenant with this slug or id."""
+        return await self._find(key_of_reference(reference), fresh=fresh)
+
+    async def at(self, host: str, *, fresh: bool = False) -> ResolvedTenant | None:
+        """Return the tenant whose host this is; None: it is the platform's own."""
+        return await self._find(key_of_host(host, self._base_domain), fresh=fresh)
+
+    async def _find(self, key: TenantKey | None, *, fresh: bool) -> ResolvedTenant | None:
+        return None if key is None else await self._look_up(key, fresh=fresh)
+
+    async def _look(self, key: TenantKey) -> ResolvedTenant | None:
+        return await resolve_tenant(self._engine, key)
+
+
+def _kept_s(found: ResolvedTenant | None) -> float:
+    return _KEPT_S if found is not None and found.has_storefront else _REFUSED_KEPT_S

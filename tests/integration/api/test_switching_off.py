@@ -1,0 +1,90 @@
+"""A tenant is switched off: refused everywhere from the next request on; nothing is lost, and all goes on later."""
+
+import asyncio
+from collections import Counter
+
+from rustok.testing import PlatformUnderTest
+from tests.checksums import index_checksums, source_checksums
+from tests.integration.api.possessions import OPERATIONS, Owner
+from tests.integration.api.support import PRODUCTS, ApiUnderTest, a_product, assert_problem
+
+_WRITERS = 8
+_WRITES_A_WRITER = 25
+
+
+async def test_every_route_is_refused_from_the_next_request_on(api: ApiUnderTest) -> None:
+    """Also batches, and to a process that knows the credential; another tenant is served."""
+    owner, other = await Owner.create(api), await Owner.create(api)
+    theirs, others = await owner.possess(), await other.possess()
+    [create] = [operation for operation in OPERATIONS if operation.name == "commerce.products.create"]
+    assert (await owner.send(create, theirs)).is_success
+
+    await owner.run("tenants.tenants.disable")
+
+    for operation in OPERATIONS:
+        assert_problem(await owner.send(operation, theirs), 403, "tenant_disabled")
+    assert_problem(await owner.send_in_batch(create, theirs, "independent"), 403, "tenant_disabled")
+    assert (await other.send(create, others)).is_success
+
+
+async def test_a_tenant_that_is_switched_on_again_is_served(api: ApiUnderTest) -> None:
+    """With the same credential, and with what it had."""
+    product = await api.create()
+    await api.rustok.run("tenants.tenants.disable", api.tenant_id)
+    await api.rustok.run("tenants.tenants.enable", api.tenant_id)
+
+    answer = await api.client.get(f"{PRODUCTS}/{product['id']}")
+
+    assert (answer.status_code, answer.json()["id"]) == (200, product["id"])
+
+
+async def test_switching_twice_is_as_switching_once(rustok: PlatformUnderTest) -> None:
+    """One event each time that something has changed, in the order of the tenant's versions."""
+    tenant = await rustok.create_tenant()
+
+    switched = [
+        await rustok.run(f"tenants.tenants.{verb}", tenant)
+        for verb in ("enable", "disable", "disable", "enable", "enable")
+    ]
+
+    assert [(found.is_active, found.version) for found in switched] == [
+        (True, 1), (False, 2), (False, 2), (True, 3), (True, 3),
+    ]  # fmt: skip
+    told = [(event.envelope.type, event.envelope.aggregate_version) for event in await rustok.events()]
+    assert told == [
+        ("tenants.tenant.created", 1),
+        ("tenants.tenant.disabled", 2),
+        ("tenants.tenant.enabled", 3),
+    ]
+
+
+async def test_nothing_is_lost_that_was_answered(api: ApiUnderTest) -> None:
+    """Switched off and on in the middle of writes: each is done or refused, and the index has those that are done."""
+    answers: Counter[int] = Counter()
+    seen = asyncio.Event()
+
+    async def write(writer: int) -> None:
+        for number in range(_WRITES_A_WRITER):
+            texts = {"en": {"title": "Kettle", "handle": f"kettle-{writer}-{number}"}}
+            answer = await api.client.post(PRODUCTS, json=a_product(status="active", translations=texts))
+            assert answer.status_code in (201, 403), answer.text
+            answers[answer.status_code] += 1
+            seen.set()
+
+    async def switch() -> None:
+        await seen.wait()
+        await api.rustok.run("tenants.tenants.disable", api.tenant_id)
+        done, refused = answers[201], answers[403]
+        while answers[403] - refused < _WRITERS:
+            seen.clear()
+            await seen.wait()
+        await api.rustok.settle()
+        assert answers[201] <= done + _WRITERS  # those that were under way
+        await api.rustok.run("tenants.tenants.enable", api.tenant_id)
+
+    await asyncio.gather(switch(), *[write(writer) for writer in range(_WRITERS)])
+    await api.rustok.settle()
+
+    truth = await source_checksums(api.rustok.system_engine)
+    assert truth[api.tenant_id][0] == answers[201]
+    assert await index_checksums(api.rustok.system_engine) == truth
