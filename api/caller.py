@@ -69,7 +69,7 @@ class Callers:
         try:
             self._rate_limits.charge(tenant_id, quota, units)
         finally:
-            record_of(request.scope).headers = self._rate_limits.fields(tenant_id, quota)
+            record_of(request.scope).headers |= self._rate_limits.fields(tenant_id, quota)
 
     async def _visitor(self, request: Request, *, fresh: bool) -> Identity | None:
         """Return a visitor of the tenant that *request* names, if its storefront is open.

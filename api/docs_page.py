@@ -11,13 +11,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api import event_types, openapi
+from api.deprecation import DOCS_PATH
 from api.docs_fields import fields, kind, remarks, resolve
 from api.errors import DOCS_PATH as ERRORS_PATH
 from api.errors import MEDIA_TYPE
 from api.html import Html, answer, element, join, page, prose, row, table
 from rustok.kernel.registry import Registry
 
-PATH = "/docs"
 _SENT = {"If-Match": '"1"', "Idempotency-Key": "6f1f7b1e-0c1c-4a57-8f0e-0d3c5a0f1a11"}
 """What the examples have in headers."""
 
@@ -39,7 +39,7 @@ def docs_route(registry: Registry) -> Route:
             made.append(docs_page(openapi.build_document(registry)))
         return answer(made[0])
 
-    return Route(PATH, show)
+    return Route(DOCS_PATH, show)
 
 
 def docs_page(document: Json) -> Html:
@@ -111,7 +111,8 @@ def _article(document: Json, operation: _Operation) -> Html:
 
 def _about(described: Json) -> Iterator[Html]:
     if "description" in described:
-        yield element("p", prose(described["description"]))
+        attributes = {"class_": "warning"} if described.get("deprecated") else {}
+        yield element("p", prose(described["description"]), **attributes)
     told = f"`{described['operationId']}`"
     if "x-permission" in described:
         told += f", permission `{described['x-permission']}`"

@@ -50,9 +50,10 @@ class Observed:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = record.request_id
-                headers.update(record.headers)
                 for name, value in SECURITY.items():
                     headers.setdefault(name, value)
+                for name, value in record.headers.items():
+                    headers.append(name, value)
             await send(message)
 
         structlog.contextvars.bind_contextvars(request_id=record.request_id, **chain_of(record))

@@ -106,6 +106,8 @@ def _operation(registry: Registry, operation: Command | Query, schemas: Schemas,
         "x-permission": operation.permission,
         "parameters": [*_input_parameters(operation, schemas), *_header_parameters(operation)],
     }
+    if operation.deprecation is not None:
+        described |= {"deprecated": True, "description": str(operation.deprecation)}
     if isinstance(operation, Command):
         body = schemas.body(operation.input, without=placeholders(operation.route or ""))
         if body is not None:

@@ -37,6 +37,9 @@ HEADERS: dict[str, Any] = {
         "schema": _TEXT,
     },
     "RetryAfter": {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}},
+    "Deprecation": {"description": "Since when it is deprecated, such as `@1798761600` (RFC 9745).", "schema": _TEXT},
+    "Sunset": {"description": "From when on it may be gone, as an HTTP date (RFC 8594).", "schema": _TEXT},
+    "DeprecationLink": {"description": 'Where to read about it, `rel="deprecation"`.', "schema": _TEXT},
     "WwwAuthenticate": {"description": "`Bearer`.", "schema": _TEXT},
 }
 _NULLABLE_TEXT = {"type": ["string", "null"]}
@@ -180,6 +183,9 @@ class Answers:
 
 def _success_headers(operation: Command | Query) -> dict[str, str]:
     headers = {"ETag": "ETag"} if "version" in operation.result.model_fields else {}
+    if operation.deprecation is not None:
+        headers |= {"Deprecation": "Deprecation", "Link": "DeprecationLink"}
+        headers |= {"Sunset": "Sunset"} if operation.deprecation.sunset else {}
     if isinstance(operation, Query):
         if "page" in operation.result.model_fields:
             headers["Link"] = "Link"

@@ -1,7 +1,6 @@
 """What is known of one HTTP request beside its message: its ids, the code it failed with, what any answer tells."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -28,8 +27,8 @@ class RequestRecord:
     correlation_id: UUID
     traceparent: str | None
     error_code: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """What the answer says, whatever it is."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """What the answer says, whatever becomes of the request."""
 
     @property
     def trace_id(self) -> str | None:

@@ -13,6 +13,7 @@ from api.admission import Admission
 from api.body import BodyLimits, read_fields
 from api.caller import Callers
 from api.consistency import TOKEN, ReadYourWrites
+from api.deprecation import announce
 from api.headers import entity_tag, expected_version, idempotency_key, is_unchanged, page_links
 from api.parameters import list_fields, read_parameters
 from rustok.bootstrap import Platform
@@ -75,6 +76,7 @@ def _command_endpoint(
     module = platform.registry.needed_module(command)
 
     async def endpoint(request: Request) -> Response:
+        announce(request, command)
         caller = await callers.identify(request, module)
         admission.admit(command, caller.tenant_id)
         key = idempotency_key(request)
@@ -105,6 +107,7 @@ def _query_endpoint(platform: Platform, callers: Callers, query: Query, read_you
     module = platform.registry.needed_module(query)
 
     async def endpoint(request: Request) -> Response:
+        announce(request, query)
         caller = await callers.identify(request, module, query.permission)
         arguments = read_parameters(request.scope["query_string"], parameters, lists) | request.path_params
         freshness: dict[str, str] | None = None

@@ -27,6 +27,7 @@ from rustok.kernel.context import Context
 from rustok.kernel.errors import InvalidInput, Misconfigured, RustokError, Unavailable, VersionRequired, Violation
 from rustok.kernel.module import Command, Query, Result
 from rustok.kernel.validation import invalid_input
+from rustok.telemetry import deprecated_calls
 
 log = structlog.get_logger(__name__)
 
@@ -306,6 +307,7 @@ class Dispatcher:
 def admit_query(query: Query, arguments: Mapping[str, Any], context: Context) -> BaseModel:
     """Return the input of a query; *arguments* are texts, as a URL has them. Raises Forbidden and InvalidInput."""
     context.require(query.permission)
+    deprecated_calls.notice(query, context)
     return validate(query.input, arguments, strict=False)
 
 
@@ -338,6 +340,7 @@ def _admit(call: Call, context: Context) -> BaseModel:
 
 def _checked(call: Call, context: Context) -> BaseModel:
     context.require(call.command.permission)
+    deprecated_calls.notice(call.command, context)
     if isinstance(call.input, BaseModel):
         return call.input
     return validate(call.command.input, call.input)

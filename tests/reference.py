@@ -75,7 +75,11 @@ def _operation_row(registry: Registry, operation: Command | Query) -> tuple[str,
     route = f"`{' '.join(method_and_path(registry, operation))}`" if operation.route else "-"
     wants_version = "yes" if isinstance(operation, Command) and operation.checks_version else ""
     is_critical = "yes" if isinstance(operation, Command) and operation.is_critical else ""
-    return f"`{operation.name}`", route, f"`{operation.permission}`", wants_version, is_critical, operation.summary
+    return f"`{operation.name}`", route, f"`{operation.permission}`", wants_version, is_critical, _purpose(operation)
+
+
+def _purpose(operation: Command | Query) -> str:
+    return operation.summary if operation.deprecation is None else f"{operation.summary}. {operation.deprecation}"
 
 
 def _events(registry: Registry) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -54,6 +55,24 @@ class PageLinks(Result):
     prev: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deprecation:
+    """An operation is not to be used any more. Days begin at 00:00 UTC; that of `since` may be still to come.
+
+    `sunset`: from then on it may be gone; None: that is not known yet. `use`: the name of what takes its place.
+    """
+
+    since: date
+    sunset: date | None = None
+    use: str | None = None
+
+    def __str__(self) -> str:
+        told = f"Deprecated since {self.since}."
+        if self.sunset is not None:
+            told += f" It may be gone from {self.sunset} on."
+        return told if self.use is None else f"{told} Use `{self.use}`."
+
+
 Handler = Callable[[Any, Any], Awaitable[Result]]
 """`async def verb_noun(uow: UnitOfWork, data: Input) -> Result`."""
 
@@ -86,6 +105,7 @@ class Command:
     is_critical: bool = False
     is_about_tenant: bool = False
     errors: tuple[type[RustokError], ...] = ()
+    deprecation: Deprecation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +124,7 @@ class Query:
     route: str
     reads: str | None = None
     errors: tuple[type[RustokError], ...] = ()
+    deprecation: Deprecation | None = None
 
 
 class Source(NamedTuple):

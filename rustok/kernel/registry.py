@@ -135,6 +135,7 @@ def _faults(modules: Sequence[Module]) -> Iterator[str]:
     published = {event.type for module in modules for event in module.events}
     for module in modules:
         yield from _module_faults(module, published)
+    yield from _deprecation_faults([o for m in modules for o in _operations(m)])
     written = {projection.table for module in modules for projection in module.projections}
     for query in (query for module in modules for query in module.queries):
         if query.reads is not None and query.reads not in written:
@@ -205,6 +206,19 @@ def _route_faults(operation: Command | Query) -> Iterator[str]:
         operation.input.model_validate_json(json.dumps(operation.input.example, default=str))
     except ValidationError as error:
         yield f"the example of {operation.input.__name__}, for {operation.name}, does not validate: {first_of(error)}"
+
+
+def _deprecation_faults(operations: Sequence[Command | Query]) -> Iterator[str]:
+    lasting = {operation.name for operation in operations if operation.deprecation is None}
+    for operation in operations:
+        deprecation = operation.deprecation
+        if deprecation is None:
+            continue
+        since, sunset = deprecation.since, deprecation.sunset
+        if sunset is not None and sunset < since:
+            yield f"{operation.name} has its sunset on {sunset}, but is deprecated since {since}"
+        if deprecation.use is not None and deprecation.use not in lasting:
+            yield f"{operation.name} is replaced by {deprecation.use}, which is no operation, or is deprecated itself"
 
 
 def _routes(module: Module) -> Iterator[str]:

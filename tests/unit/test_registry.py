@@ -1,6 +1,7 @@
 """The registry refuses, at boot, a platform that does not add up, and names each fault with its fix."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, ClassVar
 
 import pytest
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from rustok.catalog import MODULES
 from rustok.kernel.event import Event
-from rustok.kernel.module import ModuleKind
+from rustok.kernel.module import Deprecation, ModuleKind
 from rustok.kernel.permission import Permission
 from rustok.kernel.registry import build_registry, placeholders
 from tests.unit.modules_by_hand import LampLit, LightLamp, a_command, a_module, a_projection, a_query, faults_of, lamps
@@ -182,6 +183,36 @@ def test_a_route_is_a_method_and_a_path(route: str) -> None:
     assert faults_of(lamps(commands=(a_command(route=route),))) == [
         f"lamps.lamps.light has the route {route!r}, which must read `METHOD /path`, or `METHOD` alone"
     ]
+
+
+@pytest.mark.parametrize(
+    ("deprecation", "fault"),
+    [
+        (
+            Deprecation(since=date(2027, 7, 1), sunset=date(2027, 6, 30)),
+            "lamps.lamps.light has its sunset on 2027-06-30, but is deprecated since 2027-07-01",
+        ),
+        (
+            Deprecation(since=date(2027, 7, 1), use="lamps.lamps.lighten"),
+            "lamps.lamps.light is replaced by lamps.lamps.lighten, which is no operation, or is deprecated itself",
+        ),
+        (
+            Deprecation(since=date(2027, 7, 1), use="lamps.lamps.light"),
+            "lamps.lamps.light is replaced by lamps.lamps.light, which is no operation, or is deprecated itself",
+        ),
+    ],
+)
+def test_what_is_deprecated_goes_later_and_leads_to_what_stays(deprecation: Deprecation, fault: str) -> None:
+    """RFC 9745, section 4: no sunset before the deprecation."""
+    assert faults_of(lamps(commands=(a_command(deprecation=deprecation),))) == [fault]
+
+
+def test_what_is_deprecated_may_go_on_the_same_day() -> None:
+    """And lead to a query."""
+    day = date(2027, 7, 1)
+    deprecation = Deprecation(since=day, sunset=day, use="lamps.lamps.find")
+
+    assert build_registry([lamps(commands=(a_command(deprecation=deprecation),))])
 
 
 def test_a_placeholder_of_a_route_is_a_field_of_the_input() -> None:
