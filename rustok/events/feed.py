@@ -1,5 +1,6 @@
 """A tenant's own events, from the oldest on, for whoever follows them from outside with a cursor."""
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -10,6 +11,7 @@ from rustok.events.outbox import COLUMNS, logged_event
 from rustok.kernel.cloud_event import CloudEvent, cloud_event
 from rustok.kernel.cursor import Place
 from rustok.kernel.errors import Gone
+from rustok.kernel.event import LoggedEvent
 from rustok.kernel.fields import EventPattern
 from rustok.kernel.module import QueryInput, Result
 
@@ -83,14 +85,25 @@ async def list_events(uow: UnitOfWork, data: ListEvents) -> EventPage:
     look = (await uow.execute(_LOOK, {"tenant_id": uow.tenant_id, "after": after, "limit": _LOOKED_AT})).one()
     if data.after and after + 1 < look.first_position:
         raise CursorExpired("Events after this cursor are kept no more: read what you keep anew, then drop `after`.")
-    is_cut = look.looked_at == _LOOKED_AT
-    until = look.end_of_look if is_cut else look.last_position
-    prefix = data.type[:-1] if data.type.endswith("*") else None
-    values = {"tenant_id": uow.tenant_id, "after": after, "until": until, "type": data.type, "prefix": prefix}
-    events = [logged_event(row) for row in await uow.execute(_READ, {**values, "limit": data.limit})]
-    if len(events) == data.limit and events[-1].position < look.end_of_look:
-        is_cut, until = True, events[-1].position
+    has_more = look.looked_at == _LOOKED_AT
+    until = look.end_of_look if has_more else look.last_position
+    events = await _read(uow, data, after, until)
+    if len(events) > data.limit:
+        has_more, until = True, events[data.limit - 1].position
     return EventPage(
-        data=[cloud_event(uow.registry.upcast(event.envelope)) for event in events],
-        page=FeedLinks(next=uow.cursors.encode(Place([until]), bound_to), has_more=is_cut),
+        data=[cloud_event(uow.registry.upcast(event.envelope)) for event in events[: data.limit]],
+        page=FeedLinks(next=uow.cursors.encode(Place([until]), bound_to), has_more=has_more),
     )
+
+
+async def _read(uow: UnitOfWork, data: ListEvents, after: int, until: int) -> Sequence[LoggedEvent]:
+    """Return what a page may have of the events between two positions, and one more if there is."""
+    values = {
+        "tenant_id": uow.tenant_id,
+        "after": after,
+        "until": until,
+        "type": data.type,
+        "prefix": data.type[:-1] if data.type.endswith("*") else None,
+        "limit": data.limit + 1,
+    }
+    return [logged_event(row) for row in await uow.execute(_READ, values)]

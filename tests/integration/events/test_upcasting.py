@@ -178,3 +178,12 @@ async def test_an_event_that_cannot_be_brought_there_parks_its_aggregate(release
         (broken.id, "greetings.guestbook"),
         (broken.id, "alloy.start_runs"),
     }
+
+
+async def test_the_feed_stops_at_an_event_that_cannot_be_brought_there(releases: Releases) -> None:
+    """It is a defect, told as one: passing over the event would hide it."""
+    await releases.old.run(WRITE, releases.tenant, language="Esperanto")
+    await releases.new.settle()
+
+    with pytest.raises(ValueError, match="unpack"):
+        await releases.new.query("outbox.events.list", releases.tenant)
