@@ -19,13 +19,14 @@ from api.error_docs import error_docs_route
 from api.errors import on_error, on_http_exception
 from api.event_types import event_types_routes
 from api.health import health_routes
+from api.in_progress import InProgress
 from api.metrics import metrics_route
 from api.middleware import Guarded, Observed
 from api.openapi import openapi_route
 from api.operations import operation_events_route
 from api.parts import assemble
 from api.rate_limits import RateLimits
-from api.routes import api_routes
+from api.routes import PREFIX, api_routes
 from api.startup import PlainStartFailure
 from rustok.catalog import MODULES
 from rustok.kernel.errors import RustokError
@@ -99,7 +100,12 @@ def build_app(
             *health_routes(checks, registry.modules, clock),
             metrics_route(parts.log_engine, clock),
         ],
-        middleware=[Middleware(PlainStartFailure), Middleware(Observed, clock), Middleware(Guarded)],
+        middleware=[
+            Middleware(PlainStartFailure),
+            Middleware(Observed, clock),
+            Middleware(Guarded),
+            Middleware(InProgress, PREFIX, settings.requests_in_progress),
+        ],
         exception_handlers={HTTPException: on_http_exception, RustokError: on_error},
         lifespan=lifespan,
     )

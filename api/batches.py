@@ -17,6 +17,7 @@ from api.body import BodyLimits, read_fields
 from api.caller import Callers
 from api.errors import problem_members, status_of, violations_of
 from api.headers import idempotency_key
+from api.in_progress import aside
 from api.routes import PREFIX, scoped
 from rustok.bootstrap import Platform
 from rustok.db.failures import describe
@@ -86,7 +87,7 @@ def _route(
         fields = await read_fields(request, limits, optional=False)
         batch = validate(Batch, fields)
         if others := len(batch.items) - 1:
-            caller.charge(others)
+            await caller.charge(others)
         calls = _calls(batch, commands)
         if counted := [call for call in calls if not call.command.is_critical]:
             admission.admit(counted[0].command, caller.tenant_id, len(counted))
@@ -95,11 +96,14 @@ def _route(
             scope = scoped(key, context, f"POST {path}", fields)
             return await platform.dispatcher.run_batch(calls, context, scope, is_atomic=batch.mode == "atomic")
 
+        with aside(request.scope):
+            await turns.acquire()
         try:
-            async with turns:
-                outcomes = await caller.run(work)
+            outcomes = await caller.run(work)
         except ItemFailed as failed:
             raise _in_item(failed.error, failed.item) from failed
+        finally:
+            turns.release()
         _log_failures(outcomes)
         results = [_result(place, calls[place].command, outcome) for place, outcome in enumerate(outcomes)]
         return Response(orjson.dumps({"results": results}), 200, media_type="application/json")

@@ -7,17 +7,23 @@ from uuid import UUID
 import structlog
 from starlette.requests import Request
 
-from api.faults import TenantMismatch, TenantMissing
+from api.faults import RateLimited, TenantMismatch, TenantMissing
 from api.headers import bearer_token, host_name, named_tenant
+from api.in_progress import aside
 from api.rate_limits import RateLimits
 from api.record import record_of
 from api.tenancy import TenantDirectory
 from rustok.db.unit_of_work import StaleAuthorization
 from rustok.kernel.context import Context
 from rustok.kernel.errors import Forbidden, ModuleOff, Unavailable
+from rustok.kernel.ports import Clock
 from rustok.modules.access import Authenticator, Identity, is_for_visitors
 
 T = TypeVar("T")
+
+_SECOND_CHANCE_S = 1.0
+"""A request over the quota is refused so much later: clients that ask again at once are not to leave time for nothing
+but refusals."""
 
 
 class Callers:
@@ -27,10 +33,13 @@ class Callers:
     may do what visitors may, in the tenant that the request names, if that has opened its storefront.
     """
 
-    def __init__(self, authenticator: Authenticator, directory: TenantDirectory, rate_limits: RateLimits) -> None:
+    def __init__(
+        self, authenticator: Authenticator, directory: TenantDirectory, rate_limits: RateLimits, clock: Clock
+    ) -> None:
         self._authenticator = authenticator
         self._directory = directory
         self._rate_limits = rate_limits
+        self._clock = clock
 
     async def identify(self, request: Request, module: str, permission: str | None = None) -> "Caller":
         """Return who sends *request*, which *module* answers; *permission*: what it will need, if that is known.
@@ -45,7 +54,7 @@ class Callers:
         """
         may_visit = permission is not None and is_for_visitors(permission)
         identity = await self.authenticate(request, may_visit=may_visit)
-        self.charge(request, identity, 1)
+        await self.charge(request, identity, 1)
         if identity.principal.kind != "visitor":
             await self._refuse_other_tenants(request, identity)
         if module in identity.principal.modules_off:
@@ -63,10 +72,17 @@ class Callers:
         structlog.contextvars.bind_contextvars(tenant=identity.tenant_slug)
         return identity
 
-    def charge(self, request: Request, identity: Identity, units: int) -> None:
-        """Take *units* of the quota of a tenant, and tell with the answer what is left. Raises RateLimited."""
+    async def charge(self, request: Request, identity: Identity, units: int) -> None:
+        """Take *units* of the quota of a tenant, now or a little later; the answer tells what is left.
+
+        Raises RateLimited.
+        """
         tenant_id, quota = identity.tenant_id, identity.request_quota
         try:
+            self._rate_limits.charge(tenant_id, quota, units)
+        except RateLimited:
+            with aside(request.scope):
+                await self._clock.sleep(_SECOND_CHANCE_S)
             self._rate_limits.charge(tenant_id, quota, units)
         finally:
             record_of(request.scope).headers |= self._rate_limits.fields(tenant_id, quota)
@@ -114,9 +130,9 @@ class Caller:
     def tenant_id(self) -> UUID:
         return self._identity.tenant_id
 
-    def charge(self, units: int) -> None:
+    async def charge(self, units: int) -> None:
         """Take *units* of the tenant's quota, beside the one that a request takes. Raises RateLimited."""
-        self._callers.charge(self._request, self._identity, units)
+        await self._callers.charge(self._request, self._identity, units)
 
     async def run(self, work: Callable[[Context], Awaitable[T]]) -> T:
         """Return what *work* returns, run with rights that are still in force.

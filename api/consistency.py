@@ -11,6 +11,7 @@ from uuid import UUID
 from starlette.requests import Request
 
 from api.faults import InvalidHeader, ProjectionLagging
+from api.in_progress import aside
 from rustok.index.freshness import Freshness
 from rustok.kernel.consistency import Change, Tokens, Written
 from rustok.kernel.ports import Clock
@@ -63,7 +64,8 @@ class ReadYourWrites:
         changes = {change for written in writes for change in written.changes}
         missing = frozenset[Change]()
         if table is not None:
-            missing = await self._freshness.missing(table, tenant_id, changes, preferences.wait_s)
+            with aside(request.scope):
+                missing = await self._freshness.missing(table, tenant_id, changes, preferences.wait_s)
         if not missing:
             return {FRESHNESS: "fresh", **headers}
         if preferences.is_strict:

@@ -109,7 +109,7 @@ class TooManyWrites(RustokError):
 
 
 class Overloaded(Unavailable):
-    """Events are delivered so late that only critical commands are taken: this request has done nothing."""
+    """There is more to do than can be done: this request has done nothing."""
 
     code = "overloaded"
 

@@ -30,6 +30,7 @@ _ANY: tuple[ErrorClass, ...] = (
     errors.InvalidInput,
     faults.InternalError,
     errors.Unavailable,
+    faults.Overloaded,
 )
 _QUERY: tuple[ErrorClass, ...] = (faults.InvalidParameters, faults.InvalidHeader)
 _COMMAND: tuple[ErrorClass, ...] = (
@@ -40,7 +41,7 @@ _COMMAND: tuple[ErrorClass, ...] = (
     faults.UnsupportedMediaType,
     errors.VersionMismatch,
 )
-_ADMISSION: tuple[ErrorClass, ...] = (faults.TooManyWrites, faults.Overloaded)
+_ADMISSION: tuple[ErrorClass, ...] = (faults.TooManyWrites,)
 _POST: tuple[ErrorClass, ...] = (RequestInProgress, IdempotencyKeyReused)
 
 

@@ -1,7 +1,7 @@
 """Bounds how many requests a tenant sends to this process: a bucket a tenant, which fills evenly. It costs no query.
 
 The header fields are those of draft-ietf-httpapi-ratelimit-headers. Why each process counts for itself is in
-docs/decisions/0032-each-process-counts-requests.md.
+docs/decisions/0032-each-process-bounds-its-requests.md.
 """
 
 import math

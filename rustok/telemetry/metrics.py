@@ -36,6 +36,11 @@ DEPRECATED_CALLS = Counter(
     "rustok_deprecated_calls", "Calls of operations that are not to be used any more", ["operation"], registry=API
 )
 WORKER.register(DEPRECATED_CALLS)  # scripts call, too
+REQUESTS_SHED = Counter(
+    "rustok_requests_shed",
+    "Requests that were refused because the process had enough of them in progress",
+    registry=API,
+)
 OUTBOX_PENDING = Gauge("rustok_outbox_pending", "Committed events without a place in the log", registry=LOG)
 OUTBOX_OLDEST_AGE_SECONDS = Gauge("rustok_outbox_oldest_age_seconds", "Age of the oldest of them", registry=LOG)
 LOG_POSITION = Gauge("rustok_log_position", "Highest position of the event log", registry=LOG)

@@ -1,5 +1,6 @@
 """A tenant sends as many requests as its quota, and each answer tells it how many are left."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,6 +20,19 @@ from tests.integration.api.support import (
 
 BATCH = "/api/v1/commerce:batch"
 POLICY = '"tenant";q=10;w=60'
+
+
+class Stopped(FixedClock):
+    """A clock on which nobody sleeps to the end until they may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_waited_for, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.is_waited_for.set()
+        await self.may_go_on.wait()
+        await super().sleep(seconds)
 
 
 @pytest.fixture
@@ -86,17 +100,42 @@ async def test_what_nobody_signed_is_not_counted(api: ApiUnderTest) -> None:
 async def test_a_request_over_the_quota_is_a_problem_that_says_when_to_come_again(
     api: ApiUnderTest, clock: FixedClock
 ) -> None:
-    """The same request is taken then."""
+    """The same request is taken then. It has been looked at twice, a second apart."""
     refused = await use_up(api)
 
     problem = assert_problem(refused, 429, "rate_limited")
     assert problem["retryable"] is True
     assert problem["detail"] == "This tenant has used up its quota of 10/min: send the request later."
-    assert refused.headers["retry-after"] == "6"
-    assert fields(refused) == (POLICY, '"tenant";r=0;t=6')
-    clock.advance(6)
+    assert refused.headers["retry-after"] == "5"
+    assert fields(refused) == (POLICY, '"tenant";r=0;t=5')
+    clock.advance(5)
     assert (await api.client.get(PRODUCTS)).status_code == 200
     assert (await api.client.get(PRODUCTS)).status_code == 429
+
+
+async def test_a_request_a_little_over_the_quota_is_taken_a_little_later(rustok: PlatformUnderTest) -> None:
+    """Whoever asks again at once is made slower by it, and costs nobody time."""
+    settings = settings_for(rustok.database, request_quota="1/s")
+    async with ApiUnderTest.open(rustok, settings=settings, clock=FixedClock()) as api:
+        answers = [await api.client.get(PRODUCTS) for _ in range(3)]
+
+    assert [(answer.status_code, fields(answer)[1]) for answer in answers] == [(200, '"tenant";r=0;t=1')] * 3
+
+
+async def test_a_request_that_is_going_to_be_refused_keeps_nobody_out(rustok: PlatformUnderTest) -> None:
+    """Not even where one request is in progress at a time: it only waits."""
+    clock = Stopped()
+    settings = settings_for(rustok.database, request_quota="10/min", requests_in_progress=1)
+    async with ApiUnderTest.open(rustok, settings=settings, clock=clock) as api:
+        other = await api.new_key(tenant_id=await api.rustok.create_tenant("zenith"))
+        flood = asyncio.create_task(use_up(api))
+        await clock.is_waited_for.wait()
+
+        answer = await api.client.get(PRODUCTS, headers=bearer(other))
+        clock.may_go_on.set()
+
+        assert answer.status_code == 200
+        assert (await flood).status_code == 429
 
 
 async def test_a_refused_write_has_done_nothing_and_is_done_when_it_comes_again(
@@ -136,8 +175,8 @@ async def test_a_batch_counts_as_its_items(api: ApiUnderTest, clock: FixedClock)
 
     assert fields(small) == (POLICY, '"tenant";r=6;t=6')
     assert (large.status_code, fields(large)) == (200, (POLICY, '"tenant";r=0;t=42'))
-    assert (refused.status_code, refused.headers["retry-after"]) == (429, "42")
-    clock.advance(42)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "41")
+    clock.advance(41)
     assert len((await api.client.get(PRODUCTS)).json()["data"]) == 16
 
 
@@ -149,8 +188,8 @@ async def test_a_batch_for_whose_items_nothing_is_left_does_nothing(api: ApiUnde
     refused = await api.client.post(BATCH, json=creates(2))
 
     assert_problem(refused, 429, "rate_limited")
-    assert refused.headers["retry-after"] == "6"
-    clock.advance(6)
+    assert refused.headers["retry-after"] == "5"
+    clock.advance(5)
     assert (await api.client.get(PRODUCTS)).json()["data"] == []
 
 
