@@ -19,6 +19,7 @@ from tests.bench import (
     follow_events,
     imports,
     jobs,
+    overload,
     pinned_snapshot,
     projection,
     read_your_writes,
@@ -36,6 +37,7 @@ from tests.bench.table import Report, print_reports
 BENCHMARKS: Mapping[str, Callable[[Stage], Report]] = {
     "write_path": write_path.run,
     "batches": batches.run,
+    "overload": overload.run,
     "sequencer": sequencer.run,
     "projection": projection.run,
     "end_to_end": end_to_end.run,
@@ -59,7 +61,10 @@ def main() -> None:
     reports = []
     try:
         with open_stage(
-            quick=arguments.quick, catalogue=arguments.catalogue, pinned_minutes=arguments.pinned_minutes
+            quick=arguments.quick,
+            catalogue=arguments.catalogue,
+            pinned_minutes=arguments.pinned_minutes,
+            overload_requests=arguments.overload_requests,
         ) as stage:
             for name in arguments.names or BENCHMARKS:
                 started_s = time.perf_counter()
@@ -83,6 +88,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--pinned-minutes", type=float, default=1.0, metavar="N", help="how long pinned_snapshot keeps one, default 1"
+    )
+    parser.add_argument(
+        "--overload-requests", type=int, default=20_000, metavar="N", help="reads in overload, default 20,000"
     )
     return parser.parse_args()
 

@@ -16,6 +16,7 @@ from typing import cast
 import uvloop
 
 _MARK = "@@"
+_REFUSALS = (b"HTTP/1.1 429", b"HTTP/1.1 503")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +35,23 @@ class Plan:
     """Requests sent each second, whatever the answers; 0: each client sends as soon as it has its answer."""
     most: int = 0
     """Requests in all; 0: no limit. A rate needs one."""
+    is_refusable: bool = False
+    """Whether the load goes on after a 429 or a 503."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`latencies_ms` of the good answers, sorted; `sent` requests used up that many numbers."""
+    """`latencies_ms` of the good answers, sorted; `sent` requests used up that many numbers.
+
+    `refused` counts 429 and 503 where the plan expects them; they are failures else.
+    """
 
     answers: int
     failures: int
     sent: int
     seconds: float
     latencies_ms: list[float]
+    refused: int
 
     @property
     def a_second(self) -> float:
@@ -84,7 +91,7 @@ def finish_load(process: "subprocess.Popen[str]") -> Load:
         raise LoadFailed("the load client ended badly; why, it says above")
     load = Load(**json.loads(text))
     if load.failures or not load.answers:
-        raise LoadFailed(f"{load.failures} of {load.sent} requests were refused")
+        raise LoadFailed(f"{load.failures} of {load.sent} requests have failed")
     return load
 
 
@@ -104,6 +111,7 @@ class _Numbers:
         self._length = len(plan.body.replace(_MARK, "0" * 9).encode())
         self._first = plan.first_number
         self._most = plan.most
+        self.refusals = _REFUSALS if plan.is_refusable else ()
         self._until_s = time.perf_counter() + plan.seconds
         self.sent = 0
 
@@ -134,7 +142,7 @@ class _Client(asyncio.Protocol):
         self._began_s = 0.0
         self.done = asyncio.get_running_loop().create_future()
         self.latencies_s: list[float] = []
-        self.failures = 0
+        self.failures = self.refused = 0
         self.is_waiting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -161,6 +169,8 @@ class _Client(asyncio.Protocol):
             return
         if self._answer.startswith(b"HTTP/1.1 2"):
             self.latencies_s.append(time.perf_counter() - self._began_s)
+        elif self._answer.startswith(self._numbers.refusals):
+            self.refused += 1
         else:
             self.failures += 1
             self._numbers.stop(self._answer)
@@ -204,7 +214,8 @@ async def _run(plan: Plan) -> Load:
     await asyncio.gather(*(client.done for client in clients))
     seconds = time.perf_counter() - began_s
     latencies_ms = sorted(1000 * latency_s for client in clients for latency_s in client.latencies_s)
-    return Load(len(latencies_ms), sum(client.failures for client in clients), numbers.sent, seconds, latencies_ms)
+    failures, refused = (sum(getattr(client, name) for client in clients) for name in ("failures", "refused"))
+    return Load(len(latencies_ms), failures, numbers.sent, seconds, latencies_ms, refused)
 
 
 async def _send_at_a_rate(plan: Plan, clients: list[_Client], idle: list[_Client], began_s: float) -> None:

@@ -46,7 +46,7 @@ class Stage:
     """The servers of one run. `quick` asks for rounds so short that their figures are only a check.
 
     `catalogue` is a file of package records to import; without one, benchmarks repeat the project's sample.
-    `pinned_minutes`: how long an old snapshot is kept.
+    `pinned_minutes`: how long an old snapshot is kept. `overload_requests`: after how many memory is looked at.
     """
 
     server: DatabaseServer
@@ -55,6 +55,7 @@ class Stage:
     quick: bool
     catalogue: Path | None
     pinned_minutes: float
+    overload_requests: int
 
     @property
     def pgbench(self) -> Path:
@@ -78,7 +79,9 @@ class Shop:
 
 
 @contextmanager
-def open_stage(*, quick: bool, catalogue: Path | None, pinned_minutes: float) -> Iterator[Stage]:
+def open_stage(
+    *, quick: bool, catalogue: Path | None, pinned_minutes: float, overload_requests: int
+) -> Iterator[Stage]:
     """Start PostgreSQL, which flushes every commit to disk, and Valkey; stop and delete both on leaving."""
     with ExitStack() as stack:
         directory = stack.enter_context(temporary_state_dir())
@@ -86,7 +89,7 @@ def open_stage(*, quick: bool, catalogue: Path | None, pinned_minutes: float) ->
         redis = stack.enter_context(embedded_redis(directory))
         server = DatabaseServer(postgres.admin_url)
         asyncio.run(server.create_template())
-        yield Stage(server, redis.url, directory, quick, catalogue, pinned_minutes)
+        yield Stage(server, redis.url, directory, quick, catalogue, pinned_minutes, overload_requests)
 
 
 @asynccontextmanager
