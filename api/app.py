@@ -84,9 +84,8 @@ def build_app(
         async with parts.running():
             yield
 
-    callers = Callers(
-        parts.platform.authenticator, parts.directory, RateLimits(read_quota(settings.request_quota), clock)
-    )
+    rate_limits = RateLimits(read_quota(settings.request_quota), clock)
+    callers = Callers(parts.platform.authenticator, parts.directory, rate_limits, clock)
     limits = BodyLimits(settings.body_limit_bytes, body_timeout_s)
     app = Starlette(
         routes=[
