@@ -21,6 +21,7 @@ from api.in_progress import aside
 from api.routes import PREFIX, scoped
 from rustok.bootstrap import Platform
 from rustok.db.failures import describe
+from rustok.db.unit_of_work import ABSENT
 from rustok.dispatch import Call, ItemFailed, Outcome, validate
 from rustok.kernel.context import Context
 from rustok.kernel.errors import InvalidInput, RustokError, Violation
@@ -38,11 +39,14 @@ _AT_A_TIME = 4
 
 
 class Item(Input):
-    """`input` has the fields of the command's body and of its path; `version` is what If-Match would say."""
+    """`input` has the fields of the command's body and of its path.
+
+    `version` is what If-Match would say; 0 is `If-None-Match: *`: there must be nothing yet.
+    """
 
     command: str
     input: dict[str, JsonValue] = {}
-    version: Annotated[int, Field(ge=1)] | None = None
+    version: Annotated[int, Field(ge=ABSENT)] | None = None
 
 
 class Batch(Input):

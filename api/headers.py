@@ -6,6 +6,7 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 
 from api.faults import InvalidHeader
+from rustok.db.unit_of_work import ABSENT
 from rustok.kernel.module import PageLinks
 
 # A strong entity tag (RFC 9110, section 8.8.3) of ours: a version, which PostgreSQL keeps in 64 bits.
@@ -19,16 +20,21 @@ def entity_tag(version: int) -> str:
 
 
 def expected_version(request: Request) -> int | None:
-    """Return the version in If-Match; None without the header.
+    """Return the version in If-Match, or ABSENT for `If-None-Match: *`; None without either header.
 
     Raises:
-        InvalidHeader: it is not one strong tag of ours; `*` would not say what the caller has seen.
+        InvalidHeader: there are both; If-Match is not one strong tag of ours (`*` would not say what the caller has
+            seen); or If-None-Match is anything else, which on a write would say no more than If-Match does.
 
     """
-    text = _only(request, "if-match")
-    if text is None:
-        return None
-    tag = _VERSION_TAG.fullmatch(text)
+    seen, unseen = _only(request, "if-match"), _only(request, "if-none-match")
+    if seen is not None and unseen is not None:
+        raise InvalidHeader("Send If-Match or If-None-Match, not both.")
+    if unseen not in (None, "*"):
+        raise InvalidHeader("If-None-Match must be * on a write.")
+    if seen is None:
+        return None if unseen is None else ABSENT
+    tag = _VERSION_TAG.fullmatch(seen)
     if tag is None:
         raise InvalidHeader('If-Match must be one strong ETag that this API sent, such as "3".')
     return int(tag[1])

@@ -40,6 +40,11 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "The ETag that the caller has; without a change the answer is 304.",
         "schema": {"type": "string"},
     },
+    "IfAbsent": {
+        "name": "If-None-Match",
+        "description": "Write only where there is nothing yet; not together with If-Match.",
+        "schema": {"type": "string", "const": "*"},
+    },
     "Consistency": {
         "name": TOKEN,
         "description": f"Tokens of writes that the answer should show: {MOST_TOKENS} at most, commas between them.",
@@ -157,8 +162,20 @@ def _header_parameters(operation: Command | Query) -> list[dict[str, Any]]:
         if operation.checks_version
         else _parameter("IfMatch")
     )
-    is_post = (operation.route or "").startswith("POST ")
-    return [_parameter("Tenant"), if_match, *([_parameter("IdempotencyKey")] if is_post else [])]
+    headers = [_parameter("Tenant"), if_match]
+    if _may_make(operation):
+        headers.append(_parameter("IfAbsent"))
+    if (operation.route or "").startswith("POST "):
+        headers.append(_parameter("IdempotencyKey"))
+    return headers
+
+
+def _may_make(command: Command) -> bool:
+    """Tell whether *command* makes what its path names, or one more of what its path is a list of."""
+    route = command.route or ""
+    if route.startswith("PUT "):
+        return route.endswith("}") and not command.checks_version
+    return command.location is not None and not placeholders(route)
 
 
 def _body(command: Command, schema: dict[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,10 @@ _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A command with its input. `expected_version` is the version of the aggregate that the caller has seen."""
+    """A command with its input.
+
+    `expected_version` is the version of the aggregate that the caller has seen; ABSENT: there must not be one.
+    """
 
     command: Command
     input: Mapping[str, Any] | BaseModel
@@ -332,7 +335,7 @@ def validate(model: type[Model], values: Mapping[str, Any], *, strict: bool = Tr
 
 
 def _admit(call: Call, context: Context) -> BaseModel:
-    if call.command.checks_version and call.expected_version is None:
+    if call.command.checks_version and not call.expected_version:  # nor may it be about what is not there
         context.require(call.command.permission)
         raise VersionRequired("State the version you have seen: send its ETag in If-Match.")
     return _checked(call, context)

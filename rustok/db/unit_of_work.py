@@ -42,6 +42,10 @@ SELECT FROM tenants WHERE id = '{tenant_id}'
 _IS_ACTIVE = text("SELECT is_active FROM tenants WHERE id = :tenant_id")
 
 
+ABSENT = 0
+"""The version of what is not there."""
+
+
 class TenantDisabled(Forbidden):
     """The tenant exists and an operator has switched it off."""
 
@@ -156,6 +160,8 @@ class UnitOfWork:
     def expecting(self, version: int | None) -> Iterator[None]:
         """Let the command that is handled meanwhile change nothing but what is at *version*, if that is given.
 
+        ABSENT: it may make something, and change nothing that is there.
+
         Raises:
             VersionMismatch: it is at another one, or the command has changed nothing that has a version.
 
@@ -164,9 +170,14 @@ class UnitOfWork:
         try:
             yield
             if version is not None and not self._has_compared:
-                raise VersionMismatch("There was nothing here whose version could be compared: drop If-Match.")
+                raise VersionMismatch("There was nothing here whose version could be compared: drop the condition.")
         finally:
             self._expected_version = None
+
+    @property
+    def expects_absence(self) -> bool:
+        """Whether the command may only make what is not there, also where somebody else makes it at this moment."""
+        return self._expected_version == ABSENT
 
     def compare(self, version: int, what: str) -> None:
         """State that *what* is about to be changed, and is at *version*.
@@ -176,11 +187,14 @@ class UnitOfWork:
 
         """
         self._has_compared = True
-        if self._expected_version not in (None, version):
-            raise VersionMismatch(f"The {what} is at version {version}, not {self._expected_version}: read it again.")
+        if self._expected_version in (None, version):
+            return
+        if self.expects_absence:
+            raise VersionMismatch(f"The {what} is there already, at version {version}.")
+        raise VersionMismatch(f"The {what} is at version {version}, not {self._expected_version}: read it again.")
 
     def hold(self, aggregate_type: str, aggregate_id: UUID, version: int) -> None:
-        """State that this transaction has inserted (version 0) or locked the aggregate's row.
+        """State that this transaction has inserted (version ABSENT) or locked the aggregate's row.
 
         Raises:
             VersionMismatch: the caller of the command expected another version.
@@ -189,7 +203,7 @@ class UnitOfWork:
         root = _Root(aggregate_type, aggregate_id)
         self._versions.setdefault(root, version)
         locked_at = self._locked_at.setdefault(root, version)
-        if locked_at:
+        if locked_at or self.expects_absence:
             self.compare(locked_at, aggregate_type)
 
     def emit(self, event: Event, aggregate_id: UUID) -> int:

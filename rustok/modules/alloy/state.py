@@ -3,7 +3,7 @@
 import secrets
 from uuid import UUID
 
-from rustok.db.unit_of_work import UnitOfWork
+from rustok.db.unit_of_work import ABSENT, UnitOfWork
 from rustok.kernel.errors import VersionMismatch
 from rustok.modules.alloy import cipher, errors, repository, schemas, state_repository
 from rustok.modules.alloy.limits import ScriptLimits, SetLimits
@@ -46,13 +46,13 @@ async def set_value(uow: UnitOfWork, data: schemas.SetValue) -> Value:
     stored = await state_repository.lock_value(uow, data.script_id, data.key)
     uow.compare(stored, "value")
     if data.expected_version is not None and stored != data.expected_version:
-        raise _changed(data.key)
+        raise _changed(f"value {data.key}")
     if not stored and await state_repository.count_values(uow, data.script_id) >= limits.values_a_script:
         raise errors.QuotaExceeded(f"The script keeps {limits.values_a_script} values: delete some, or set a ttl_s.")
-    is_new = data.expected_version == 0
+    is_new = uow.expects_absence or data.expected_version == ABSENT
     row = await state_repository.set_value(uow, data.script_id, data.key, data.value, data.ttl_s, is_new=is_new)
     if row is None:
-        raise _changed(data.key)
+        raise _changed(f"value {data.key}")
     return Value(**row._mapping)
 
 
@@ -69,7 +69,7 @@ async def delete_value(uow: UnitOfWork, data: schemas.ValueReference) -> schemas
 async def drop_value(uow: UnitOfWork, script_id: UUID, key: str, expected_version: int | None) -> None:
     """Forget a value, if there is one. Raises VersionMismatch when it is not at the expected version."""
     if expected_version is not None and await state_repository.lock_value(uow, script_id, key) != expected_version:
-        raise _changed(key)
+        raise _changed(f"value {key}")
     await state_repository.delete_value(uow, script_id, key)
 
 
@@ -79,7 +79,9 @@ async def set_secret(uow: UnitOfWork, data: schemas.SetSecret) -> schemas.Secret
     uow.compare(await state_repository.lock_secret(uow, data.name), "secret")
     version = await state_repository.next_version(uow)
     sealed = cipher.seal(data_key, uow.tenant_id, data.name, version, data.value)
-    await state_repository.set_secret(uow, {"name": data.name, "sealed": sealed, "version": version})
+    values = {"name": data.name, "sealed": sealed, "version": version}
+    if not await state_repository.set_secret(uow, values, is_new=uow.expects_absence):
+        raise _changed(f"secret {data.name}")
     return schemas.Secret(name=data.name, version=version, updated_at=uow.now)
 
 
@@ -155,8 +157,8 @@ def _kek(uow: UnitOfWork) -> bytes:
     return uow.secrets.keyed_hash(_KEK, b"")
 
 
-def _changed(key: str) -> VersionMismatch:
-    return VersionMismatch(f"The value {key} was changed meanwhile: read it again.")
+def _changed(what: str) -> VersionMismatch:
+    return VersionMismatch(f"The {what} was changed meanwhile: read it again.")
 
 
 def _no_value() -> errors.ValueNotFound:

@@ -51,6 +51,7 @@ _SET_SECRET = text(
     VALUES (:tenant_id, :name, :sealed, :version, :now)
         ON CONFLICT (tenant_id, name)
         DO UPDATE SET sealed = excluded.sealed, version = excluded.version, updated_at = excluded.updated_at
+             WHERE NOT CAST(:is_new AS boolean)
     """
 )
 _DELETE_SECRET = text("DELETE FROM script_secrets WHERE tenant_id = :tenant_id AND name = :name")
@@ -127,8 +128,10 @@ async def next_version(uow: UnitOfWork) -> int:
     return int((await uow.execute(_NEXT_VERSION)).scalar_one())
 
 
-async def set_secret(uow: UnitOfWork, values: Mapping[str, Any]) -> None:
-    await uow.execute(_SET_SECRET, {"tenant_id": uow.tenant_id, "now": uow.now, **values})
+async def set_secret(uow: UnitOfWork, values: Mapping[str, Any], *, is_new: bool) -> bool:
+    """Keep a secret; False: it was to be a new one, and somebody has set one meanwhile."""
+    values = {"tenant_id": uow.tenant_id, "now": uow.now, "is_new": is_new, **values}
+    return (await uow.execute(_SET_SECRET, values)).rowcount > 0
 
 
 async def delete_secret(uow: UnitOfWork, name: str) -> bool:

@@ -209,7 +209,7 @@ async def test_a_batch_needs_the_permissions_of_all_its_items(api: ApiUnderTest,
         ({"mode": "atomic", "items": [creating("a")] * 501}, "#/items"),
         ({"mode": "atomic", "items": [{"command": "content.nodes.create", "input": {}}]}, "#/items/0/command"),
         ({"mode": "atomic", "items": [{"command": "commerce.imports.begin", "input": {}}]}, "#/items/0/command"),
-        ({"mode": "atomic", "items": [{**creating("a"), "version": 0}]}, "#/items/0/version"),
+        ({"mode": "atomic", "items": [{**creating("a"), "version": -1}]}, "#/items/0/version"),
         ({"mode": "atomic", "items": [{**creating("a"), "path": "/"}]}, "#/items/0/path"),
     ],
 )
