@@ -46,7 +46,7 @@ class Item(Input):
 
     command: str
     input: dict[str, JsonValue] = {}
-    version: Annotated[int, Field(ge=ABSENT)] | None = None
+    version: Annotated[int, Field(ge=ABSENT, le=2**63 - 1)] | None = None
 
 
 class Batch(Input):

@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from api.faults import InvalidHeader
 from rustok.db.unit_of_work import ABSENT
+from rustok.kernel.errors import VersionMismatch
 from rustok.kernel.module import PageLinks
 
 # A strong entity tag (RFC 9110, section 8.8.3) of ours: a version, which PostgreSQL keeps in 64 bits.
@@ -23,21 +24,20 @@ def expected_version(request: Request) -> int | None:
     """Return the version in If-Match, or ABSENT for `If-None-Match: *`; None without either header.
 
     Raises:
-        InvalidHeader: there are both; If-Match is not one strong tag of ours (`*` would not say what the caller has
-            seen); or If-None-Match is anything else, which on a write would say no more than If-Match does.
+        InvalidHeader: If-Match is not one strong tag of ours (`*` would not say what the caller has seen), or
+            If-None-Match is anything but `*`, which on a write would say no more than If-Match does.
+        VersionMismatch: there are both, and nothing is at a version and absent at once.
 
     """
     seen, unseen = _only(request, "if-match"), _only(request, "if-none-match")
-    if seen is not None and unseen is not None:
-        raise InvalidHeader("Send If-Match or If-None-Match, not both.")
+    tag = _VERSION_TAG.fullmatch(seen or "")
+    if seen is not None and tag is None:
+        raise InvalidHeader('If-Match must be one strong ETag that this API sent, such as "3".')
     if unseen not in (None, "*"):
         raise InvalidHeader("If-None-Match must be * on a write.")
-    if seen is None:
-        return None if unseen is None else ABSENT
-    tag = _VERSION_TAG.fullmatch(seen)
-    if tag is None:
-        raise InvalidHeader('If-Match must be one strong ETag that this API sent, such as "3".')
-    return int(tag[1])
+    if tag and unseen:
+        raise VersionMismatch("Nothing is at a version and absent at once: send If-Match or If-None-Match.")
+    return int(tag[1]) if tag else ABSENT if unseen else None
 
 
 def is_unchanged(request: Request, tag: str) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic_core.core_schema import DictSchema
 
 from rustok.kernel.module import Command, Input, Query, QueryInput
 
@@ -23,7 +24,9 @@ class Schemas:
         inputs = [(operation.input, "validation") for operation in operations]
         results = [(operation.result, "serialization") for operation in operations]
         models: Any = list(dict.fromkeys([*inputs, *results]))
-        self._references, definitions = models_json_schema(models, ref_template=_PREFIX + "{model}")
+        self._references, definitions = models_json_schema(
+            models, ref_template=_PREFIX + "{model}", schema_generator=_Closed
+        )
         self._definitions: dict[str, Schema] = definitions["$defs"]
         self._roots: set[str] = set()
 
@@ -77,6 +80,14 @@ class Schemas:
     def _reference(self, name: str) -> Schema:
         self._roots.add(name)
         return {"$ref": _PREFIX + name}
+
+
+class _Closed(GenerateJsonSchema):
+    """Says of an object whose names have a pattern that it takes no others."""
+
+    def dict_schema(self, schema: DictSchema) -> Schema:
+        found = super().dict_schema(schema)
+        return {**found, "additionalProperties": False} if "patternProperties" in found else found
 
 
 def _without_null(schema: Schema) -> Schema:

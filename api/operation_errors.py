@@ -68,8 +68,10 @@ def errors_of(registry: Registry, operation: Command | Query) -> tuple[ErrorClas
 
 
 def errors_of_batches(module: Module) -> tuple[ErrorClass, ...]:
-    """Return the error classes that a batch of *module* may answer with, beside those of its items."""
-    return tuple(dict.fromkeys((*_ANY, *_off(module), *_COMMAND, *_ADMISSION, *_POST, errors.VersionRequired)))
+    """Return the error classes that a batch of *module* may answer with: an atomic one as its item would."""
+    of_items = (error for command in module.commands if command.route is not None for error in command.errors)
+    of_any = (*_ANY, *_off(module), *_COMMAND, *_ADMISSION, *_POST, errors.VersionRequired)
+    return tuple(dict.fromkeys((*of_any, *of_items)))
 
 
 def _off(module: Module) -> tuple[ErrorClass, ...]:

@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from api.admission import Admission
 from api.body import BodyLimits, read_fields
@@ -50,13 +51,21 @@ def api_routes(
         method, path = method_and_path(platform.registry, query)
         methods[path][method] = _query_endpoint(platform, callers, query, read_your_writes)
     paths = sorted(methods, key=lambda path: "{" in path)
-    return [Route(path, _by_method(methods[path]), methods=list(methods[path])) for path in paths]
+    return [_OnlyPath(path, _by_method(methods[path]), methods=list(methods[path])) for path in paths]
 
 
 def method_and_path(registry: Registry, operation: Command | Query) -> tuple[str, str]:
     """Return the method of an operation and its path under the prefix of this API."""
     method, _, path = (operation.route or "").partition(" ")
     return method, f"{PREFIX}/{registry.module_of(operation.name).routes_path}{path}"
+
+
+class _OnlyPath(Route):
+    """A path that answers every method, if only by 405: what it says is no placeholder's value in another path."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, matched = super().matches(scope)
+        return (Match.NONE if match is Match.NONE else Match.FULL), matched
 
 
 def _by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import orjson
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
@@ -26,6 +26,16 @@ def _quota(text: str) -> str:
     return str(read_quota(text))
 
 
+def _distinct(items: list[str]) -> list[str]:
+    if len(set(items)) < len(items):
+        raise ValueError("must not repeat")
+    return items
+
+
+Text = TypeVar("Text", bound=str)
+Distinct = Annotated[list[Text], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})]
+"""A list of texts, none of which occurs twice."""
+
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")]
 """`xx` or `xx-YY`."""
 
@@ -43,7 +53,12 @@ EventPattern = Annotated[
 ]
 """What `matches` takes: a type of events, `commerce.product.*`, or `*`."""
 
-Title = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True)]
+Title = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=255, strip_whitespace=True),
+    Field(json_schema_extra={"pattern": r"[^\s\u0085]"}),
+]
+"""A text without the spaces around it; there is something else in it."""
 
 QuotaText = Annotated[str, AfterValidator(_quota)]
 """NUMBER/s, NUMBER/min or NUMBER/h, NUMBER up to 999,999."""

@@ -9,6 +9,7 @@ from rustok.kernel.errors import InvalidInput, RustokError, Violation
 DEPTH = 32
 NODES = 10_000
 _INT64 = 2**63
+_EXACT = 2**53
 _INFINITIES = (float("inf"), float("-inf"))
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -128,8 +129,16 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members if len(members) == len(pairs) else _Repeating(members)
 
 
+def _number(text: str) -> float:
+    """Return a number that is written with a fraction or an exponent; without a fraction it is an integer, however it
+    is written (JSON Schema 2020-12, section 4.2.2).
+    """
+    number = float(text)
+    return int(number) if abs(number) <= _EXACT and number.is_integer() else number
+
+
 def _refuse_constant(_name: str) -> Any:
     raise MalformedJson("The text is not JSON: NaN and Infinity are no JSON numbers.")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_number, parse_constant=_refuse_constant)

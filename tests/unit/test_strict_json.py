@@ -52,3 +52,14 @@ def test_what_readers_disagree_on_is_refused(name: str) -> None:
     else:
         with pytest.raises((MalformedJson, InvalidInput)):
             parse(TEXTS[name])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1.0", 1), ("-2.50e1", -25), ("9007199254740992.0", 2**53), ("1.5", 1.5), ("1e-7", 1e-7), ("1e300", 1e300)],
+)
+def test_a_number_without_a_fraction_is_an_integer(text: str, value: float) -> None:
+    """However it is written (JSON Schema 2020-12), as far as a double has every integer."""
+    read = parse(text.encode())
+
+    assert (read, type(read)) == (value, type(value))

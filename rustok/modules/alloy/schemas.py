@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, StringConstraints
+from pydantic import AwareDatetime, Field, JsonValue, StringConstraints
 
 from rustok.jobs import Accepted, OperationStatus
-from rustok.kernel.fields import EXAMPLE_ID, JsonObject, Slug
+from rustok.kernel.fields import EXAMPLE_ID, Distinct, JsonObject, Slug
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
 from rustok.modules.alloy.triggers import Triggers
 
@@ -24,15 +24,9 @@ Text = Annotated[str, StringConstraints(max_length=2000)]
 Page = Annotated[int, Field(ge=1, le=100)]
 
 
-def _distinct(texts: list[str]) -> list[str]:
-    if len(set(texts)) < len(texts):
-        raise ValueError("must not repeat")
-    return texts
-
-
-Grants = Annotated[list[Grant], Field(max_length=100), AfterValidator(_distinct)]
-Hosts = Annotated[list[Host], Field(max_length=50), AfterValidator(_distinct)]
-SecretNames = Annotated[list[SecretName], Field(max_length=50), AfterValidator(_distinct)]
+Grants = Annotated[Distinct[Grant], Field(max_length=100)]
+Hosts = Annotated[Distinct[Host], Field(max_length=50)]
+SecretNames = Annotated[Distinct[SecretName], Field(max_length=50)]
 
 
 class CreateScript(Input):
@@ -157,7 +151,7 @@ class SetValue(ScriptReference):
     key: Key
     value: JsonValue
     ttl_s: Annotated[int, Field(ge=1, le=10 * 366 * 86_400)] | None = None
-    expected_version: Annotated[int, Field(ge=0)] | None = None
+    expected_version: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
 
 
 class ValueReference(ScriptReference):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from rustok.kernel.fields import EXAMPLE_ID, Currency, JsonObject, Locale, Minor, Slug, Title
+from rustok.kernel.fields import EXAMPLE_ID, Currency, Distinct, JsonObject, Locale, Minor, Slug, Title
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
 
 Description = Annotated[str, StringConstraints(max_length=100_000)]
@@ -16,12 +16,6 @@ Choice = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Status = Literal["draft", "active", "archived"]
 InventoryPolicy = Literal["deny", "continue"]
 Weight = Annotated[int, Field(ge=0, le=2**31 - 1)]
-
-
-def _distinct(texts: list[str]) -> list[str]:
-    if len(set(texts)) < len(texts):
-        raise ValueError("must not repeat")
-    return texts
 
 
 class TranslationInput(Input):
@@ -38,11 +32,12 @@ class OptionInput(Input):
     """Something to choose, such as a size; names and choices do not repeat."""
 
     name: Choice
-    choices: Annotated[list[Choice], Field(min_length=1, max_length=100), AfterValidator(_distinct)]
+    choices: Annotated[Distinct[Choice], Field(min_length=1, max_length=100)]
 
 
 def _differently_named(options: list[OptionInput]) -> list[OptionInput]:
-    _distinct([option.name for option in options])
+    if len({option.name for option in options}) < len(options):
+        raise ValueError("names must not repeat")
     return options
 
 

@@ -49,6 +49,14 @@ async def test_a_wrong_method_is_a_problem_that_lists_the_right_ones(shared_api:
     assert response.headers["allow"] == "GET, HEAD, POST"
 
 
+async def test_a_path_is_no_value_of_another_ones_placeholder(shared_api: ApiUnderTest) -> None:
+    """DELETE is a method of /operations/{operation_id}, and not of this."""
+    response = await shared_api.client.delete("/api/v1/operations/dead-letters")
+
+    assert_problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == "GET, HEAD"
+
+
 async def test_answers_carry_the_security_headers(shared_api: ApiUnderTest) -> None:
     """Answers and problems alike: no sniffing, no caching."""
     for response in (await shared_api.client.get(PRODUCTS), await shared_api.client.get("/nowhere")):

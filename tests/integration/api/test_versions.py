@@ -153,7 +153,6 @@ async def test_nothing_that_is_there_is_changed_by_who_wants_it_absent(api: ApiU
         [("If-None-Match", 'W/"1"')],
         [("If-None-Match", "")],
         [("If-None-Match", "*"), ("If-None-Match", "*")],
-        [("If-None-Match", "*"), ("If-Match", '"1"')],
     ],
 )
 async def test_an_if_none_match_of_another_form_is_refused_on_a_write(
@@ -161,6 +160,15 @@ async def test_an_if_none_match_of_another_form_is_refused_on_a_write(
 ) -> None:
     """A version that must not be the present one is no condition that a writer has."""
     assert_problem(await api.client.post(PRODUCTS, json=a_product(), headers=headers), 400, "invalid_header")
+
+
+async def test_nothing_is_at_a_version_and_absent_at_once(api: ApiUnderTest) -> None:
+    """Both conditions hold together, or the write is refused (RFC 9110, section 13.2.2)."""
+    path, body = await a_named_thing(api, "alloy.secrets.set")
+
+    answer = await api.client.put(path, json=body, headers={"If-None-Match": "*", "If-Match": '"1"'})
+
+    assert_problem(answer, 412, "version_mismatch")
 
 
 async def a_named_thing(api: ApiUnderTest, name: str) -> tuple[str, dict[str, str]]:
