@@ -1,22 +1,16 @@
 """The server is killed after a commit and before its answer; the client asks again, with its key."""
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from rustok.testing import PlatformUnderTest
-from rustok.testing.platform import SECRET
+from tests.integration.api.processes import api_process
 from tests.integration.api.support import PRODUCTS, administrator, bearer
 
-ROOT = Path(__file__).parents[3]
 EFFORTS = (
     pytest.param(10, id="10"),
     pytest.param(200, marks=[pytest.mark.deep, pytest.mark.timeout(600)], id="200"),
@@ -26,22 +20,8 @@ EFFORTS = (
 @pytest.fixture
 def port(rustok: PlatformUnderTest) -> Iterator[int]:
     """The port of an API that dies when it is told to."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("RUSTOK_")},
-        "RUSTOK_DATABASE_URL": rustok.database.app_url,
-        "RUSTOK_SYSTEM_DATABASE_URL": rustok.database.system_url,
-        "RUSTOK_SECRET": SECRET,
-        "RUSTOK_LOG_LEVEL": "ERROR",
-        "RUSTOK_ADMISSION_SOFT_AGE_S": "inf",
-        "RUSTOK_ADMISSION_HARD_AGE_S": "inf",
-    }
-    command = [sys.executable, "-m", "tests.integration.api.mortal_api"]
-    with subprocess.Popen(  # noqa: S603 - our own command
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, start_new_session=True
-    ) as process:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-        os.killpg(process.pid, signal.SIGKILL)
+    with api_process(rustok.database) as port:
+        yield port
 
 
 @pytest.mark.parametrize("kills", EFFORTS)
