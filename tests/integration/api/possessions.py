@@ -95,7 +95,7 @@ class Owner:
     api: ApiUnderTest
     tenant_id: UUID
     headers: Mapping[str, str]
-    new_name: Callable[[], str]
+    new_name: Callable[[], str] = _any_name
 
     @classmethod
     async def create(cls, api: ApiUnderTest, new_name: Callable[[], str] = _any_name) -> "Owner":

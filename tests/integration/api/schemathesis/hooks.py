@@ -80,6 +80,8 @@ def _keep_rules_between_fields(fields: dict[str, Any]) -> None:
         fields["variants"] = [_without_options(variant) for variant in fields["variants"]]
     if "parent_id" in fields:
         fields["parent_id"] = None
+    if "is_enabled" in fields:  # what comes after it would be answered by no module
+        fields["is_enabled"] = True
 
 
 def _without_options(variant: dict[str, Any]) -> dict[str, Any]:
