@@ -16,7 +16,7 @@ NOUNS = {
     "relay": "Run a relay: sequencer, hints, housekeeping",
     "worker": "Run worker processes and replace those that die",
     "db": "Create, migrate and inspect the database",
-    "tenant": "Create, list and show tenants; switch them off and on",
+    "tenant": "Create, show, export and erase tenants; switch them off and on; say where they are found",
     "module": "See which modules a tenant has; enable and disable them",
     "apikey": "Create, list and revoke API keys",
     "import": "Import data through the write path",

@@ -1,12 +1,17 @@
 """`rustok tenant`: create, list and show tenants, switch them off and on, say where they are and what they may send."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rustok.cli.output import print_rows
 from rustok.cli.session import Session, open_session
+from rustok.cli.tenant_erasure import COLUMNS as COLUMNS_OF_ERASURES
+from rustok.cli.tenant_erasure import erase_tenant, erasures
+from rustok.cli.tenant_export import COLUMNS as COLUMNS_OF_EXPORTS
+from rustok.cli.tenant_export import export_tenant
 from rustok.db.failures import translated_failures
 from rustok.dispatch import Call
 from rustok.kernel.errors import InvalidInput
@@ -31,6 +36,7 @@ _COLUMNS = (
     "has_storefront",
     "domains",
     "request_quota",
+    "is_being_erased",
 )
 _DEFAULT = "default"
 
@@ -87,6 +93,39 @@ def quota(
 ) -> None:
     """Show, or set, how many requests a tenant may send to each API process."""
     asyncio.run(_quota(tenant, requests, as_json=as_json))
+
+
+@app.command()
+def export(
+    tenant: TenantArgument,
+    to: Annotated[Path, typer.Option(metavar="FILE", dir_okay=False, help="A ZIP file that is not there yet.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Write what a tenant has, as of one moment, as JSON Lines a table, with a manifest; without secrets."""
+    print_rows(asyncio.run(export_tenant(tenant, to)), COLUMNS_OF_EXPORTS, as_json=as_json)
+
+
+@app.command()
+def erase(
+    tenant: TenantArgument,
+    slug: Annotated[str | None, typer.Option("--yes-erase", metavar="SLUG", help="The slug, as confirmation.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Delete all that a tenant has, for good, and the tenant itself. It has to be switched off.
+
+    Interrupted, it goes on when it is called again; the tenant cannot be switched on any more.
+    """
+    erased = asyncio.run(erase_tenant(tenant, slug))
+    print_rows([erased.model_dump(mode="json")], COLUMNS_OF_ERASURES, as_json=as_json)
+
+
+@app.command("erasures")
+def list_erasures(*, as_json: Json = False) -> None:
+    """List the tenants that were erased, and those that are being erased, with how many rows."""
+    rows = [erased.model_dump(mode="json") for erased in asyncio.run(erasures())]
+    print_rows(rows, COLUMNS_OF_ERASURES, as_json=as_json)
 
 
 @domain.command("add")

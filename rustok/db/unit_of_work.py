@@ -30,14 +30,16 @@ log = structlog.get_logger(__name__)
 
 _EMPTY = build_registry(())
 
-# What is out of the ordinary is looked for in the round trip that opens the transaction, and told by its row
-# count; only then is it read. Policies see the tenant because the setting is a statement of its own, before.
+# What is out of the ordinary, also that there is no such tenant any more, is looked for in the round trip that opens
+# the transaction, and told by its row count; only then is it read. Policies see the tenant because the setting is a
+# statement of its own, before.
 _BEGIN = """
 BEGIN {mode};
 SET LOCAL lock_timeout = {lock_timeout_ms};
 SELECT set_config('rustok.tenant_id', '{tenant_id}', true);
-SELECT FROM tenants WHERE id = '{tenant_id}'
-   AND ({is_refused} OR authz_version <> {authz_version} OR scripts_version <> {scripts_version})
+SELECT WHERE {is_checked} AND NOT EXISTS (
+    SELECT FROM tenants WHERE id = '{tenant_id}'
+       AND is_active AND authz_version = {authz_version} AND scripts_version = {scripts_version})
 """
 _IS_ACTIVE = text("SELECT is_active FROM tenants WHERE id = :tenant_id")
 
@@ -303,11 +305,11 @@ class UnitOfWorkFactory:
 
         Args:
             lock_timeout_ms: it gives up (Unavailable) when it has waited for a row for this long; 0: never.
-            is_about_tenant: the tenant may be switched off.
+            is_about_tenant: the tenant may be switched off, or not be there yet.
 
         Raises:
             StaleAuthorization: the principal's rights are older than the tenant's roles, or what is known of a script
-                than its scripts.
+                than its scripts; or the tenant is not there any more.
             TenantDisabled: an operator has switched the tenant off.
             Unavailable: PostgreSQL does not answer, or no connection came free in time.
 
@@ -332,13 +334,13 @@ def _script(context: Context, mode: str, lock_timeout_ms: int, *, is_about_tenan
         mode=mode,
         lock_timeout_ms=lock_timeout_ms,
         tenant_id=UUID(int=context.tenant_id.int),  # whatever type it has: nothing else may get in here
-        is_refused="false" if is_about_tenant else "NOT is_active",
+        is_checked=not is_about_tenant,
         authz_version="authz_version" if principal.authz_version is None else int(principal.authz_version),
         scripts_version="scripts_version" if principal.scripts_version is None else int(principal.scripts_version),
     )
 
 
 async def _refuse(transaction: Transaction, context: Context) -> None:
-    if not (await transaction.execute(_IS_ACTIVE, {"tenant_id": context.tenant_id})).scalar_one():
+    if (await transaction.execute(_IS_ACTIVE, {"tenant_id": context.tenant_id})).scalar_one_or_none() is False:
         raise TenantDisabled("This tenant is switched off: ask its operator.")
     raise StaleAuthorization

@@ -28,6 +28,7 @@ from tests.bench import (
     script_path,
     search,
     sequencer,
+    tenants,
     visibility,
     write_path,
 )
@@ -50,6 +51,7 @@ BENCHMARKS: Mapping[str, Callable[[Stage], Report]] = {
     "script_cage": script_cage.run,
     "script_limits": script_limits.run,
     "script_path": script_path.run,
+    "tenants": tenants.run,
     "jobs": jobs.run,
     "pinned_snapshot": pinned_snapshot.run,
 }

@@ -1,5 +1,6 @@
 """Tenants: the companies whose business runs here."""
 
+from rustok.modules.tenants.erasure import WAITING, Erasure, list_erasures
 from rustok.modules.tenants.errors import TenantNotFound
 from rustok.modules.tenants.resolution import (
     ResolvedTenant,
@@ -13,6 +14,8 @@ from rustok.modules.tenants.service import create_tenant, find_tenant, list_tena
 from rustok.modules.tenants.switches import modules_off, without_absences
 
 __all__ = [
+    "WAITING",
+    "Erasure",
     "ResolvedTenant",
     "Tenant",
     "TenantKey",
@@ -21,6 +24,7 @@ __all__ = [
     "find_tenant",
     "key_of_host",
     "key_of_reference",
+    "list_erasures",
     "list_tenants",
     "modules_off",
     "resolve_tenant",

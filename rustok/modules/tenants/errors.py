@@ -15,6 +15,12 @@ class TenantNotFound(NotFound):
     code = "tenant_not_found"
 
 
+class TenantBeingErased(Conflict):
+    """The tenant's rows are being deleted, for good: it cannot be switched on any more."""
+
+    code = "tenant_being_erased"
+
+
 class DomainTaken(Conflict):
     """Another tenant has this domain."""
 

@@ -63,7 +63,7 @@ TENANTS = Module(
             route=None,
             is_critical=True,
             is_about_tenant=True,
-            errors=(errors.TenantNotFound,),
+            errors=(errors.TenantNotFound, errors.TenantBeingErased),
         ),
         Command(
             name="tenants.storefronts.open",
@@ -147,5 +147,5 @@ TENANTS = Module(
             route="GET /modules",
         ),
     ),
-    tables=("tenants", "tenant_domains", "module_absences"),
+    tables=("tenants", "tenant_domains", "module_absences", "erased_tenants"),
 )

@@ -12,7 +12,8 @@ from rustok.db.unit_of_work import UnitOfWork
 
 _COLUMNS = """
     id, slug, name, default_locale, default_currency, is_active, has_storefront, request_quota, version,
-    ARRAY(SELECT domain FROM tenant_domains WHERE tenant_id = tenants.id ORDER BY domain) AS domains
+    ARRAY(SELECT domain FROM tenant_domains WHERE tenant_id = tenants.id ORDER BY domain) AS domains,
+    EXISTS (SELECT FROM erased_tenants WHERE id = tenants.id) AS is_being_erased
 """
 
 _INSERT = text(

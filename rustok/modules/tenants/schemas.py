@@ -60,6 +60,7 @@ class Tenant(Result):
     has_storefront: bool = False
     request_quota: str | None = None
     domains: list[str] = []
+    is_being_erased: bool = False
     version: int
 
 

@@ -6,7 +6,7 @@ from rustok.db.failures import conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.event import Event
 from rustok.modules.tenants import events, repository
-from rustok.modules.tenants.errors import DomainNotFound, DomainTaken, DuplicateSlug, TenantNotFound
+from rustok.modules.tenants.errors import DomainNotFound, DomainTaken, DuplicateSlug, TenantBeingErased, TenantNotFound
 from rustok.modules.tenants.schemas import CreateTenant, DomainOfTenant, OfTenant, SetRequestQuota, Tenant
 
 
@@ -34,6 +34,8 @@ async def enable_tenant(uow: UnitOfWork, _data: OfTenant) -> Tenant:
     tenant = await _lock(uow)
     if tenant.is_active:
         return tenant
+    if tenant.is_being_erased:
+        raise TenantBeingErased("The tenant is being erased: nobody can switch it on any more.")
     return await _change(uow, tenant, events.TenantEnabled(slug=tenant.slug), is_active=True)
 
 

@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 
+from rustok.modules.tenants import Erasure
+from rustok.runtime import SystemClock
 from rustok.testing import PlatformUnderTest
 from tests.checksums import index_checksums, source_checksums
 from tests.integration.api.possessions import OPERATIONS, Owner
@@ -36,6 +38,16 @@ async def test_a_tenant_that_is_switched_on_again_is_served(api: ApiUnderTest) -
     answer = await api.client.get(f"{PRODUCTS}/{product['id']}")
 
     assert (answer.status_code, answer.json()["id"]) == (200, product["id"])
+
+
+async def test_a_key_of_a_tenant_that_was_erased_is_nobodys(api: ApiUnderTest) -> None:
+    """Also to a process that remembers whose it was."""
+    assert (await api.client.get(PRODUCTS)).status_code == 200
+    await api.rustok.run("tenants.tenants.disable", api.tenant_id)
+    await Erasure(api.rustok.system_engine, SystemClock()).erase(api.tenant_id, "operator:somebody")
+
+    assert_problem(await api.client.get(PRODUCTS), 401, "unauthenticated")
+    assert_problem(await api.client.post(PRODUCTS, json=a_product()), 401, "unauthenticated")
 
 
 async def test_switching_twice_is_as_switching_once(rustok: PlatformUnderTest) -> None:

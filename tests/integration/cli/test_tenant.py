@@ -1,11 +1,23 @@
 """`rustok tenant`: what an operator does about a tenant."""
 
 import json
+import zipfile
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from rustok.testing import PlatformUnderTest
 from tests.integration.cli.conftest import Cli
+
+
+@pytest.fixture
+async def acme(rustok: PlatformUnderTest) -> UUID:
+    return await rustok.create_tenant("acme")
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 async def test_a_tenant_is_switched_off_and_on(rustok: PlatformUnderTest, cli: Cli) -> None:
@@ -29,6 +41,82 @@ async def test_a_tenant_that_there_is_not_is_named(rustok: PlatformUnderTest, cl
     assert finished.code == 1
     assert "There is no tenant 'acme'" in finished.err
     assert "(tenant_not_found)" in finished.err
+
+
+async def test_a_tenant_is_exported_to_a_file(rustok: PlatformUnderTest, cli: Cli, tmp_path: Path) -> None:
+    """Also while it is switched off. The file is for whoever has asked for it alone."""
+    tenant = await rustok.create_tenant("acme")
+    await rustok.run("commerce.products.create", tenant, translations={"en": {"title": "Kettle"}})
+    await cli("tenant", "disable", "acme")
+    target = tmp_path / "acme.zip"
+
+    exported = await cli("tenant", "export", "acme", "--to", str(target), "--json")
+    again = await cli("tenant", "export", "acme", "--to", str(target))
+
+    assert {row["table"]: row["rows"] for row in json.loads(exported.out)}["products"] == 1
+    with zipfile.ZipFile(target) as archive:
+        assert b"Kettle" in archive.read("product_translations.jsonl")
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert names_in(tmp_path) == ["acme.zip"]
+    assert (again.code, "exists: name another file" in again.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("slug", "target", "complaint"),
+    [
+        ("globex", "acme.zip", "There is no tenant 'globex'"),
+        ("acme", "nowhere/acme.zip", "cannot be made: No such file or directory"),
+        ("acme", ".", "is a directory"),
+    ],
+)
+@pytest.mark.usefixtures("acme")
+async def test_an_export_that_cannot_be_written_leaves_nothing(
+    cli: Cli, tmp_path: Path, slug: str, target: str, complaint: str
+) -> None:
+    """And says why."""
+    finished = await cli("tenant", "export", slug, "--to", str(tmp_path / target))
+
+    assert finished.code > 0
+    assert complaint in " ".join(finished.err.replace("│", " ").split())
+    assert names_in(tmp_path) == []
+
+
+async def test_a_tenant_is_erased_by_its_slug(rustok: PlatformUnderTest, cli: Cli) -> None:
+    """What is left of it is that it was there, who has erased it, and how much that was."""
+    tenant = await rustok.create_tenant("acme")
+    await rustok.run("commerce.products.create", tenant, translations={"en": {"title": "Kettle"}})
+    await cli("tenant", "disable", "acme")
+
+    erased = await cli("tenant", "erase", "acme", "--yes-erase", "acme", "--json", USER="jane")
+    listed = await cli("tenant", "erasures", "--json")
+    gone = await cli("tenant", "show", "acme")
+
+    [record] = json.loads(erased.out)
+    assert (record["id"], record["requested_by"], record["rows"]["products"]) == (str(tenant), "operator:jane", 1)
+    assert json.loads(listed.out) == [record]
+    assert (gone.code, "(tenant_not_found)" in gone.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (("acme",), 2, "All that acme has is deleted for good: say --yes-erase acme"),
+        (("acme", "--yes-erase", "globex"), 2, "say --yes-erase acme"),
+        (("acme", "--yes-erase", "acme"), 1, "Switch the tenant off first"),
+        (("globex", "--yes-erase", "globex"), 1, "There is no tenant 'globex'"),
+    ],
+)
+async def test_nothing_is_erased_by_mistake(
+    rustok: PlatformUnderTest, cli: Cli, words: tuple[str, ...], code: int, complaint: str
+) -> None:
+    """Its slug has to be said once more, and it has to be switched off."""
+    await rustok.create_tenant("acme")
+
+    finished = await cli("tenant", "erase", *words)
+
+    assert finished.code == code
+    assert complaint in " ".join(finished.err.replace("│", " ").split())
+    assert json.loads((await cli("tenant", "list", "--json")).out)[0]["is_being_erased"] is False
 
 
 async def test_domains_are_added_listed_and_removed(rustok: PlatformUnderTest, cli: Cli) -> None:

@@ -17,6 +17,8 @@ GLOBAL_KEYS = {
     "outbox_pkey": "staging of the one log",
 }
 """Keys without the tenant, and why."""
+BY_ID = ("tenants", "erased_tenants")
+"""Tables whose `id` is the tenant."""
 
 SEARCHES = [f"{function}_{kind}" for function in ("search", "list") for kind in ("products", "content")] + [
     "search_products_back",
@@ -55,7 +57,7 @@ async def test_every_table_with_tenants_is_fenced_also_against_its_owner(two_ten
              WHERE relname = ANY ($1) AND relnamespace = 'public'::regnamespace
                AND NOT (relrowsecurity AND relforcerowsecurity)
             """,
-            [*two_tenants.tables, "tenants"],
+            [*two_tenants.tables, *BY_ID],
         )
 
     assert open_tables == []
@@ -70,7 +72,7 @@ async def test_every_table_with_tenants_has_the_same_policies(two_tenants: TwoTe
     wrong = []
     found: dict[str, set[str]] = {}
     for row in rows:
-        column = "id" if row["tablename"] == "tenants" else "tenant_id"
+        column = "id" if row["tablename"] in BY_ID else "tenant_id"
         expected = {
             "tenant": ([APP], "ALL", f"({column} = ({fence})", f"({column} = ({fence})"),
             "every_tenant": ([SYSTEM], "ALL", "true", "true"),
@@ -81,7 +83,7 @@ async def test_every_table_with_tenants_has_the_same_policies(two_tenants: TwoTe
         found.setdefault(row["tablename"], set()).add(row["policyname"])
 
     assert wrong == []
-    assert {table for table in found if {"tenant", "every_tenant"} <= found[table]} == {*two_tenants.tables, "tenants"}
+    assert {table for table in found if {"tenant", "every_tenant"} <= found[table]} == {*two_tenants.tables, *BY_ID}
 
 
 async def test_keys_hold_the_tenant(two_tenants: TwoTenants) -> None:

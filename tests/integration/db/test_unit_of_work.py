@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 from uuid import UUID
 
@@ -322,8 +323,17 @@ async def test_a_tenant_that_does_not_exist_yet_can_be_worked_for(units: Units) 
     """That is how it is created."""
     nobody = Context(tenant_id=uuid7(), principal=Principal("test", "x", frozenset()))
 
-    async with units.factory.begin(nobody) as uow:
+    async with units.factory.begin(nobody, is_about_tenant=True) as uow:
         assert (await uow.execute(_COUNT)).scalar_one() == 0
+
+
+async def test_for_a_tenant_that_is_gone_nothing_is_done(units: Units) -> None:
+    """Whoever acts for it has read its rules before that, and has to read them again."""
+    context = Context(tenant_id=uuid7(), principal=Principal("apikey", "key-1", frozenset(), 1))
+
+    with pytest.raises(StaleAuthorization):
+        async with units.factory.begin(context):
+            pytest.fail("there is no such tenant")
 
 
 async def test_the_tenant_is_forgotten_when_the_transaction_ends(units: Units) -> None:
@@ -496,10 +506,11 @@ async def test_a_server_that_froze_is_given_up(shared_database: Database) -> Non
             engine, RecordingTransport(), FixedClock(), Secrets("a secret of the tests, long enough")
         )
         context = Context(tenant_id=uuid7(), principal=Principal("test", "somebody", frozenset()))
+        begin = partial(factory.begin, context, is_about_tenant=True)
         frozen: list[int] = []
 
         async def freeze_and_ask() -> None:
-            async with asyncio.timeout(10), factory.begin(context) as uow:
+            async with asyncio.timeout(10), begin() as uow:
                 frozen.append((await uow.execute(text("SELECT pg_backend_pid()"))).scalar_one())
                 os.kill(frozen[0], signal.SIGSTOP)
                 await uow.execute(_COUNT)
@@ -508,5 +519,5 @@ async def test_a_server_that_froze_is_given_up(shared_database: Database) -> Non
             await freeze_and_ask()
 
         os.kill(frozen[0], signal.SIGCONT)
-        async with factory.begin(context) as uow:
+        async with begin() as uow:
             assert (await uow.execute(_COUNT)).scalar_one() == 0

@@ -9,10 +9,9 @@ from uuid import UUID
 import asyncpg
 
 from rustok.catalog import MODULES
-from rustok.db.idempotency import IdempotencyKey
-from rustok.dispatch import Call
 from rustok.testing import DatabaseServer, PlatformUnderTest
 from tests.integration.db.tenant_tables import tenant_tables
+from tests.integration.db.tenants_with_everything import tenants_with_everything
 
 READ = "SELECT count(*) FROM {table} WHERE tenant_id = $1"
 CHANGE = """
@@ -21,17 +20,6 @@ CHANGE = """
 """
 DELETE = "WITH gone AS (DELETE FROM {table} WHERE tenant_id = $1 RETURNING 1) SELECT count(*) FROM gone"
 """What is done to the rows of a tenant, for `TwoTenants.as_app`; each returns how many it has reached."""
-
-ANY_VALUE = {
-    "uuid": "gen_random_uuid()",
-    "boolean": "true",
-    "bytea": "'x'",
-    "text": "'x'",
-    "tsvector": "'x'",
-    **dict.fromkeys(("smallint", "integer", "bigint", "numeric", "real", "double precision"), "1"),
-    **dict.fromkeys(("timestamp with time zone", "date"), "now()"),
-}
-"""A value of each type; of the others, arrays and JSON, `{}` is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +39,8 @@ class TwoTenants:
             PlatformUnderTest.open(MODULES, database) as platform,
             asyncpg_connection(database.admin_url) as admin,
         ):
-            ours, theirs = await populate(platform, "ours"), await populate(platform, "theirs")
-            tables = await tenant_tables(admin)
-            for table in tables:
-                for tenant in (ours, theirs):
-                    if not await admin.fetchval(READ.format(table=table), tenant):
-                        await fill(admin, table, tenant)
-            yield cls(platform, ours, theirs, tables)
+            ours, theirs = await tenants_with_everything(platform, admin, "ours", "theirs")
+            yield cls(platform, ours, theirs, await tenant_tables(admin))
 
     @asynccontextmanager
     async def connected(self, url: str, tenant_id: UUID | None = None) -> AsyncIterator[asyncpg.Connection]:
@@ -81,46 +64,6 @@ class TwoTenants:
                 finally:
                     await transaction.rollback()
         return found
-
-
-async def populate(platform: PlatformUnderTest, slug: str) -> UUID:
-    """Create a tenant that has done a little of everything."""
-    tenant = await platform.create_tenant(slug)
-    product = {
-        "status": "active",
-        "translations": {"en": {"title": "Red bicycle"}},
-        "options": [{"name": "Size", "choices": ["M"]}],
-        "variants": [{"sku": "BIKE-1", "option1": "M", "prices": {"EUR": {"amount": 19900}}}],
-    }
-    create = Call(platform.registry.commands["commerce.products.create"], product)
-    key = IdempotencyKey("key-1", "POST /products", b"{}")
-    await platform.platform.dispatcher.run(create, platform.context(tenant), key)
-    await platform.run("access.api_keys.create", tenant, name="till", role="manager")
-    await platform.settle()
-    await platform.run("access.api_keys.create", tenant, name="shop", role="customer")  # stays in the outbox
-    return tenant
-
-
-async def fill(admin: asyncpg.Connection, table: str, tenant_id: UUID) -> None:
-    """Give *table* any row of the tenant: what it means is of no matter to a fence."""
-    columns = await admin.fetch(
-        """
-        SELECT attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute
-         WHERE attrelid = CAST($1 AS text)::regclass AND attnum > 0 AND NOT attisdropped
-           AND (attnotnull OR attname = 'tenant_id') AND attidentity = '' AND attgenerated = ''
-        """,
-        table,
-    )
-    checks = await admin.fetch(
-        "SELECT conname FROM pg_constraint WHERE conrelid = CAST($1 AS text)::regclass AND contype = 'c'", table
-    )
-    for check in checks:
-        await admin.execute(f"ALTER TABLE {table} DROP CONSTRAINT {check['conname']}")
-    values = [f"'{tenant_id}'" if c["name"] == "tenant_id" else ANY_VALUE.get(c["type"], "'{}'") for c in columns]
-    names = ", ".join(column["name"] for column in columns)
-    await admin.execute("SET session_replication_role = replica")  # neither foreign keys nor triggers
-    await admin.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join(values)})")
-    await admin.execute("RESET session_replication_role")
 
 
 @asynccontextmanager
