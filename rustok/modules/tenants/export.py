@@ -37,6 +37,7 @@ EXPORTED: tuple[str, ...] = (
     "script_secrets",
     "script_limits",
     "script_attempts",
+    "module_absences",
     "finished_jobs",
     "event_log",
     "outbox",

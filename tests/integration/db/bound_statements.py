@@ -16,19 +16,25 @@ import rustok
 _DIALECT = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy's own constructor
 _ATTRIBUTE = "SELECT attnum FROM pg_attribute WHERE attrelid = CAST($1 AS text)::regclass AND attname = $2"
 
+BY_ID = ("tenants", "erased_tenants")
+"""Tables whose `id` is the tenant."""
+
+_PARTS = ("statement", "_onwards", "_back")
+"""Where things that are made of statements, such as `SetInsert` and `Listing`, keep them."""
+
 Node = Mapping[str, Any]
 
 
 def statements_of_the_platform() -> dict[str, str]:
-    """Return the text of every statement that a module of `rustok` has, by the name under which it is defined."""
+    """Return the text of every statement with a plan that a module of `rustok` has, by the name it is given there."""
     found: dict[int, tuple[str, str]] = {}
     for info in pkgutil.walk_packages(rustok.__path__, "rustok."):
         if info.name.startswith("rustok.sandbox.types"):  # stubs for authors of scripts
             continue
         for name, value in vars(import_module(info.name)).items():
-            statement = getattr(value, "statement", value)
-            if isinstance(statement, TextClause):
-                found.setdefault(id(statement), (f"{info.name}.{name}", statement.text))
+            for statement in (value, *(getattr(value, part, None) for part in _PARTS)):
+                if isinstance(statement, TextClause) and not statement.text.startswith("SET "):  # it has no plan
+                    found.setdefault(id(statement), (f"{info.name}.{name}", statement.text))
     return dict(found.values())
 
 
@@ -48,7 +54,7 @@ async def unbound_tables(connection: asyncpg.Connection, statement: str, tables:
         table = node.get("Relation Name")
         if table not in tables:
             continue
-        column = "id" if table == "tenants" else "tenant_id"
+        column = "id" if table in BY_ID else "tenant_id"
         if node["Node Type"] != "ModifyTable":
             is_bound = any(_binds(condition, column, parameter, made) for condition in _conditions(node))
         elif node["Operation"] == "Insert":
@@ -124,4 +130,4 @@ def _gives_tenant(source: Node, place: int, parameter: str, made: set[str]) -> b
 def _is_tenant(value: str, made: set[str]) -> bool:
     """Tell whether *value* is the tenant of a row, and not of one that a function has *made*."""
     alias, _, column = value.rpartition(".")
-    return column == "tenant_id" and alias not in made
+    return value == "tenants.id" or (column == "tenant_id" and alias not in made)

@@ -8,6 +8,7 @@ import pytest
 
 from rustok.db.rls import APP, OWNER, SEARCH, SYSTEM
 from rustok.testing import DatabaseServer
+from tests.integration.db.bound_statements import BY_ID
 from tests.integration.db.two_tenants import CHANGE, DELETE, READ, TwoTenants
 
 GLOBAL_KEYS = {
@@ -17,9 +18,6 @@ GLOBAL_KEYS = {
     "outbox_pkey": "staging of the one log",
 }
 """Keys without the tenant, and why."""
-BY_ID = ("tenants", "erased_tenants")
-"""Tables whose `id` is the tenant."""
-
 SEARCHES = [f"{function}_{kind}" for function in ("search", "list") for kind in ("products", "content")] + [
     "search_products_back",
     "search_content_back",

@@ -12,11 +12,14 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from rustok.db import pages
+from rustok.db.tenant_tables import TenantTable
 from rustok.index.tables import CONTENT
 from rustok.modules.commerce import repository as products
 from rustok.modules.content import repository as nodes
+from rustok.modules.tenants import erasure
 from rustok.testing import DatabaseServer
-from tests.integration.db.bound_statements import statements_of_the_platform, unbound_tables
+from tests.integration.db.bound_statements import BY_ID, statements_of_the_platform, unbound_tables
 
 _ROWS = "Its rows carry the tenant of the unit of work that made them, and row level security compares it"
 _IDS = "By the ids and lease tokens that the role system was given for jobs of all tenants"
@@ -83,16 +86,25 @@ OF_ALL_TENANTS = {
     "rustok.jobs.schedule_desk._ENABLE": _OPERATOR,
     "rustok.jobs.schedule_desk._LIST": _OPERATOR,
     "rustok.jobs.tail._CHANGED": _OPERATOR,
+    "rustok.modules.tenants.erasure._LIST": _OPERATOR,
     "rustok.modules.tenants.repository._FIND": _OPERATOR,
     "rustok.modules.tenants.repository._LIST": _OPERATOR,
 }
 """Statements that other tenants' rows are in reach of, and why."""
 
+_PRODUCTS = TenantTable("products", has_tenant_index=True, refers_to=frozenset(), refers_to_itself_by=())
 BUILT = {
     "rustok.modules.commerce.repository._update": products._update("variants", "id = :id", ["sku"], frozenset({"sku"})),
     "rustok.modules.content.repository._update": nodes._update(["author"]),
     "rustok.index.tables.upsert": CONTENT.upsert,
     "rustok.index.tables.delete_other_versions": CONTENT.delete_other_versions,
+    "rustok.db.pages._statement": pages._statement(
+        "SELECT id FROM products WHERE tenant_id = :tenant_id", "id", "uuid", descending=True
+    ),
+    "rustok.modules.tenants.erasure._any": erasure._any(_PRODUCTS),
+    "rustok.modules.tenants.erasure._delete": erasure._delete(_PRODUCTS),
+    "rustok.modules.tenants.erasure._delete_pages": erasure._delete_pages(_PRODUCTS),
+    "rustok.modules.tenants.erasure._release": erasure._release(_PRODUCTS, "vendor"),
     "rustok.index.search._call": text("SELECT"),  # a function's own words: test_row_level_security.py
     "rustok.db.migrate._upgrade": text("SELECT"),  # of locks
 }
@@ -100,12 +112,16 @@ BUILT = {
 
 WITH_MORE_RIGHTS = {
     "find_api_key": "The one look-up that happens before the tenant is known; it returns one key",
+    "event_log_bounds": "It tells where the log of all tenants begins and ends, and nothing of what is between",
     "identify_api_key": "As find_api_key, which the release before asks",
     "index_behind": "It tells of versions alone, whose tenant and id the caller knows",
     "list_content": "It compares the tenant itself",
     "list_products": "It compares the tenant itself",
+    "resolve_tenant": "A host or a name tells the tenant; it returns that one",
     "search_content": "It compares the tenant itself",
+    "search_content_back": "It compares the tenant itself",
     "search_products": "It compares the tenant itself",
+    "search_products_back": "It compares the tenant itself",
     "consumer_figures": "Metrics, of all tenants together",
     "job_figures": "Metrics, of all tenants together",
     "log_figures": "Metrics, of all tenants together",
@@ -153,7 +169,7 @@ async def planner(database_server: DatabaseServer) -> AsyncIterator[Planner]:
         tables = frozenset(
             row["relname"] for row in await connection.fetch(_TABLES)
         )  # and partitions, which are planned
-        yield Planner(connection, tables | {"tenants"})
+        yield Planner(connection, tables | {*BY_ID})
         await connection.close()
 
 
