@@ -1,5 +1,6 @@
 """Who calls: turns the credential of a request, or the tenant it names, into the context that its work runs in."""
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from uuid import UUID
@@ -40,6 +41,7 @@ class Callers:
         self._directory = directory
         self._rate_limits = rate_limits
         self._clock = clock
+        self._read_anew_at_s = -math.inf
 
     async def identify(self, request: Request, module: str, permission: str | None = None) -> "Caller":
         """Return who sends *request*, which *module* answers; *permission*: what it will need, if that is known.
@@ -77,15 +79,27 @@ class Callers:
 
         Raises RateLimited.
         """
-        tenant_id, quota = identity.tenant_id, identity.request_quota
         try:
-            self._rate_limits.charge(tenant_id, quota, units)
+            self._rate_limits.charge(identity.tenant_id, identity.request_quota, units)
         except RateLimited:
             with aside(request.scope):
                 await self._clock.sleep(_SECOND_CHANCE_S)
-            self._rate_limits.charge(tenant_id, quota, units)
+            identity = await self._read_anew(request, identity)
+            self._rate_limits.charge(identity.tenant_id, identity.request_quota, units)
         finally:
-            record_of(request.scope).headers |= self._rate_limits.fields(tenant_id, quota)
+            fields = self._rate_limits.fields(identity.tenant_id, identity.request_quota)
+            record_of(request.scope).headers |= fields
+
+    async def _read_anew(self, request: Request, identity: Identity) -> Identity:
+        """Return *identity* as it is now: an operator may have set another quota.
+
+        Who is refused all the time would not notice it. That costs a query a second at most.
+        """
+        now_s = self._clock.monotonic_s()
+        if now_s - self._read_anew_at_s < _SECOND_CHANCE_S:
+            return identity
+        self._read_anew_at_s = now_s
+        return await self.authenticate(request, may_visit=identity.principal.kind == "visitor", fresh=True)
 
     async def _visitor(self, request: Request, *, fresh: bool) -> Identity | None:
         """Return a visitor of the tenant that *request* names, if its storefront is open.

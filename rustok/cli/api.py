@@ -24,7 +24,7 @@ def api_arguments(host: str, port: int) -> list[str]:
     """Return uvicorn's arguments: our bounds, our logs, our headers, a bounded stop."""
     return [
         *("--factory", "api.app:create_app"),
-        *("--http", "api.protocol:BoundedProtocol"),
+        *("--http", "api.protocol:BoundedProtocol", "--ws", "none"),
         *("--host", host, "--port", str(port)),
         *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
         *("--timeout-graceful-shutdown", "8"),

@@ -209,6 +209,17 @@ async def test_a_tenant_may_have_a_quota_of_its_own(api: ApiUnderTest) -> None:
     assert (await told())[0] == POLICY
 
 
+async def test_a_tenant_that_has_used_up_its_quota_is_served_as_soon_as_it_has_a_larger_one(api: ApiUnderTest) -> None:
+    """It need not wait until a request is taken by the old one, which may be in an hour."""
+    assert (await use_up(api)).status_code == 429
+
+    await api.rustok.run("tenants.quotas.set", api.tenant_id, request_quota="100/min")
+    response = await api.client.get(PRODUCTS)
+
+    assert response.status_code == 200
+    assert fields(response)[0] == '"tenant";q=100;w=60'
+
+
 async def test_what_is_no_quota_is_refused(rustok: PlatformUnderTest) -> None:
     """With the forms that there are; and nothing is set."""
     tenant_id = await rustok.create_tenant()
