@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, NamedTuple
@@ -10,7 +9,6 @@ from typing import Any, NamedTuple
 import httpx2
 from hypothesis import strategies as st
 
-from rustok.kernel.registry import placeholders
 from rustok.runtime import SystemClock
 from tests.integration.api.possessions import MARK, OPERATIONS, Operation, Owner, Possessions, request_of
 from tests.integration.api.support import ApiUnderTest, administrator
@@ -94,10 +92,8 @@ class Tenant:
     async def do(self, step: Request, things: Possessions) -> httpx2.Response:
         key = {"Idempotency-Key": step.key} if step.key and step.operation.method == "POST" else {}
         answer = await self.owner.send(step.operation, things, key)
-        [name, *_] = [*placeholders(step.operation.path), ""]
-        if things is self.things and answer.is_success and name in things.versions and "ETag" in answer.headers:
-            version = int(answer.headers["ETag"].strip('"'))
-            self.things = replace(things, versions={**things.versions, name: version})
+        if things is self.things:
+            self.things = things.seen_in(step.operation, answer)
         return answer
 
 

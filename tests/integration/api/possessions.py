@@ -1,7 +1,7 @@
 """A tenant that has one of everything, and every operation of the API as a request about it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -67,6 +67,13 @@ class Possessions:
     names: Mapping[str, str]
     versions: Mapping[str, int]
 
+    def seen_in(self, operation: Operation, answer: httpx2.Response) -> "Possessions":
+        """Return the same, with the version that *answer* states of what *operation* is about."""
+        in_path = placeholders(operation.path)
+        if not answer.is_success or "ETag" not in answer.headers or not in_path or in_path[0] not in self.versions:
+            return self
+        return replace(self, versions={**self.versions, in_path[0]: int(answer.headers["ETag"].strip('"'))})
+
 
 def request_of(operation: Operation, about: Possessions) -> dict[str, Any]:
     """Return the example of *operation*, about these possessions, as httpx takes a request."""
@@ -90,17 +97,19 @@ def _any_name() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A tenant; `headers` has its owner's credential, `new_name` what its things are called."""
+    """A tenant; `headers` has its credential, `new_name` what its things are called; `mark` is in all that it has."""
 
     api: ApiUnderTest
     tenant_id: UUID
     headers: Mapping[str, str]
     new_name: Callable[[], str] = _any_name
+    mark: str = MARK
 
     @classmethod
-    async def create(cls, api: ApiUnderTest, new_name: Callable[[], str] = _any_name) -> "Owner":
-        tenant_id = await api.rustok.create_tenant(f"tenant-{uuid4().hex}")
-        return cls(api, tenant_id, bearer(await api.new_key(tenant_id=tenant_id)), new_name)
+    async def create(cls, api: ApiUnderTest, new_name: Callable[[], str] = _any_name, mark: str = MARK) -> "Owner":
+        tenant_id = await api.rustok.create_tenant(f"tenant-{uuid4().hex}", name=mark)
+        token = await api.new_key(tenant_id=tenant_id, name=mark)
+        return cls(api, tenant_id, bearer(token), new_name, mark)
 
     async def run(self, command: str, **fields: Any) -> Any:
         return await self.api.rustok.run(command, self.tenant_id, **fields)
@@ -151,27 +160,29 @@ class Owner:
 
     async def possess(self) -> Possessions:
         """Give this tenant one more of everything."""
-        title = {"title": f"{MARK} {self.new_name()}"}
+        title = {"title": f"{self.mark} {self.new_name()}"}
         texts = {"en": title, "de": title}
         product = await self.run(
             "commerce.products.create",
             translations=texts,
-            vendor=MARK,
+            vendor=self.mark,
             options=[{"name": "Size", "choices": ["M", "L"]}],
             variants=[{"option1": "M", "prices": {"EUR": {"amount": 19900}}}],
         )
-        node = await self.run("content.nodes.create", kind="faq", translations=texts, author=MARK)
-        post = await self.run("blog.posts.create", translations=texts, author=MARK)
+        node = await self.run("content.nodes.create", kind="faq", translations=texts, author=self.mark)
+        post = await self.run("blog.posts.create", translations=texts, author=self.mark)
         slug = f"faq-{self.new_name()}"
         page = await self.run("content.nodes.create", kind="faq", translations={"en": {**title, "slug": slug}})
         await self.run("content.nodes.publish", node_id=str(page.id))
-        await self.run("commerce.products.create", status="active", translations={"en": {"title": f"{MARK} {slug}"}})
+        await self.run(
+            "commerce.products.create", status="active", translations={"en": {"title": f"{self.mark} {slug}"}}
+        )
         script = await self._script()
         run_id = str(await self._dead_run(script.id))
         for key in ("a-key", "b-key"):
-            await self.run("alloy.kv.set", script_id=str(script.id), key=key, value=MARK)
+            await self.run("alloy.kv.set", script_id=str(script.id), key=key, value=self.mark)
         secret = f"secret-{self.new_name()}"
-        await self.run("alloy.secrets.set", name=secret, value=MARK * 2)
+        await self.run("alloy.secrets.set", name=secret, value=self.mark * 2)
         await self.api.rustok.settle()
         return Possessions(
             {
@@ -190,7 +201,7 @@ class Owner:
                 "module": "blog",
                 "operation_id": run_id,
                 "run_id": run_id,
-                "q": MARK,
+                "q": self.mark,
             },
             {
                 "product_id": product.version,
@@ -203,22 +214,22 @@ class Owner:
     async def _script(self) -> Any:
         """Return an active script with a second version."""
         name = f"script-{self.new_name()}"
-        script = await self.run("alloy.scripts.create", name=name, description=MARK, triggers=[{"kind": "api"}])
-        code = f"async def handle(event, ctx):\n    ctx.log('{MARK}')\n"
+        script = await self.run("alloy.scripts.create", name=name, description=self.mark, triggers=[{"kind": "api"}])
+        code = f"async def handle(event, ctx):\n    ctx.log('{self.mark}')\n"
         for _ in range(2):
-            await self.run("alloy.versions.push", script_id=str(script.id), code=code, message=MARK)
+            await self.run("alloy.versions.push", script_id=str(script.id), code=code, message=self.mark)
         async with administrator(self.api.database) as admin:
             await admin.execute("UPDATE script_versions SET state = 'ready' WHERE tenant_id = $1", self.tenant_id)
         return await self.run("alloy.scripts.activate", script_id=str(script.id), number=1)
 
     async def _dead_run(self, script_id: UUID) -> UUID:
-        event = {"type": "alloy.api", "payload": {"name": MARK}}
+        event = {"type": "alloy.api", "payload": {"name": self.mark}}
         job = NewJob(kind=RUN, args={"script_id": str(script_id), "event": event, "depth": 1})
         async with self.api.rustok.platform.units.begin(self.api.rustok.context(self.tenant_id)) as uow:
             await enqueue(uow, [job])
         [leased] = await PostgresJobStore(self.api.rustok.system_engine).grant([job.id], 6.0)
         async with begin(self.api.rustok.system_engine, "BEGIN") as (transaction, _):
-            await fail(transaction, leased, {"code": "raised", "message": MARK}, None)
+            await fail(transaction, leased, {"code": "raised", "message": self.mark}, None)
         async with administrator(self.api.database) as admin:
-            await admin.executemany(_ATTEMPT, [(self.tenant_id, job.id, script_id, MARK)] * 2)
+            await admin.executemany(_ATTEMPT, [(self.tenant_id, job.id, script_id, self.mark)] * 2)
         return job.id
