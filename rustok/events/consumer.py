@@ -189,7 +189,7 @@ class Consumer:
         except Exception as error:
             if is_transient(error):
                 raise
-            log.info("consumer_isolated", consumer=self.name, error=repr(error))
+            log.info("consumer_isolated", consumer=self.name, error=describe(error))
             counts = await self._attempt(carefully=True)
         if counts is not None and counts.handled:
             self._on_handled()

@@ -3,6 +3,8 @@
 import json
 import logging
 import sys
+import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Literal, Protocol, TextIO, cast
 from uuid import UUID
@@ -20,14 +22,14 @@ def configure_logging(log_format: Literal["json", "console"], level: str) -> Non
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info if log_format == "json" else _keep,
+        structlog.processors.ExceptionRenderer(_traceback),
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(_to_json)
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
-            exception_formatter=structlog.dev.plain_traceback,  # the default prints the values of variables
+            exception_formatter=structlog.dev.plain_traceback,  # the default wants to format them itself
         )
     )
     structlog.configure(
@@ -95,5 +97,14 @@ def _to_json(event: structlog.typing.EventDict, **options: Any) -> str:
         return json.dumps(event, skipkeys=True, **options)
 
 
-def _keep(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return event
+def _traceback(exc_info: structlog.typing.ExcInfo) -> str:
+    return "\n".join(_errors(exc_info[1]))
+
+
+def _errors(error: BaseException) -> Iterator[str]:
+    """Yield *error* after what led to it; of its message the first line, because the others tell of values."""
+    led_here = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    for other in (*filter(None, [led_here]), *getattr(error, "exceptions", ())):
+        yield from _errors(other)
+    message, *_values = traceback.format_exception_only(error)[0].splitlines()
+    yield "".join(traceback.format_tb(error.__traceback__)) + message

@@ -22,10 +22,15 @@ from rustok.embedded import free_port
 from rustok.testing import DatabaseServer, PlatformUnderTest
 from tests.bench.stage import Processes, Shop, Stage
 from tests.integration.api.possessions import OPERATIONS, Owner, Possessions
-from tests.integration.api.support import PRODUCTS, ApiUnderTest, administrator
+from tests.integration.api.support import PRODUCTS, ApiUnderTest, a_product, administrator
 from tests.integration.api.texts import places, send_text
 from tests.waiting import eventually_async
 
+EVENTS = (
+    *("http_request_finished", "http_request_crashed", "events_consumed", "aggregate_parked", "jobs_done"),
+    *("relay_started", "worker_started"),
+)
+"""Some lines that must be there."""
 DEBUG = {"RUSTOK_LOG_LEVEL": "DEBUG"}
 HOOKS = (
     "ctx.log('{word}', word='{word}'); ctx.emit('told', word='{word}')",
@@ -41,6 +46,13 @@ _IS_DONE = """
        AND NOT EXISTS (SELECT FROM jobs WHERE state = 'leased' OR state = 'ready' AND due_at <= now())
        AND NOT EXISTS (SELECT FROM consumer_figures() WHERE lag_events > 0)
 """
+
+_DEFECTS = """
+    UPDATE script_attempts SET usage = (SELECT jsonb_build_object('cpu_ms', name) FROM tenants WHERE id = tenant_id);
+    ALTER TABLE products ADD CHECK (vendor NOT LIKE '%crash%');
+    ALTER TABLE index_products ADD CHECK (title NOT LIKE '%poison%')
+"""
+"""What nobody has foreseen: errors tell of values, or of the whole row, then."""
 
 
 class Eavesdropper:
@@ -87,12 +99,16 @@ async def test_nothing_of_a_tenant_is_told_to_anybody_else(
     database_server: DatabaseServer, rustok: PlatformUnderTest, redis_url: str, tmp_path: Path
 ) -> None:
     """Whatever it sends, to whichever route, and whatever its hooks do."""
-    stage = Stage(database_server, redis_url, tmp_path, quick=True, catalogue=None, pinned_minutes=0)
+    stage = Stage(
+        database_server, redis_url, tmp_path, quick=True, catalogue=None, pinned_minutes=0, overload_requests=0
+    )
     operator = await rustok.create_tenant("operator")
     ports = [free_port() for _ in range(3)]
     async with client_of(ports[0]) as client:
         api = ApiUnderTest(rustok, client, operator)
         tenants = [await furnished(api) for _ in range(2)]
+        async with administrator(rustok.database) as admin:
+            await admin.execute(_DEFECTS)
         with (
             Eavesdropper.listening(redis_url) as eavesdropper,
             Processes(stage, Shop(rustok.database, operator, "")) as processes,
@@ -120,7 +136,7 @@ async def test_nothing_of_a_tenant_is_told_to_anybody_else(
     assert holding(in_redis, words) == []
     assert holding(metrics.splitlines(), words) == []
     assert all(holding(told, [word]) for told, word in zip(told_to, words, strict=True))  # it was there to be told
-    assert all(holding(logs, [event]) for event in ("http_request_finished", "events_consumed", "jobs_done", "relay_"))
+    assert all(holding(logs, [event]) for event in EVENTS)
     assert holding(in_redis, ["XADD"])
     assert all(holding(metrics.splitlines(), [name]) for name in ("rustok_http", "rustok_outbox", "rustok_job"))
 
@@ -157,8 +173,13 @@ async def everything_sent(owner: Owner, things: Possessions) -> AsyncIterator[ht
 
 
 async def mistakes(owner: Owner) -> AsyncIterator[httpx2.Response]:
-    """Send the word where it is refused before there is an operation."""
+    """Send the word where it meets a defect, and where it is refused before there is an operation."""
     client, word = owner.api.client, owner.mark
+    for defect in (
+        {"vendor": f"{word} crash"},
+        {"status": "active", "translations": {"en": {"title": f"{word} poison"}}},
+    ):
+        yield await client.post(PRODUCTS, json=a_product(**defect), headers=owner.headers)
     for path in (f"/{word}", f"{PRODUCTS}/{word}", f"{PRODUCTS}?{word}={word}", f"{PRODUCTS}?after={word}"):
         yield await client.get(path, headers=owner.headers)
     for body in (f'{{"{word}": "{word}"}}', f'{{"{word}', f'["{word}"]', f'{{"a": "{word}", "a": "{word}"}}'):

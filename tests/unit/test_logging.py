@@ -36,6 +36,36 @@ def test_a_line_is_json_with_its_logger_and_level() -> None:
     assert line["timestamp"].endswith("Z")
 
 
+_FAILURE = """
+from pydantic import BaseModel
+class Price(BaseModel):
+    amount: int
+def charge():
+    try:
+        Price(amount="a secret")
+    except ValueError as error:
+        raise ExceptionGroup("two", [KeyError("door"), error]) from error
+try:
+    charge()
+except ExceptionGroup:
+    log.exception("failed")
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_an_error_is_told_with_its_way_and_its_causes_and_without_values(form: str) -> None:
+    """The first line of a message says what is wrong; those of pydantic and PostgreSQL that follow say of what."""
+    program = f'configure_logging("{form}", "INFO")\nlog = structlog.get_logger("shop"){_FAILURE}'
+
+    told = run("", program).stderr
+
+    assert "ValidationError: 1 validation error for Price" in told
+    assert "KeyError: 'door'" in told
+    assert "ExceptionGroup: two (2 sub-exceptions)" in told
+    assert "in charge" in told
+    assert "a secret" not in told
+
+
 @pytest.mark.parametrize("fields", ['text="\\ud800"', "value={(1, 2): 3}", "value=object()"])
 def test_a_field_without_a_json_form_is_no_error(fields: str) -> None:
     """Half a surrogate pair, a key that is no text, an object: the rest of the line is there."""
