@@ -28,6 +28,7 @@ from tests.bench import (
     script_path,
     search,
     sequencer,
+    strict_json,
     tenants,
     visibility,
     write_path,
@@ -37,6 +38,7 @@ from tests.bench.table import Report, print_reports
 
 BENCHMARKS: Mapping[str, Callable[[Stage], Report]] = {
     "write_path": write_path.run,
+    "strict_json": strict_json.run,
     "batches": batches.run,
     "overload": overload.run,
     "sequencer": sequencer.run,
