@@ -14,6 +14,7 @@ from rich.console import Console
 
 from tests.bench import (
     batches,
+    before,
     end_to_end,
     fairness,
     follow_events,
@@ -39,6 +40,7 @@ from tests.bench.table import Report, print_reports
 
 BENCHMARKS: Mapping[str, Callable[[Stage], Report]] = {
     "write_path": write_path.run,
+    "before": before.run,
     "strict_json": strict_json.run,
     "batches": batches.run,
     "overload": overload.run,
@@ -71,8 +73,9 @@ def main() -> None:
             catalogue=arguments.catalogue,
             pinned_minutes=arguments.pinned_minutes,
             overload_requests=arguments.overload_requests,
+            since=arguments.since,
         ) as stage:
-            for name in arguments.names or BENCHMARKS:
+            for name in arguments.names or [name for name in BENCHMARKS if name != "before" or arguments.since]:
                 started_s = time.perf_counter()
                 reports.append(BENCHMARKS[name](stage))
                 load = os.getloadavg()[0]
@@ -96,7 +99,14 @@ def _arguments() -> argparse.Namespace:
         "--pinned-minutes", type=float, default=1.0, metavar="N", help="how long pinned_snapshot keeps one, default 1"
     )
     parser.add_argument(
-        "--overload-requests", type=int, default=20_000, metavar="N", help="reads in overload, default 20,000"
+        "--overload-requests",
+        type=int,
+        default=20_000,
+        metavar="N",
+        help="reads in overload, default 20,000",
+    )
+    parser.add_argument(
+        "--since", metavar="COMMIT", help="what `before` compares with, which is measured only with this option"
     )
     return parser.parse_args()
 

@@ -38,7 +38,7 @@ _SERVER_SETTINGS: dict[str, str | int] = {
     "track_commit_timestamp": "on",  # tells when a row became visible, without looking on
 }
 _READY_TIMEOUT_S = 30.0
-_ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class Stage:
 
     `catalogue` is a file of package records to import; without one, benchmarks repeat the project's sample.
     `pinned_minutes`: how long an old snapshot is kept. `overload_requests`: after how many memory is looked at.
+    `pinned_minutes`: how long an old snapshot is kept. `since`: the commit to compare with.
     """
 
     server: DatabaseServer
@@ -56,6 +57,7 @@ class Stage:
     catalogue: Path | None
     pinned_minutes: float
     overload_requests: int
+    since: str | None = None
 
     @property
     def pgbench(self) -> Path:
@@ -80,7 +82,7 @@ class Shop:
 
 @contextmanager
 def open_stage(
-    *, quick: bool, catalogue: Path | None, pinned_minutes: float, overload_requests: int
+    *, quick: bool, catalogue: Path | None, pinned_minutes: float, overload_requests: int, since: str | None = None
 ) -> Iterator[Stage]:
     """Start PostgreSQL, which flushes every commit to disk, and Valkey; stop and delete both on leaving."""
     with ExitStack() as stack:
@@ -89,7 +91,7 @@ def open_stage(
         redis = stack.enter_context(embedded_redis(directory))
         server = DatabaseServer(postgres.admin_url)
         asyncio.run(server.create_template())
-        yield Stage(server, redis.url, directory, quick, catalogue, pinned_minutes, overload_requests)
+        yield Stage(server, redis.url, directory, quick, catalogue, pinned_minutes, overload_requests, since)
 
 
 @asynccontextmanager
@@ -128,9 +130,10 @@ def environment(stage: Stage, shop: Shop) -> dict[str, str]:
 
 
 class Processes:
-    """The platform's processes on one shop's database. Use as a context manager."""
+    """The platform's processes on one shop's database, of the code below *root*. Use as a context manager."""
 
-    def __init__(self, stage: Stage, shop: Shop) -> None:
+    def __init__(self, stage: Stage, shop: Shop, root: Path = ROOT) -> None:
+        self._root = root
         self._log = stage.directory / f"{shop.database.name}.log"
         self._environment = environment(stage, shop)
         self._running: list[subprocess.Popen[bytes]] = []
@@ -163,7 +166,7 @@ class Processes:
             process = subprocess.Popen(  # noqa: S603 - our own programs
                 dies_with_us([sys.executable, *arguments], signal.SIGTERM),
                 env=self._environment | environment,
-                cwd=_ROOT,
+                cwd=self._root,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -176,7 +179,7 @@ class Processes:
         """Run `python <arguments>` to its end; its output goes where that of the others goes."""
         with self._log.open("ab") as log:
             subprocess.run(  # noqa: S603 - our own programs
-                [sys.executable, *arguments], env=self._environment, cwd=_ROOT, check=True, stdout=log, stderr=log
+                [sys.executable, *arguments], env=self._environment, cwd=self._root, check=True, stdout=log, stderr=log
             )
 
     def _wait_until_ready(self, port: int) -> None:

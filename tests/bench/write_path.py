@@ -54,10 +54,10 @@ async def _run(stage: Stage) -> Report:
         with Processes(stage, shop) as processes:
             port = free_port()
             processes.start_api(port)
-            _post(shop, port, "warm", 1)
+            post(shop, port, "warm", 1)
             await analyze(shop)
             rounds = [
-                (pgbench_writes(stage, shop, stage.seconds(3)), _post(shop, port, f"round{n}", stage.seconds(3)))
+                (pgbench_writes(stage, shop, stage.seconds(3)), post(shop, port, f"round{n}", stage.seconds(3)))
                 for n in range(stage.rounds(5))
             ]
         layers = _layers(stage, shop)
@@ -71,7 +71,7 @@ async def _run(stage: Stage) -> Report:
     return Report("write_path", _METHOD, findings, layers)
 
 
-def _post(shop: Shop, port: int, key: str, seconds: float, clients: int = CLIENTS) -> Load:
+def post(shop: Shop, port: int, key: str, seconds: float, clients: int = CLIENTS) -> Load:
     """Post products whose numbers nobody else uses: *key* is part of their texts."""
     body = product_body().replace("@@", f"{key}-@@")
     return run_load(Plan(port, PATH, body, request_headers(shop.token, key), clients, seconds))
@@ -89,7 +89,7 @@ def _layers(stage: Stage, shop: Shop) -> list[str]:
             processes.start_api(ports[rung.name], "tests.bench.rungs:create_app", RUSTOK_BENCH_RUNG=rung.name)
         for n in range(stage.rounds(3)):
             for rung in RUNGS:
-                load = _post(shop, ports[rung.name], f"{rung.name.replace(' ', '-')}{n}", stage.seconds(1.6), 1)
+                load = post(shop, ports[rung.name], f"{rung.name.replace(' ', '-')}{n}", stage.seconds(1.6), 1)
                 times_us[rung.name].append(1e6 / load.a_second)
     lines = ["where the time of a POST goes (us, one client; each rung adds one layer, rounds alternate):"]
     below = 0.0
