@@ -37,9 +37,9 @@ _BEGIN = """
 BEGIN {mode};
 SET LOCAL lock_timeout = {lock_timeout_ms};
 SELECT set_config('rustok.tenant_id', '{tenant_id}', true);
-SELECT WHERE {is_checked} AND NOT EXISTS (
-    SELECT FROM tenants WHERE id = '{tenant_id}'
-       AND is_active AND authz_version = {authz_version} AND scripts_version = {scripts_version})
+SELECT WHERE NOT coalesce((
+    SELECT {may_act} AND authz_version = {authz_version} AND scripts_version = {scripts_version}
+      FROM tenants WHERE id = '{tenant_id}'), {may_be_absent})
 """
 _IS_ACTIVE = text("SELECT is_active FROM tenants WHERE id = :tenant_id")
 
@@ -305,11 +305,11 @@ class UnitOfWorkFactory:
 
         Args:
             lock_timeout_ms: it gives up (Unavailable) when it has waited for a row for this long; 0: never.
-            is_about_tenant: the tenant may be switched off, or not be there yet.
+            is_about_tenant: the tenant may be switched off.
 
         Raises:
             StaleAuthorization: the principal's rights are older than the tenant's roles, or what is known of a script
-                than its scripts; or the tenant is not there any more.
+                than its scripts; or the rights come from the roles of a tenant that is not there any more.
             TenantDisabled: an operator has switched the tenant off.
             Unavailable: PostgreSQL does not answer, or no connection came free in time.
 
@@ -334,7 +334,8 @@ def _script(context: Context, mode: str, lock_timeout_ms: int, *, is_about_tenan
         mode=mode,
         lock_timeout_ms=lock_timeout_ms,
         tenant_id=UUID(int=context.tenant_id.int),  # whatever type it has: nothing else may get in here
-        is_checked=not is_about_tenant,
+        may_act="true" if is_about_tenant else "is_active",
+        may_be_absent=principal.authz_version is None,
         authz_version="authz_version" if principal.authz_version is None else int(principal.authz_version),
         scripts_version="scripts_version" if principal.scripts_version is None else int(principal.scripts_version),
     )

@@ -6,7 +6,6 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 from uuid import UUID
 
@@ -323,7 +322,7 @@ async def test_a_tenant_that_does_not_exist_yet_can_be_worked_for(units: Units) 
     """That is how it is created."""
     nobody = Context(tenant_id=uuid7(), principal=Principal("test", "x", frozenset()))
 
-    async with units.factory.begin(nobody, is_about_tenant=True) as uow:
+    async with units.factory.begin(nobody) as uow:
         assert (await uow.execute(_COUNT)).scalar_one() == 0
 
 
@@ -506,11 +505,10 @@ async def test_a_server_that_froze_is_given_up(shared_database: Database) -> Non
             engine, RecordingTransport(), FixedClock(), Secrets("a secret of the tests, long enough")
         )
         context = Context(tenant_id=uuid7(), principal=Principal("test", "somebody", frozenset()))
-        begin = partial(factory.begin, context, is_about_tenant=True)
         frozen: list[int] = []
 
         async def freeze_and_ask() -> None:
-            async with asyncio.timeout(10), begin() as uow:
+            async with asyncio.timeout(10), factory.begin(context) as uow:
                 frozen.append((await uow.execute(text("SELECT pg_backend_pid()"))).scalar_one())
                 os.kill(frozen[0], signal.SIGSTOP)
                 await uow.execute(_COUNT)
@@ -519,5 +517,5 @@ async def test_a_server_that_froze_is_given_up(shared_database: Database) -> Non
             await freeze_and_ask()
 
         os.kill(frozen[0], signal.SIGCONT)
-        async with begin() as uow:
+        async with factory.begin(context) as uow:
             assert (await uow.execute(_COUNT)).scalar_one() == 0
