@@ -90,8 +90,7 @@ def _route(
         key = idempotency_key(request)
         fields = await read_fields(request, limits, optional=False)
         batch = validate(Batch, fields)
-        if others := len(batch.items) - 1:
-            await caller.charge(others)
+        caller.owe(len(batch.items) - 1)
         calls = _calls(batch, commands)
         if counted := [call for call in calls if not call.command.is_critical]:
             admission.admit(counted[0].command, caller.tenant_id, len(counted))

@@ -1,6 +1,5 @@
 """Who calls: turns the credential of a request, or the tenant it names, into the context that its work runs in."""
 
-import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from uuid import UUID
@@ -11,7 +10,7 @@ from starlette.requests import Request
 from api.faults import RateLimited, TenantMismatch, TenantMissing
 from api.headers import bearer_token, host_name, named_tenant
 from api.in_progress import aside
-from api.rate_limits import RateLimits
+from api.rate_limits import Payer, RateLimits
 from api.record import record_of
 from api.tenancy import TenantDirectory
 from rustok.db.unit_of_work import StaleAuthorization
@@ -41,7 +40,7 @@ class Callers:
         self._directory = directory
         self._rate_limits = rate_limits
         self._clock = clock
-        self._read_anew_at_s = -math.inf
+        self._read_anew_at_s: dict[Payer, float] = {}
 
     async def identify(self, request: Request, module: str, permission: str | None = None) -> "Caller":
         """Return who sends *request*, which *module* answers; *permission*: what it will need, if that is known.
@@ -56,8 +55,8 @@ class Callers:
         """
         may_visit = permission is not None and is_for_visitors(permission)
         identity = await self.authenticate(request, may_visit=may_visit)
-        await self.charge(request, identity, 1)
-        if identity.principal.kind != "visitor":
+        await self.charge(request, identity)
+        if not _is_visitor(identity):
             await self._refuse_other_tenants(request, identity)
         if module in identity.principal.modules_off:
             identity = await self.authenticate(request, may_visit=may_visit, fresh=True)
@@ -74,56 +73,74 @@ class Callers:
         structlog.contextvars.bind_contextvars(tenant=identity.tenant_slug)
         return identity
 
-    async def charge(self, request: Request, identity: Identity, units: int) -> None:
-        """Take *units* of the quota of a tenant, now or a little later; the answer tells what is left.
+    async def charge(self, request: Request, identity: Identity) -> None:
+        """Take a request from the quota of a tenant, now or a little later; the answer tells what is left.
 
         Raises RateLimited.
         """
+        payer = _payer(identity)
         try:
-            self._rate_limits.charge(identity.tenant_id, identity.request_quota, units)
+            self._rate_limits.charge(payer, identity.request_quota)
         except RateLimited:
             with aside(request.scope):
                 await self._clock.sleep(_SECOND_CHANCE_S)
             identity = await self._read_anew(request, identity)
-            self._rate_limits.charge(identity.tenant_id, identity.request_quota, units)
+            self._rate_limits.charge(payer, identity.request_quota)
         finally:
-            fields = self._rate_limits.fields(identity.tenant_id, identity.request_quota)
-            record_of(request.scope).headers |= fields
+            self._tell(request, identity)
+
+    def owe(self, request: Request, identity: Identity, units: int) -> None:
+        """Take *units* beside the one of the request itself, whether they are left or not."""
+        self._rate_limits.owe(_payer(identity), identity.request_quota, units)
+        self._tell(request, identity)
+
+    def _tell(self, request: Request, identity: Identity) -> None:
+        record_of(request.scope).headers |= self._rate_limits.fields(_payer(identity), identity.request_quota)
 
     async def _read_anew(self, request: Request, identity: Identity) -> Identity:
         """Return *identity* as it is now: an operator may have set another quota.
 
-        Who is refused all the time would not notice it. That costs a query a second at most.
+        Who is refused all the time would not notice it. That costs a query a second at most, of each payer.
         """
         now_s = self._clock.monotonic_s()
-        if now_s - self._read_anew_at_s < _SECOND_CHANCE_S:
+        self._read_anew_at_s = {
+            payer: at_s for payer, at_s in self._read_anew_at_s.items() if now_s - at_s < _SECOND_CHANCE_S
+        }
+        if _payer(identity) in self._read_anew_at_s:
             return identity
-        self._read_anew_at_s = now_s
-        return await self.authenticate(request, may_visit=identity.principal.kind == "visitor", fresh=True)
+        self._read_anew_at_s[_payer(identity)] = now_s
+        return await self.authenticate(request, may_visit=_is_visitor(identity), fresh=True)
 
     async def _visitor(self, request: Request, *, fresh: bool) -> Identity | None:
         """Return a visitor of the tenant that *request* names, if its storefront is open.
 
-        Who asks does not learn whether the tenant exists. Raises TenantMissing where it names none.
+        Who asks does not learn whether the tenant exists. Raises TenantMissing where none is named.
         """
         reference, host = named_tenant(request), host_name(request)
-        at_host = await self._directory.at(host, fresh=fresh) if host else None
-        if reference is None and at_host is None:
+        slug = self._directory.slug_at(host)
+        at_host = await self._directory.at(host, fresh=fresh)
+        if reference is None and slug is None and at_host is None:
             raise TenantMissing("Send a credential, or name the tenant that you visit: X-Tenant, or a host of its own.")
         tenant = at_host if reference is None else await self._directory.named(reference, fresh=fresh)
-        if tenant is None or not tenant.has_storefront or at_host not in (None, tenant):
+        if tenant is None or not tenant.has_storefront:
             return None
-        return self._authenticator.visitor(tenant)
+        is_at_home = slug in (None, tenant.slug) and at_host in (None, tenant)
+        return self._authenticator.visitor(tenant) if is_at_home else None
 
     async def _refuse_other_tenants(self, request: Request, identity: Identity) -> None:
         if not all(_is_named(identity, wanted) for wanted in request.headers.getlist("x-tenant")):
             raise TenantMismatch("The credential belongs to another tenant than X-Tenant names: drop the header.")
-        host = host_name(request)
-        if host and await self._is_of_another(host, identity):
+        if await self._is_of_another(host_name(request), identity):
             raise TenantMismatch("The credential belongs to another tenant than this host: use its own.")
 
     async def _is_of_another(self, host: str, identity: Identity) -> bool:
-        """Tell whether *host* is of another tenant. A domain that was taken from one refuses nobody any more."""
+        """Tell whether *host* is of another tenant, there or not.
+
+        A domain that was taken from one refuses nobody any more.
+        """
+        slug = self._directory.slug_at(host)
+        if slug is not None:
+            return slug != identity.tenant_slug
         remembered = await self._directory.at(host)
         if remembered is None or remembered.id == identity.tenant_id:
             return False
@@ -144,9 +161,9 @@ class Caller:
     def tenant_id(self) -> UUID:
         return self._identity.tenant_id
 
-    async def charge(self, units: int) -> None:
-        """Take *units* of the tenant's quota, beside the one that a request takes. Raises RateLimited."""
-        await self._callers.charge(self._request, self._identity, units)
+    def owe(self, units: int) -> None:
+        """Take *units* of the tenant's quota, beside the one that a request takes, whether they are left or not."""
+        self._callers.owe(self._request, self._identity, units)
 
     async def run(self, work: Callable[[Context], Awaitable[T]]) -> T:
         """Return what *work* returns, run with rights that are still in force.
@@ -179,3 +196,12 @@ def _context(request: Request, identity: Identity) -> Context:
 
 def _is_named(identity: Identity, reference: str) -> bool:
     return reference == identity.tenant_slug or reference.lower() == str(identity.tenant_id)
+
+
+def _is_visitor(identity: Identity) -> bool:
+    return identity.principal.kind == "visitor"
+
+
+def _payer(identity: Identity) -> Payer:
+    """Return whose quota a request takes: visitors do not use up that of the tenant's own keys."""
+    return (identity.tenant_id, "visitors") if _is_visitor(identity) else identity.tenant_id

@@ -28,6 +28,7 @@ _STATUSES: Mapping[type[errors.RustokError], int] = {
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
+    errors.ModuleOff: 404,
     faults.MethodNotAllowed: 405,
     faults.RequestTimeout: 408,
     errors.Conflict: 409,

@@ -83,15 +83,15 @@ def named_tenant(request: Request) -> str | None:
     return _only(request, "x-tenant")
 
 
-def host_name(request: Request) -> str | None:
-    """Return the name in Host, in lower case, without port and without a dot at its end; None where there is none.
+def host_name(request: Request) -> str:
+    """Return the name in Host, in lower case, without port and without a dot at its end; empty where there is none.
 
     Raises:
         InvalidHeader: the header is sent twice.
 
     """
     host = _HOST.fullmatch((_only(request, "host") or "").lower())
-    return host[1] if host else None
+    return host[1] if host else ""
 
 
 def _only(request: Request, name: str) -> str | None:

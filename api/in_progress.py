@@ -7,7 +7,7 @@ tenth of a write or more: if it came at once, clients that ask again at once wou
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,7 +34,7 @@ class InProgress:
         self._places = Places(most, patience_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(self._prefix):
+        if scope["type"] != "http" or not _path(scope).startswith(self._prefix):
             await self._app(scope, receive, send)
         elif await self._places.come():
             await self._serve(scope, receive, send)
@@ -122,5 +122,11 @@ class Place:
 
 def aside(scope: Scope) -> AbstractContextManager[None]:
     """Let the request of *scope* not count as in progress meanwhile: it waits, and costs nothing."""
-    place: Place = scope[_KEY]
-    return place.left()
+    place: Place | None = scope.get(_KEY)
+    return place.left() if place else nullcontext()
+
+
+def _path(scope: Scope) -> str:
+    """Return the path as routes see it, below where a proxy has put this application."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))

@@ -123,7 +123,8 @@ class BoundedProtocol(HttpToolsProtocol):
         record = RequestRecord(str(uuid7()), uuid7(), traceparent=None)
         log.info("http_request_refused", request_id=record.request_id, code=error.code)
         self.transport.write(_answer(error, record, self.server_state.default_headers))
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         self._wait(_LINGER_S)
 
 

@@ -32,6 +32,11 @@ class TenantDirectory:
         """Return the tenant whose host this is; None: it is the platform's own."""
         return await self._find(key_of_host(host, self._base_domain), fresh=fresh)
 
+    def slug_at(self, host: str) -> str | None:
+        """Return the slug that a host below the base domain has, whether there is such a tenant or not."""
+        key = key_of_host(host, self._base_domain)
+        return key.slug if key else None
+
     async def _find(self, key: TenantKey | None, *, fresh: bool) -> ResolvedTenant | None:
         return None if key is None else await self._look_up(key, fresh=fresh)
 

@@ -14,10 +14,12 @@ def upgrade() -> None:
     # The role app sees the events of its tenant alone, and so no end of the log. STABLE: it is that of the snapshot in
     # which the tenant's events are looked for.
     op.execute(
-        """
+        r"""
         CREATE FUNCTION event_log_bounds(OUT first_position bigint, OUT last_position bigint)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-            SELECT coalesce((SELECT position FROM event_log ORDER BY position LIMIT 1), 1),
+            SELECT coalesce((SELECT min((regexp_match(pg_get_expr(relpartbound, oid), 'FROM \(''(\d+)''\)'))[1]::bigint)
+                               FROM pg_inherits JOIN pg_class ON oid = inhrelid
+                              WHERE inhparent = 'event_log'::regclass), 1),
                    coalesce((SELECT position FROM event_log ORDER BY position DESC LIMIT 1), 0)
         $$
         """

@@ -1,7 +1,7 @@
 """Create module_absences: from when to when a tenant has a module switched off.
 
-The open one of a module is its state now. Those that ended tell which events its subscriptions were not to see. Jobs of
-`held_kinds` are not begun while it is open: they wait, and lose nothing.
+The open one of a module is its state now. Those that ended tell which events its subscriptions were not to see. While
+it is open no job of the module is begun, but for `kinds_on`: they wait, and lose nothing.
 """
 
 from alembic import op
@@ -13,7 +13,7 @@ down_revision = "m20261127_tenants_003"
 
 _UNSORTED = "SET enable_seqscan = off SET enable_sort = off SET enable_incremental_sort = off"
 _IN_QUEUE = "j.queue = of_queue AND j.state = 'ready' AND j.lease_token IS NULL"
-# As in jobs_013, but for the kinds that are off.
+# As in jobs_013, but for the modules that are off.
 _IN_LANES = f"""
     CREATE OR REPLACE FUNCTION jobs_in_lanes(of_queue text, lanes job_lane[], except_ids uuid[], most integer,
                                              most_a_tenant integer)
@@ -25,7 +25,7 @@ _IN_LANES = f"""
         WITH held AS MATERIALIZED (
             SELECT h.kind, h.tenant_id FROM held_jobs() AS h WHERE h.queue IS NULL OR h.queue = of_queue
         ), served AS MATERIALIZED (
-            SELECT lane.*, kinds_off(lane.tenant_id) AS kinds_off,
+            SELECT lane.*, cardinality(modules_off(lane.tenant_id)) > 0 AS is_any_off,
                    (SELECT CASE WHEN bool_or(h.kind IS NULL) THEN NULL ELSE coalesce(array_agg(h.kind), '{{}}') END
                       FROM held AS h WHERE h.tenant_id IS NULL OR h.tenant_id = lane.tenant_id) AS held_kinds
               FROM unnest(lanes) AS lane
@@ -39,7 +39,8 @@ _IN_LANES = f"""
                    SELECT j.id, j.due_at FROM jobs AS j
                     WHERE {_IN_QUEUE} AND j.tenant_id = served.tenant_id AND j.priority = served.priority
                       AND j.due_at >= served.since AND j.due_at <= now() AND j.id <> ALL (except_ids)
-                      AND j.kind <> ALL (served.held_kinds) AND j.kind <> ALL (served.kinds_off)
+                      AND j.kind <> ALL (served.held_kinds)
+                      AND NOT (served.is_any_off AND is_kind_off(served.tenant_id, j.kind))
                     ORDER BY j.due_at, j.id LIMIT least(most, most_a_tenant)) AS job
              WHERE served.held_kinds IS NOT NULL
         ), found AS MATERIALIZED (
@@ -64,7 +65,7 @@ def upgrade() -> None:
             off_at timestamptz NOT NULL,
             off_by text NOT NULL,
             on_at timestamptz CHECK (on_at >= off_at),
-            held_kinds text[] NOT NULL,
+            kinds_on text[] NOT NULL,
             PRIMARY KEY (tenant_id, module, off_at)
         )
         """
@@ -85,16 +86,16 @@ def upgrade() -> None:
     # In PL/pgSQL, so that it is asked for each job and is no join, which would read all of the ledger.
     op.execute(
         """
-        CREATE FUNCTION kinds_off(of_tenant uuid) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+        CREATE FUNCTION is_kind_off(of_tenant uuid, of_kind text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
         BEGIN
-            RETURN (SELECT coalesce(array_agg(kind), '{}')
-                      FROM module_absences AS a CROSS JOIN LATERAL unnest(a.held_kinds) AS kind
-                     WHERE a.tenant_id = of_tenant AND a.on_at IS NULL);
+            RETURN EXISTS (SELECT FROM module_absences
+                            WHERE tenant_id = of_tenant AND on_at IS NULL AND module = split_part(of_kind, '.', 1)
+                              AND of_kind <> ALL (kinds_on));
         END
         $$
         """
     )
-    for signature, callers in (("modules_off(uuid)", f"{APP}, {SYSTEM}"), ("kinds_off(uuid)", SYSTEM)):
+    for signature, callers in (("modules_off(uuid)", f"{APP}, {SYSTEM}"), ("is_kind_off(uuid, text)", SYSTEM)):
         op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO {callers}")
     op.execute(_IN_LANES)

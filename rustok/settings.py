@@ -64,7 +64,8 @@ class Settings(BaseSettings):
     api_port: int = Field(default=8000, ge=0, le=65535)
     """Port of the API; `rustok dev` takes the next free one if it is in use."""
     requests_in_progress: int = Field(default=128, ge=1, le=10_000)
-    """Requests that an API process works at; more are answered 503 at once. Who waits for a client does not count."""
+    """Requests that an API process works at; more wait, two seconds at most, and then are answered 503. Who waits for a
+    client does not count."""
     request_quota: QuotaText = "1000/s"
     """Requests that a tenant may send to an API process: NUMBER/s, NUMBER/min or NUMBER/h; `rustok tenant quota` gives
     one tenant another."""

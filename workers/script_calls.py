@@ -84,7 +84,7 @@ class ScriptCalls:
         if not names:
             return {}
         context = await self._rights.context(job, script, fresh=True)
-        context.require(USE_SECRETS)
+        context.require_permission(USE_SECRETS)
         if missing := sorted(set(names.values()) - set(script.secrets)):
             raise NotFound(f"The script does not name {', '.join(missing)} among its secrets any more.")
         async with self._platform.units.begin(context, read_only=True) as uow:

@@ -14,7 +14,7 @@ from rustok.db.transaction import begin
 from rustok.db.unit_of_work import StaleAuthorization
 from rustok.jobs import Leased, fail, finish, hand_back, put_off
 from rustok.jobs.runner import retry_delay_s
-from rustok.kernel.errors import Unavailable, VersionMismatch
+from rustok.kernel.errors import ModuleOff, Unavailable, VersionMismatch
 from rustok.kernel.ports import Clock
 from rustok.modules.alloy import EffectRefused, Host, record_failure
 from rustok.sandbox.cage import Cage
@@ -47,12 +47,16 @@ _KILLS = frozenset({"cpu_exceeded", "wall_timeout", "memory_exceeded", "policy_v
 
 
 class _Ended(NamedTuple):
-    """What an attempt came to; `overtaken` tells that, and how, it was for nothing."""
+    """What an attempt came to; `overtaken` tells that, and how, it was for nothing.
+
+    `is_counted`: a failure is the script's, which is disabled after so many.
+    """
 
     outcome: Outcome = Outcome()
     host: Host | None = None
     fault: Fault | None = None
     overtaken: Exception | None = None
+    is_counted: bool = True
 
 
 class ScriptRuns:
@@ -160,7 +164,8 @@ class ScriptRuns:
             return _Ended(outcome, host, overtaken=error)
         except EffectRefused as error:
             hint = "grant the script what it does, or let it check first"
-            return _Ended(outcome, host, Fault(code="effect_refused", message=str(error), hint=hint))
+            fault = Fault(code="effect_refused", message=str(error), hint=hint)
+            return _Ended(outcome, host, fault, is_counted=error.code != ModuleOff.code)
         return _Ended(outcome, host, outcome.fault)
 
     async def _caged(self, run: RunAttempt, bytecode: bytes, host: Host) -> Outcome:
@@ -182,7 +187,7 @@ class ScriptRuns:
         attempted = run.told(ended.outcome, ended.host, fault)
         is_final = fault.code in _FINAL or run.job.is_last_attempt
         async with self._platform.units.begin(platform_context(run.job, scripts_version)) as uow:
-            await record_failure(uow, attempted, fault.code, run.limits.failures_in_a_row)
+            await record_failure(uow, attempted, fault.code, run.limits.failures_in_a_row if ended.is_counted else None)
             delay_s = None if is_final else retry_delay_s(run.job.attempt)
             await fail(uow, run.job, attempted.error or {}, delay_s)
         SCRIPT_RUNS.labels(fault.code).inc()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
+from uuid import UUID
 
 import typer
 from rich.markup import escape
@@ -20,7 +21,6 @@ from rustok.cli.output import err, print_rows, printable
 from rustok.cli.session import Session, open_session
 from rustok.cli.tenant import Json
 from rustok.dispatch import Call, validate
-from rustok.kernel.context import Context
 from rustok.kernel.errors import Conflict, InvalidInput, RustokError
 from rustok.kernel.strict_json import parse_object
 from rustok.modules.commerce import CreateProduct, ImportOutOfStep, ImportProducts, ImportProgress
@@ -68,10 +68,10 @@ def products(
 async def import_file(file: Path, tenant: str, shape: Shape) -> ImportProgress:
     """Import *file* and return how far that came: to its end, unless a server failed."""
     async with open_session() as session:
-        context = await session.operator(await session.tenant_id(tenant))
+        tenant_id = await session.tenant_id(tenant)
         with file.open("rb") as raw, _progress_bar() as bar:  # nothing else runs in this process
             task = bar.add_task(file.name, total=os.fstat(raw.fileno()).st_size, imported=0)
-            importer = _Importer(session, context, f"{shape} {hashlib.file_digest(raw, 'sha256').hexdigest()}")
+            importer = _Importer(session, tenant_id, f"{shape} {hashlib.file_digest(raw, 'sha256').hexdigest()}")
             await importer.begin()
             raw.seek(0)
             for batch in _batches(_lines(raw, shape, importer.next_line)):
@@ -82,10 +82,9 @@ async def import_file(file: Path, tenant: str, shape: Shape) -> ImportProgress:
 
 
 class _Importer:
-    def __init__(self, session: Session, context: Context, source: str) -> None:
-        self._dispatcher = session.platform.dispatcher
-        self._commands = session.platform.registry.commands
-        self._context = context
+    def __init__(self, session: Session, tenant_id: UUID, source: str) -> None:
+        self._session = session
+        self._tenant_id = tenant_id
         self._source = source
         self.progress = ImportProgress(source=source, next_line=1, imported=0, rejected=0)
 
@@ -124,7 +123,9 @@ class _Importer:
         await self._run("commerce.imports.advance", lines)
 
     async def _run(self, command: str, data: Any) -> None:
-        outcome = await self._dispatcher.run(Call(self._commands[command], data), self._context)
+        call = Call(self._session.platform.registry.commands[command], data)
+        context = await self._session.operator(self._tenant_id)  # anew: an import may take hours
+        outcome = await self._session.platform.dispatcher.run(call, context)
         self.progress = ImportProgress.model_validate(outcome.result.model_dump())
 
 

@@ -22,7 +22,7 @@ _CHOSEN = """
     AND (CAST(:owner AS text) IS NULL OR s.owner = :owner)
     AND (CAST(:kind AS text) IS NULL OR s.kind = :kind)
 """
-_IS_OF_MODULE_OFF = "s.kind = ANY (kinds_off(s.tenant_id))"
+_IS_OF_MODULE_OFF = "is_kind_off(s.tenant_id, s.kind)"
 _LIST = text(
     f"""
     SELECT s.id, s.tenant_id, s.owner, s.kind, s.cron, s.timezone, s.missed, NULLIF(s.due_at, 'infinity') AS due_at,

@@ -14,7 +14,7 @@ from rustok.jobs.scheduler import DueSchedule, Following, HeldSchedules
 _DUE = text(
     """
     SELECT s.tenant_id, s.id, s.kind, s.args, s.cron, s.timezone, s.missed, s.due_at, s.last_due_at, s.actor,
-           d.schedule_id IS NOT NULL OR s.kind = ANY (kinds_off(s.tenant_id)) AS is_off, now() AS now
+           d.schedule_id IS NOT NULL OR is_kind_off(s.tenant_id, s.kind) AS is_off, now() AS now
       FROM schedules AS s
       JOIN tenants ON tenants.id = s.tenant_id AND tenants.is_active
       LEFT JOIN disabled_schedules AS d ON (d.tenant_id, d.schedule_id) = (s.tenant_id, s.id)

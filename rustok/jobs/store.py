@@ -27,7 +27,7 @@ _IS_CONCERNED = """
     AND (held.tenant_id IS NULL OR held.tenant_id = jobs.tenant_id)
 """
 _IS_ACTIVE = "(SELECT is_active FROM tenants WHERE id = jobs.tenant_id)"
-_IS_ON = f"{_IS_ACTIVE} AND kind <> ALL (kinds_off(tenant_id))"
+_IS_ON = f"{_IS_ACTIVE} AND NOT is_kind_off(jobs.tenant_id, jobs.kind)"
 _MAY_BEGIN = f"{_IS_READY} AND {_IS_ON} AND NOT EXISTS (SELECT FROM held_jobs() AS held WHERE {_IS_CONCERNED})"
 # What is held is looked up once, not once a job.
 _STILL_READY = text(

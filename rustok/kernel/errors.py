@@ -40,7 +40,7 @@ class NotFound(RustokError):
     code = "not_found"
 
 
-class ModuleOff(NotFound):
+class ModuleOff(RustokError):
     """The module that does this is switched off for the tenant."""
 
     code = "module_off"

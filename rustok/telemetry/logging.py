@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections import deque
 from contextlib import suppress
 from typing import Any, Literal, Protocol, TextIO, cast
 from uuid import UUID
@@ -12,7 +12,11 @@ from uuid import UUID
 import orjson
 import structlog
 
+from rustok.kernel.errors import RustokError
 from rustok.kernel.ids import trace_id_of
+
+_MOST_ERRORS = 50
+"""Told of one failure: groups and causes may be many, and may lead in circles."""
 
 
 def configure_logging(log_format: Literal["json", "console"], level: str) -> None:
@@ -98,13 +102,25 @@ def _to_json(event: structlog.typing.EventDict, **options: Any) -> str:
 
 
 def _traceback(exc_info: structlog.typing.ExcInfo) -> str:
-    return "\n".join(_errors(exc_info[1]))
+    return "\n".join(_told(error) for error in reversed(_chain(exc_info[1])))
 
 
-def _errors(error: BaseException) -> Iterator[str]:
-    """Yield *error* after what led to it; of its message the first line, because the others tell of values."""
-    led_here = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    for other in (*filter(None, [led_here]), *getattr(error, "exceptions", ())):
-        yield from _errors(other)
-    message, *_values = traceback.format_exception_only(error)[0].splitlines()
-    yield "".join(traceback.format_tb(error.__traceback__)) + message
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return *error* and what led to it, the latest first and each once; of very many, the nearest."""
+    found: dict[int, BaseException] = {}
+    waiting = deque([error])
+    while waiting and len(found) < _MOST_ERRORS:
+        each = waiting.popleft()
+        if id(each) not in found:
+            found[id(each)] = each
+            led_here = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+            waiting.extend([*filter(None, [led_here]), *getattr(each, "exceptions", ())])
+    return list(found.values())
+
+
+def _told(error: BaseException) -> str:
+    """Return where *error* was raised, and its type; its message if it is ours or the system's: others quote values."""
+    code = getattr(error, "sqlstate", None) or getattr(getattr(error, "orig", None), "sqlstate", None)
+    message = str(error) if isinstance(error, RustokError | OSError) else code
+    kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    return "".join(traceback.format_tb(error.__traceback__)) + (f"{kind}: {message}" if message else kind)

@@ -97,6 +97,24 @@ async def give_a_tree(platform: PlatformUnderTest, tenant: UUID) -> None:
         parent = str(node.id)
 
 
+async def test_the_log_goes_on_behind_what_was_erased(tenants: TwoTenants) -> None:
+    """The erased tenant has written last: consumers that have read that must see what others write next."""
+    platform = tenants.platform
+    await platform.settle()
+    last = (await platform.events())[-1]
+    assert last.envelope.tenant_id == tenants.erased
+
+    await tenants.erasure().erase(tenants.erased, OPERATOR)
+    product = await platform.run(
+        "commerce.products.create", tenants.other, status="active", translations={"en": {"title": "Unicycle"}}
+    )
+    await platform.settle()
+
+    assert min(e.position for e in await platform.events() if e.envelope.aggregate_id == product.id) > last.position
+    page = await platform.query("index.products.search", tenants.other, locale="en", q="unicycle")
+    assert [hit.product_id for hit in page.data] == [product.id]
+
+
 @pytest.mark.parametrize("config", [ErasureConfig(), ErasureConfig(rows=1, pages=1)], ids=["at once", "bit by bit"])
 async def test_nothing_of_it_is_left(tenants: TwoTenants, config: ErasureConfig) -> None:
     """In no table and no column; its record has no name. Its neighbour keeps every row as it is."""

@@ -19,13 +19,13 @@ class Counted:
         self.clock = FixedClock()
         self.limits = RateLimits(Quota(10, 60), self.clock)
 
-    def taken(self, offered: int, tenant_id: UUID = ACME, own: Quota | None = None, units: int = 1) -> int:
+    def taken(self, offered: int, tenant_id: UUID = ACME, own: Quota | None = None) -> int:
         """Send so many requests at once and return how many are taken."""
-        return sum(self.is_taken(tenant_id, own, units) for _ in range(offered))
+        return sum(self.is_taken(tenant_id, own) for _ in range(offered))
 
-    def is_taken(self, tenant_id: UUID, own: Quota | None, units: int) -> bool:
+    def is_taken(self, tenant_id: UUID, own: Quota | None) -> bool:
         try:
-            self.limits.charge(tenant_id, own, units)
+            self.limits.charge(tenant_id, own)
         except RateLimited:
             return False
         return True
@@ -75,7 +75,7 @@ def test_the_fields_of_a_quick_quota_tell_a_second_at_least() -> None:
 def test_a_refusal_says_when_the_next_request_is_taken(units: int, wait_s: int) -> None:
     """Whoever waits for so long is not refused again, and a second less is too little."""
     counted = Counted()
-    counted.limits.charge(ACME, None, units)
+    counted.limits.owe(ACME, None, units)
 
     with pytest.raises(RateLimited) as refused:
         counted.limits.charge(ACME, None)
@@ -85,6 +85,15 @@ def test_a_refusal_says_when_the_next_request_is_taken(units: int, wait_s: int) 
     assert counted.taken(1) == 0
     counted.clock.advance(1)
     assert counted.taken(1) == 1
+
+
+def test_what_was_owed_is_paid_back_at_the_pace_of_another_quota() -> None:
+    """Who has used up 10 a minute, and is given 1000 a second, goes on at once."""
+    counted = Counted()
+    counted.taken(10)
+
+    assert counted.taken(1) == 0
+    assert counted.taken(1, own=Quota(1000, 1)) == 1
 
 
 def test_what_was_refused_costs_nothing() -> None:
@@ -102,7 +111,9 @@ def test_what_is_larger_than_what_is_left_is_taken_and_owed() -> None:
     """Else a batch of more items than the quota could never be sent. The average holds all the same."""
     counted = Counted()
 
-    assert counted.taken(2, units=25) == 1
+    assert counted.taken(1) == 1
+    counted.limits.owe(ACME, None, 24)
+    assert counted.taken(1) == 0
     counted.clock.advance(90)
     assert counted.taken(1) == 0
     counted.clock.advance(6)
@@ -118,11 +129,11 @@ def test_tenants_have_nothing_to_do_with_each_other() -> None:
 
 
 def test_a_tenant_with_a_quota_of_its_own_has_that_one() -> None:
-    """Of what it has used by then the same part counts as used."""
+    """What it has used by then counts as used."""
     counted = Counted()
 
     assert counted.taken(5) == 5
-    assert counted.taken(1000, own=Quota(100, 60)) == 50
+    assert counted.taken(1000, own=Quota(100, 60)) == 95
 
 
 def test_only_tenants_that_have_something_to_wait_for_are_remembered() -> None:
@@ -134,7 +145,7 @@ def test_only_tenants_that_have_something_to_wait_for_are_remembered() -> None:
     counted.clock.advance(60)
     counted.limits.charge(ACME, None)
 
-    assert counted.limits.tenants == 1
+    assert counted.limits.payers == 1
 
 
 @pytest.mark.parametrize(

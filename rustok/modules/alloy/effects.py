@@ -21,10 +21,11 @@ from rustok.modules.alloy.limits import ScriptLimits
 
 
 class EffectRefused(Exception):
-    """One of the effects may not or cannot be; so none of them is. `place` counts from 1."""
+    """One of the effects may not or cannot be, by the error *code*; so none of them is. `place` counts from 1."""
 
     def __init__(self, place: int, what: str, code: str, message: str) -> None:
         super().__init__(f"Effect {place}, {what}: {code}: {message}")
+        self.code = code
 
 
 Apply = Callable[[UnitOfWork, Command, Mapping[str, Any], int | None], Awaitable[object]]

@@ -138,7 +138,7 @@ class Host:
     async def _secret(self, name: str) -> Any:
         if name not in self._names_of_secrets:
             raise Refused("secret_not_granted", f"The script does not name the secret {name!r} among its secrets.")
-        self._context.require(state.USE_SECRETS)
+        self._context.require_permission(state.USE_SECRETS)
         async with self._units.begin(self._context, read_only=True) as uow:
             secret = await state.open_secret(uow, name)
         if len(secret) >= _SHORTEST_MASKED:

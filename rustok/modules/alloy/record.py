@@ -39,9 +39,14 @@ async def record_successes(uow: UnitOfWork, attempts: Sequence[Attempted]) -> No
     await run_repository.insert_successes(uow, [_row(uow, attempted, SUCCEEDED) for attempted in attempts])
 
 
-async def record_failure(uow: UnitOfWork, attempted: Attempted, code: str, failures_in_a_row: int) -> None:
-    """Keep an attempt that failed; a script that fails so many times in a row, or breaks its rules, is disabled."""
+async def record_failure(uow: UnitOfWork, attempted: Attempted, code: str, failures_in_a_row: int | None) -> None:
+    """Keep an attempt that failed; a script that fails so many times in a row, or breaks its rules, is disabled.
+
+    *failures_in_a_row*: None for a failure that is not the script's.
+    """
     await run_repository.insert_attempts(uow, [_row(uow, attempted, code)])
+    if failures_in_a_row is None:
+        return
     row = await repository.count_failure(uow, attempted.script_id)
     if row is None:
         return

@@ -20,6 +20,7 @@ from rustok.kernel.errors import Conflict
 from rustok.kernel.module import Result
 from rustok.kernel.ports import Clock
 from rustok.modules.tenants.errors import TenantNotFound
+from rustok.modules.tenants.events import TenantErased
 
 _LOCK = text("SELECT is_active FROM tenants WHERE id = :tenant_id FOR NO KEY UPDATE")
 _BEGIN = text("INSERT INTO erased_tenants (id, requested_by) VALUES (:tenant_id, :requested_by) ON CONFLICT DO NOTHING")
@@ -47,7 +48,20 @@ _LIST = text("SELECT id, requested_by, begun_at, ended_at, rows FROM erased_tena
 _BEGIN_BATCH = "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
 # One snapshot for all tables; where a tenant has many neighbours, the look takes its time.
 _BEGIN_PROOF = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0"
-_SERIALIZATION_FAILURE = "40001"
+_LOG = "event_log"
+_NOBODY = UUID(int=0)
+# The sequencer counts on from the newest event of the log. So that one stays, as an event of nobody's.
+_DISOWN_HEAD = text(
+    """
+    UPDATE event_log
+       SET tenant_id = :nobody, aggregate_id = :nobody, aggregate_type = :aggregate_type, type = :type,
+           schema_version = 1, payload = '{}', actor = 'platform', correlation_id = :nobody, causation_id = :nobody,
+           traceparent = NULL
+     WHERE tenant_id = :tenant_id AND position = (SELECT max(position) FROM event_log)
+    """
+)
+_WRITTEN_MEANWHILE = ("40001", "23503")
+"""Serialization failure; foreign key violation, by a row that refers to the tenant."""
 _POLL_S = 0.1
 WAITING = "(waits for older transactions)"
 
@@ -118,6 +132,9 @@ class Erasure:
         for column in table.refers_to_itself_by:
             while await self._change(tenant_id, table, _release(table, column), {"limit": self.config.rows}):
                 pass
+        if table.name == _LOG:
+            named = {"aggregate_type": TenantErased.aggregate, "type": TenantErased.type, "nobody": _NOBODY}
+            await self._change(tenant_id, table, _DISOWN_HEAD, named, deletes=True)
         if table.has_tenant_index:
             while await self._change(tenant_id, table, _delete(table), {"limit": self.config.rows}, deletes=True):
                 pass
@@ -162,9 +179,9 @@ class Erasure:
                 await transaction.execute(_DELETE_TENANT, {"tenant_id": tenant_id})
                 await transaction.execute(_END, {"tenant_id": tenant_id})
         except DBAPIError as error:
-            if sqlstate(error) != _SERIALIZATION_FAILURE:
+            if sqlstate(error) not in _WRITTEN_MEANWHILE:
                 raise
-            return False  # somebody has written meanwhile
+            return False
         return True
 
 

@@ -105,3 +105,11 @@ class StorefrontClosed(Event):
     example: ClassVar = {"slug": "acme"}
 
     slug: str
+
+
+class TenantErased(Event):
+    """What is left of the log's newest event when its tenant was erased. It is nobody's, and says nothing of whom."""
+
+    type: ClassVar = "tenants.tenant.erased"
+    aggregate: ClassVar = "tenant"
+    example: ClassVar = {}

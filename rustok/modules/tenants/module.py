@@ -21,6 +21,7 @@ TENANTS = Module(
         events.TenantCreated,
         events.TenantDisabled,
         events.TenantEnabled,
+        events.TenantErased,
         events.DomainAdded,
         events.DomainRemoved,
         events.StorefrontOpened,
@@ -117,6 +118,7 @@ TENANTS = Module(
             result=schemas.TenantModules,
             handler=switches.switch_module,
             route="PUT /modules/{module}",
+            is_critical=True,
             errors=(
                 errors.ModuleNotFound,
                 errors.ModuleAlwaysOn,

@@ -52,13 +52,13 @@ _SET_RULES = text(
 )
 _BEGIN_ABSENCE = text(
     """
-    INSERT INTO module_absences (tenant_id, module, off_at, off_by, held_kinds)
-    VALUES (:tenant_id, :module, :now, :off_by, CAST(:held_kinds AS text[]))
+    INSERT INTO module_absences (tenant_id, module, off_at, off_by, kinds_on)
+    VALUES (:tenant_id, :module, clock_timestamp(), :off_by, CAST(:kinds_on AS text[]))
     """
 )
 _END_ABSENCE = text(
     """
-    UPDATE module_absences SET on_at = greatest(off_at, :now)
+    UPDATE module_absences SET on_at = greatest(off_at, clock_timestamp())
      WHERE tenant_id = :tenant_id AND module = :module AND on_at IS NULL
     """
 )
@@ -121,13 +121,13 @@ async def set_rules_version(uow: UnitOfWork, version: int) -> None:
     await uow.execute(_SET_RULES, {"tenant_id": uow.tenant_id, "version": version, "now": uow.now})
 
 
-async def begin_absence(uow: UnitOfWork, module: str, held_kinds: Sequence[str]) -> None:
-    values = {"module": module, "off_by": uow.context.principal.actor, "held_kinds": list(held_kinds)}
-    await uow.execute(_BEGIN_ABSENCE, {"tenant_id": uow.tenant_id, "now": uow.now, **values})
+async def begin_absence(uow: UnitOfWork, module: str, kinds_on: Sequence[str]) -> None:
+    values = {"module": module, "off_by": uow.context.principal.actor, "kinds_on": list(kinds_on)}
+    await uow.execute(_BEGIN_ABSENCE, {"tenant_id": uow.tenant_id, **values})
 
 
 async def end_absence(uow: UnitOfWork, module: str) -> None:
-    await uow.execute(_END_ABSENCE, {"tenant_id": uow.tenant_id, "module": module, "now": uow.now})
+    await uow.execute(_END_ABSENCE, {"tenant_id": uow.tenant_id, "module": module})
 
 
 async def find_absences(transaction: Transaction, module: str, tenant_ids: Collection[UUID]) -> Sequence[Row[Any]]:

@@ -37,18 +37,19 @@ async def switch_module(uow: UnitOfWork, data: SwitchModule) -> TenantModules:
         return _told(uow.registry.modules, off, row.version)
     if data.is_enabled:
         _refuse_without_others(module, off)
-        await repository.end_absence(uow, module.name)
         event: ModuleEnabled | ModuleDisabled = ModuleEnabled(module=module.name)
         uow.jobs_made()  # what has waited may begin
     else:
         _refuse_in_use(module, uow.registry.modules, off)
-        held_kinds = [kind.name for kind in module.jobs if not kind.runs_while_off]
-        await repository.begin_absence(uow, module.name, held_kinds)
         event = ModuleDisabled(module=module.name)
     version = uow.emit(event, uow.tenant_id)
     await repository.set_rules_version(uow, version)
     if module.on_switch is not None:
         await module.on_switch(uow, data.is_enabled)
+    if data.is_enabled:  # last, for it takes the time of the moment
+        await repository.end_absence(uow, module.name)
+    else:
+        await repository.begin_absence(uow, module.name, [kind.name for kind in module.jobs if kind.runs_while_off])
     return _told(uow.registry.modules, off ^ {module.name}, version)
 
 

@@ -109,10 +109,11 @@ async def test_a_script_is_told_that_a_module_is_off(workshop: Workshop) -> None
     """Reading it and writing to it; the script may go on without."""
     script = await workshop.script(
         """
-        try:
-            await ctx.query("commerce.products.list")
-        except Exception as error:
-            ctx.log(str(error))
+        for read in (ctx.query("commerce.products.list"), ctx.get("commerce.products", event["payload"]["product"])):
+            try:
+                await read
+            except Exception as error:
+                ctx.log(str(error))
         ctx.update("commerce.products", event["payload"]["product"], vendor="x")
         """,
         on=None,
@@ -123,9 +124,24 @@ async def test_a_script_is_told_that_a_module_is_off(workshop: Workshop) -> None
     await workshop.settle()
 
     [attempt] = await workshop.attempts(script)
-    assert "switched off" in attempt.logs[0]["message"]
+    assert ["switched off" in line["message"] for line in attempt.logs] == [True, True]
     assert attempt.outcome == "effect_refused"
     assert "commerce is switched off" in str(attempt.error)
+
+
+async def test_what_another_module_refuses_while_it_is_off_does_not_disable_the_script(workshop: Workshop) -> None:
+    """However often: it is the tenant's choice, and no fault of the script."""
+    await workshop.limits(failures_in_a_row=1)
+    script = await workshop.script('ctx.update("commerce.products", event["payload"]["product"], vendor="x")', on=None)
+    product = await workshop.product()
+    await switch(workshop, "commerce", is_enabled=False)
+
+    for _ in range(2):
+        await workshop.run("alloy.runs.start", script_id=str(script.id), input={"product": str(product.id)})
+        await workshop.settle()
+
+    assert {attempt.outcome for attempt in await workshop.attempts(script)} == {"effect_refused"}
+    assert (await workshop.find(script.id)).status == "active"
 
 
 async def test_projections_go_on(workshop: Workshop) -> None:

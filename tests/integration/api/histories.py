@@ -28,7 +28,7 @@ _DAY = datetime(2026, 2, 1, tzinfo=UTC)
 _ID = re.compile(r"\b(?:[0-9a-f]{16}|[0-9a-f]{32}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})\b")
 """Of a row, a trace, an API key."""
 _NOT_OF_THE_CLOCK = re.compile(r'"(?!2026-02-01)\d{4}-\d\d-\d\dT[^"]*"')
-_CURSOR = re.compile(r'"next":"[^"]+"')
+_CURSOR = re.compile(r'"(next|prev)":"[^"]+"')
 _VERSION = re.compile(r'"version":\d+')
 """Of what scripts keep: it tells one write from another and is no count."""
 
@@ -111,7 +111,7 @@ class Notes:
         self.add(f"{operation.name} {answer.status_code} {told}")
 
     def add(self, line: str) -> None:
-        line = _CURSOR.sub('"next":"a cursor"', _NOT_OF_THE_CLOCK.sub('"now"', line))
+        line = _CURSOR.sub(r'"\1":"a cursor"', _NOT_OF_THE_CLOCK.sub('"now"', line))
         self.lines.append(_ID.sub(lambda found: self._names.setdefault(found[0], f"#{len(self._names)}"), line))
 
 
@@ -152,10 +152,10 @@ async def look_around(tenant: Tenant, notes: Notes) -> None:
             while True:
                 answer = await client.request(**operation_request(operation, tenant.things, asked | after, headers))
                 notes.of_answer(operation, answer)
-                cursor = answer.json().get("page", {}).get("next") if answer.is_success else None
-                if cursor is None:
+                page = answer.json().get("page", {}) if answer.is_success else {}
+                if page.get("next") is None or not page.get("has_more", True):  # that of the events is always there
                     break
-                after = {"after": cursor}
+                after = {"after": page["next"]}
     async with administrator(tenant.owner.api.database) as admin:
         for row in await admin.fetch(_EVENTS, tenant.owner.tenant_id):
             notes.add(row[0])

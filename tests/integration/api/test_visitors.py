@@ -108,6 +108,7 @@ async def test_who_asks_does_not_learn_which_tenants_there_are(api: ApiUnderTest
         {"X-Tenant": "' OR true --"},
         {"X-Tenant": ""},
         {"Host": f"acme.{BASE}"},
+        {"Host": f"globex.{BASE}"},
     ]
 
     first, *others = [told(await visitor.get(SEARCH, headers=name)) for name in names]
@@ -116,7 +117,7 @@ async def test_who_asks_does_not_learn_which_tenants_there_are(api: ApiUnderTest
     assert all(other == first for other in others)
 
 
-@pytest.mark.parametrize("host", ["api.test", f"globex.{BASE}", BASE, f"a.b.{BASE}", "[::1]:8000", "127.0.0.1", "?"])
+@pytest.mark.parametrize("host", ["api.test", BASE, f"a.b.{BASE}", "[::1]:8000", "127.0.0.1", "?"])
 async def test_a_visitor_has_to_name_the_tenant(api: ApiUnderTest, visitor: httpx2.AsyncClient, host: str) -> None:
     """A host that is no tenant's is the platform's own."""
     await open_storefront(api)
@@ -189,9 +190,9 @@ async def test_a_credential_is_of_no_use_at_the_host_of_another_tenant(api: ApiU
     token = bearer(await api.new_key(tenant_id=globex))
     await api.rustok.run("tenants.domains.add", api.tenant_id, domain="shop.example")
 
-    for host in (f"acme.{BASE}", "shop.example", "SHOP.example:443"):
+    for host in (f"acme.{BASE}", f"nobody.{BASE}", "shop.example", "SHOP.example:443"):
         assert_problem(await api.client.get(SEARCH, headers={**token, "Host": host}), 403, "tenant_mismatch")
-    for host in (f"globex.{BASE}", "api.test", "nobodys.example", f"nobody.{BASE}"):
+    for host in (f"globex.{BASE}", "api.test", "nobodys.example"):
         assert titles(await api.client.get(SEARCH, headers={**token, "Host": host})) == []
 
 

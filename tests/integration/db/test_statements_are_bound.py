@@ -86,6 +86,7 @@ OF_ALL_TENANTS = {
     "rustok.jobs.schedule_desk._ENABLE": _OPERATOR,
     "rustok.jobs.schedule_desk._LIST": _OPERATOR,
     "rustok.jobs.tail._CHANGED": _OPERATOR,
+    "rustok.modules.tenants.erasure._DISOWN_HEAD": "It looks for the newest event of all",
     "rustok.modules.tenants.erasure._LIST": _OPERATOR,
     "rustok.modules.tenants.repository._FIND": _OPERATOR,
     "rustok.modules.tenants.repository._LIST": _OPERATOR,
