@@ -115,6 +115,19 @@ async def test_the_log_goes_on_behind_what_was_erased(tenants: TwoTenants) -> No
     assert [hit.product_id for hit in page.data] == [product.id]
 
 
+async def test_a_neighbour_who_follows_his_events_goes_on(tenants: TwoTenants) -> None:
+    """What is gone of the log was not his: his cursor is as good as before, from wherever it is."""
+    platform = tenants.platform
+    await platform.settle()
+    start = await platform.query("outbox.events.list", tenants.other, type="no.such", limit=1)
+    first = await platform.query("outbox.events.list", tenants.other, limit=1)
+
+    await tenants.erasure().erase(tenants.erased, OPERATOR)
+
+    for page, kind in ((start, "no.such"), (first, "*")):
+        await platform.query("outbox.events.list", tenants.other, type=kind, after=page.page.next)
+
+
 @pytest.mark.parametrize("config", [ErasureConfig(), ErasureConfig(rows=1, pages=1)], ids=["at once", "bit by bit"])
 async def test_nothing_of_it_is_left(tenants: TwoTenants, config: ErasureConfig) -> None:
     """In no table and no column; its record has no name. Its neighbour keeps every row as it is."""

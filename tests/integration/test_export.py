@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from rustok.catalog import MODULES
+from rustok.modules.alloy import CALL
 from rustok.modules.tenants.export import EXPORTED, LEFT_OUT, SECRET, TenantExport
 from rustok.testing import Database, PlatformUnderTest
 from tests.integration.db.tenant_tables import tenant_tables
@@ -119,6 +120,17 @@ async def test_no_secret_is_in_it(tenants: TwoTenants) -> None:
         assert [value for value in values if len(value) > 2 and value in str(exported.files)] == []
         assert not set(columns) & exported.manifest["tables"][table]["columns"].keys()
     assert "token" in [row["name"] for row in exported.rows("script_secrets")]
+
+
+async def test_what_hooks_have_sent_is_not_in_it(tenants: TwoTenants) -> None:
+    """A hook may put a secret that it was shown into a call; the job keeps what it had sent."""
+    sent = '{"url": "https://example.com", "headers": {"x": "hunter2"}}'
+    await tenants.admin.execute("UPDATE finished_jobs SET kind = $1, args = CAST($2 AS text)::jsonb", CALL.name, sent)
+
+    exported = await tenants.export()
+
+    assert {(row["kind"], row["args"]) for row in exported.rows("finished_jobs")} == {(CALL.name, None)}
+    assert "hunter2" not in str(exported.files)
 
 
 async def test_it_is_of_one_moment(tenants: TwoTenants) -> None:

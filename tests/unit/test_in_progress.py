@@ -1,8 +1,12 @@
 """A process works at so many requests; who comes then waits in a line, and is refused when no turn comes."""
 
 import asyncio
+from typing import Any
 
-from api.in_progress import Place, Places
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from api.in_progress import InProgress, Place, Places, aside
 
 
 def places(most: int, patience_s: float = 30) -> Places:
@@ -100,3 +104,28 @@ async def test_a_place_is_left_once() -> None:
     place.leave()
 
     assert one.taken == 0
+
+
+@pytest.mark.parametrize(("root_path", "path", "is_bounded"), [
+    ("", "/api/v1/x", True),
+    ("/shop", "/shop/api/v1/x", True),
+    ("", "/health/live", False),
+    ("/api", "/api/health/live", False),
+])  # fmt: skip
+async def test_what_is_bounded_is_below_the_prefix_wherever_the_application_is(
+    root_path: str, path: str, is_bounded: bool
+) -> None:
+    """A proxy may have put it below a path of its own; and who has no place leaves none."""
+    seen: list[bool] = []
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        with aside(scope):
+            seen.append("rustok.place" in scope)
+
+    async def nothing(*_message: object) -> Any:
+        """Send, or receive."""
+
+    scope = {"type": "http", "path": path, "root_path": root_path}
+    await InProgress(app, "/api/v1/", most=1)(scope, nothing, nothing)
+
+    assert seen == [is_bounded]
