@@ -14,9 +14,12 @@ from rustok.testing import DatabaseServer, PlatformUnderTest
 from tests.integration.api.possessions import OPERATIONS, REGISTRY, Operation, Owner
 from tests.integration.api.support import ApiUnderTest
 
-LISTS = [operation for operation in OPERATIONS if "after" in operation.input.model_fields]
-GROUPS = "jobs.dead_letters.list"
-"""No list of rows: a thousand groups at most, the largest first."""
+WITHOUT_PAGES = {
+    "jobs.dead_letters.list": "a thousand groups at most, the largest first",
+    "outbox.events.list": "a log, which is followed onwards: test_events.py",
+    "tenants.modules.list": "as many as the platform has modules",
+}
+LISTS = [o for o in OPERATIONS if "after" in o.input.model_fields and o.name not in WITHOUT_PAGES]
 LINK = re.compile(r'<([^>]+)>; rel="(next|prev)"')
 LIMIT = 2
 
@@ -38,7 +41,7 @@ def test_every_list_has_pages() -> None:
     """What answers many rows says where they go on."""
     listing = {name for name, query in REGISTRY.queries.items() if "data" in query.result.model_fields}
 
-    assert listing - {GROUPS} == {operation.name for operation in LISTS}
+    assert listing - set(WITHOUT_PAGES) == {operation.name for operation in LISTS}
 
 
 @pytest.mark.parametrize("operation", LISTS, ids=lambda operation: operation.name)
