@@ -14,6 +14,7 @@ _INT64 = 2**63
 _EXACT = 2**53
 _INFINITIES = (float("inf"), float("-inf"))
 _SPACES = b" \t\r\n"
+_ZERO_FRACTION = re.compile(rb"\.0")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 Place = Any
@@ -66,8 +67,8 @@ def _is_beyond_doubt(raw: bytes, value: Any, most_values: int) -> bool:
         return False
     if written != raw and written.translate(None, _SPACES) != raw.translate(None, _SPACES):
         return False
-    if b".0" in raw or (b"\\" in raw and b"\\u" in raw):  # perhaps an integer, or what cannot be stored
-        return False
+    if (b"." in raw and _ZERO_FRACTION.search(raw)) or (b"\\" in raw and b"\\u" in raw):
+        return False  # perhaps an integer, or what cannot be stored
     containers = raw.count(b"[") + raw.count(b"{")
     return raw.count(b",") + containers < most_values and (containers <= DEPTH or _is_shallow(value))
 
