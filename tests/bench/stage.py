@@ -39,6 +39,7 @@ _SERVER_SETTINGS: dict[str, str | int] = {
 }
 _READY_TIMEOUT_S = 30.0
 ROOT = Path(__file__).parents[2]
+_RUSTOK = "from rustok.cli import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +149,13 @@ class Processes:
             process.wait(15)
 
     def start_api(self, port: int, application: str | None = None, **environment: str) -> int:
-        """Start the API, or another *application*, with the arguments of `rustok api`; return its pid."""
-        arguments = api_arguments("127.0.0.1", port)
-        if application is not None:
+        """Start the API, or another *application* with the arguments of `rustok api`; return its pid."""
+        if application is None:  # of whichever commit the code is
+            pid = self.start("-c", _RUSTOK, "api", "--host", "127.0.0.1", "--port", str(port), **environment)
+        else:
+            arguments = api_arguments("127.0.0.1", port)
             arguments[arguments.index("api.app:create_app")] = application
-        pid = self.start("-m", "uvicorn", *arguments, **environment)
+            pid = self.start("-m", "uvicorn", *arguments, **environment)
         self._wait_until_ready(port)
         return pid
 
