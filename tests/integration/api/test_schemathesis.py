@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent / "schemathesis"
 SEED = 20261127
 EFFORTS = (
     pytest.param(["--phases=examples,fuzzing", "--max-examples=3"], id="some"),
-    pytest.param(["--max-examples=100"], marks=[pytest.mark.deep, pytest.mark.timeout(3600)], id="many"),
+    pytest.param(["--max-examples=40"], marks=[pytest.mark.deep, pytest.mark.timeout(3600)], id="many"),
 )
 """Deep: also the values at the edges of each schema, and chains of requests that follow from one another."""
 
