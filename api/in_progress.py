@@ -1,7 +1,7 @@
 """Bounds how many requests this process works at. What is over that waits for its turn, and is refused if none comes.
 
-Without a bound, who waits does so in the middle of the work, and costs those who could be served. A refusal costs a
-tenth of a write or more: if it came at once, clients that ask again at once would leave time for little else.
+Without a bound, who waits does so in the middle of the work, and costs those who could be served. A refusal costs
+something, too: if it came at once, clients that ask again at once would leave time for little else.
 """
 
 import asyncio
