@@ -21,6 +21,7 @@ NOTHING_TO_GIVE_AWAY = {
     "index.products.search": "a function, which compares the tenant itself: test_row_level_security.py",
     "jobs.dead_letters.discard": "makes a job of its own",
     "jobs.dead_letters.redrive": "makes a job of its own",
+    "outbox.events.list": "events hold no words of a tenant: test_events.py",
     "tenants.modules.list": "reads the row of the tenant by its id",
     "tenants.modules.switch": "reads the row of the tenant by its id",
 }
