@@ -63,7 +63,7 @@ def _compiled(text: str, flags: int) -> Pattern | None:
     if flags & re.DEBUG:
         return None  # it would print
     with suppress(re.error, ValueError, OverflowError, RecursionError):
-        parsed = re._parser.parse(text, flags)  # type: ignore[attr-defined]  # noqa: SLF001
+        parsed = re._parser.parse(text, flags)  # type: ignore[attr-defined,unused-ignore]  # noqa: SLF001
         if _characters(parsed) <= _MOST_CHARACTERS:
             pattern = pattern_of(text, flags, parsed)
             return pattern if pattern.words <= _MOST_WORDS else None
@@ -73,8 +73,8 @@ def _compiled(text: str, flags: int) -> Pattern | None:
 def _characters(part: Any) -> int:
     """Return how many characters the ranges in a parsed pattern have."""
     match part:
-        case (re._constants.RANGE, (int(low), int(high))):  # type: ignore[attr-defined]  # noqa: SLF001
+        case (re._constants.RANGE, (int(low), int(high))):  # type: ignore[attr-defined,unused-ignore]  # noqa: SLF001
             return high - low
-        case tuple() | list() | re._parser.SubPattern():  # type: ignore[attr-defined]  # noqa: SLF001
+        case tuple() | list() | re._parser.SubPattern():  # type: ignore[attr-defined,unused-ignore]  # noqa: SLF001
             return sum(map(_characters, part))
     return 0
