@@ -40,7 +40,7 @@ _READY = text(
     """
     SELECT id FROM jobs
      WHERE state = 'ready' AND due_at <= now() AND (attempts = 0 OR CAST(:retries AS boolean))
-       AND NOT is_kind_off(tenant_id, kind)
+       AND (SELECT is_active FROM tenants WHERE tenants.id = jobs.tenant_id) AND NOT is_kind_off(tenant_id, kind)
      ORDER BY due_at, id
     """
 )
