@@ -67,10 +67,11 @@ def _is_beyond_doubt(raw: bytes, value: Any, most_values: int) -> bool:
         return False
     if written != raw and written.translate(None, _SPACES) != raw.translate(None, _SPACES):
         return False
-    if (b"." in raw and _ZERO_FRACTION.search(raw)) or (b"\\" in raw and b"\\u" in raw):
+    if _ZERO_FRACTION.search(raw) or (b"\\" in raw and b"\\u" in raw):
         return False  # perhaps an integer, or what cannot be stored
     containers = raw.count(b"[") + raw.count(b"{")
-    return raw.count(b",") + containers < most_values and (containers <= DEPTH or _is_shallow(value))
+    are_few = len(raw) <= most_values or raw.count(b",") + containers < most_values  # each value is a byte at least
+    return are_few and (containers <= DEPTH or _is_shallow(value))
 
 
 def _is_shallow(value: Any) -> bool:

@@ -49,6 +49,7 @@ _DIRECT = """
       FROM index_products WHERE tenant_id = $1 AND locale = 'en' AND {condition}
      ORDER BY {key} {direction}, product_id {direction} LIMIT 51
 """
+Way = Callable[[], Awaitable[Sequence[asyncpg.Record]]]
 _IN_A_ROW = 5
 """How often each way is asked in its turn."""
 
@@ -184,7 +185,7 @@ async def _findings(stage: Stage, question: _Question, tenant_id: UUID, clients:
     ]
 
 
-async def in_turns(stage: Stage, *ways: Callable[[], Awaitable[Sequence[asyncpg.Record]]]) -> list[list[float]]:
+async def in_turns(stage: Stage, *ways: Way) -> list[list[float]]:
     """Return the milliseconds of each way to ask, asked in turns until the time is up.
 
     Raises:
