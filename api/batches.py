@@ -15,6 +15,7 @@ from starlette.routing import Route
 from api.admission import Admission
 from api.body import BodyLimits, read_fields
 from api.caller import Callers
+from api.deprecation import announce
 from api.errors import problem_members, status_of, violations_of
 from api.headers import idempotency_key
 from api.in_progress import aside
@@ -92,6 +93,7 @@ def _route(
         batch = validate(Batch, fields)
         caller.owe(len(batch.items) - 1)
         calls = _calls(batch, commands)
+        announce(request, [call.command for call in calls])
         if counted := [call for call in calls if not call.command.is_critical]:
             admission.admit(counted[0].command, caller.tenant_id, len(counted))
 

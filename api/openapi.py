@@ -139,7 +139,7 @@ def _batch(module: Module, commands: Mapping[str, Command], answers: Answers) ->
         "tags": [module.name],
         "parameters": [_parameter("Tenant"), _parameter("IdempotencyKey")],
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}},
-        "responses": answers.batch(module),
+        "responses": answers.batch(module, commands.values()),
     }
 
 

@@ -1,5 +1,6 @@
 """The answers of an operation in OpenAPI: its result, and a problem for each code it may fail with."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any
@@ -146,11 +147,12 @@ class Answers:
             responses[str(error_status)] = self._problem(error_status, list(group))
         return responses
 
-    def batch(self, module: Module) -> dict[str, Any]:
+    def batch(self, module: Module, commands: Iterable[Command]) -> dict[str, Any]:
         """Return the answers of a batch of *module* by status; an atomic one is refused as its item would be."""
         results = {"schema": {"$ref": "#/components/schemas/BatchResults"}}
+        headers = _headers({**_COUNTED, **_deprecation_headers(commands)})
         responses: dict[str, Any] = {
-            "200": {"description": "OK", "headers": _headers(_COUNTED), "content": {"application/json": results}}
+            "200": {"description": "OK", "headers": headers, "content": {"application/json": results}}
         }
         for error_status, group in groupby(sorted(errors_of_batches(module), key=status_of), key=status_of):
             responses[str(error_status)] = self._problem(error_status, list(group))
@@ -183,9 +185,7 @@ class Answers:
 
 def _success_headers(operation: Command | Query) -> dict[str, str]:
     headers = {"ETag": "ETag"} if "version" in operation.result.model_fields else {}
-    if operation.deprecation is not None:
-        headers |= {"Deprecation": "Deprecation", "Link": "DeprecationLink"}
-        headers |= {"Sunset": "Sunset"} if operation.deprecation.sunset else {}
+    headers |= _deprecation_headers([operation])
     if isinstance(operation, Query):
         if "page" in operation.result.model_fields:
             headers["Link"] = "Link"
@@ -198,6 +198,12 @@ def _success_headers(operation: Command | Query) -> dict[str, str]:
         if (operation.route or "").startswith("POST "):
             headers["Idempotent-Replayed"] = "IdempotentReplayed"
     return headers
+
+
+def _deprecation_headers(operations: Iterable[Command | Query]) -> dict[str, str]:
+    deprecations = [each.deprecation for each in operations if each.deprecation is not None]
+    headers = {"Deprecation": "Deprecation", "Link": "DeprecationLink"} if deprecations else {}
+    return headers | ({"Sunset": "Sunset"} if any(each.sunset for each in deprecations) else {})
 
 
 def _headers(names: dict[str, str]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def _command_endpoint(
     module = platform.registry.needed_module(command)
 
     async def endpoint(request: Request) -> Response:
-        announce(request, command)
+        announce(request, [command])
         caller = await callers.identify(request, module)
         admission.admit(command, caller.tenant_id)
         key = idempotency_key(request)
@@ -116,7 +116,7 @@ def _query_endpoint(platform: Platform, callers: Callers, query: Query, read_you
     module = platform.registry.needed_module(query)
 
     async def endpoint(request: Request) -> Response:
-        announce(request, query)
+        announce(request, [query])
         caller = await callers.identify(request, module, query.permission)
         arguments = read_parameters(request.scope["query_string"], parameters, lists) | request.path_params
         freshness: dict[str, str] | None = None

@@ -1,5 +1,6 @@
 """An operation that is to go says so, and whoever runs the platform sees who still calls it."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import date
 from typing import Any
@@ -19,6 +20,11 @@ from tests.unit.modules_by_hand import Lamp, a_command, a_query, lamps
 
 LIGHT, FIND = "/api/v1/lamps/lamps/hall-1/light", "/api/v1/lamps/rooms/hall/lamps"
 HEADERS = ("deprecation", "sunset", "link")
+LIGHT_IS_TO_GO = (
+    "@1798761600",
+    "Thu, 01 Jul 2027 00:00:00 GMT",
+    '</docs#lamps.lamps.light>; rel="deprecation"; type="text/html"',
+)
 
 
 async def light(_uow: Any, _data: Any) -> Lamp:
@@ -32,6 +38,12 @@ LAMPS = lamps(
             deprecation=Deprecation(since=date(2027, 1, 1), sunset=date(2027, 7, 1), use="lamps.lamps.switch"),
         ),
         a_command(name="lamps.lamps.switch", handler=light, route="POST /lamps/{lamp_id}/switch"),
+        a_command(
+            name="lamps.lamps.dim",
+            handler=light,
+            route="POST /lamps/{lamp_id}/dim",
+            deprecation=Deprecation(since=date(2026, 12, 1)),
+        ),
     ),
     queries=(a_query(handler=light, deprecation=Deprecation(since=date(2026, 11, 27))),),
     projections=(),
@@ -61,14 +73,7 @@ async def test_a_deprecated_command_says_since_when_until_when_and_where_to_read
     """A structured date, an HTTP date, and a link to its place in the documentation."""
     answer = await lamps_api.client.post(LIGHT)
 
-    assert (answer.status_code, told(answer)) == (
-        200,
-        [
-            "@1798761600",
-            "Thu, 01 Jul 2027 00:00:00 GMT",
-            '</docs#lamps.lamps.light>; rel="deprecation"; type="text/html"',
-        ],
-    )
+    assert (answer.status_code, told(answer)) == (200, list(LIGHT_IS_TO_GO))
 
 
 async def test_a_query_without_a_sunset_names_none(lamps_api: ApiUnderTest) -> None:
@@ -130,14 +135,35 @@ async def test_a_query_is_counted_once(lamps_api: ApiUnderTest) -> None:
 
 @pytest.mark.parametrize("mode", ["atomic", "independent"])
 async def test_an_item_of_a_batch_is_a_call(lamps_api: ApiUnderTest, mode: str) -> None:
-    """The answer to the batch does not speak of it."""
+    """The answer to the batch says, once, which of them are to go."""
     before = calls("lamps.lamps.light")
     item = {"command": "lamps.lamps.light", "input": {"lamp_id": "hall-1"}}
 
     answer = await lamps_api.client.post("/api/v1/lamps:batch", json={"mode": mode, "items": [item, item]})
 
-    assert (answer.status_code, told(answer)) == (200, [None, None, None])
+    assert (answer.status_code, told(answer)) == (200, list(LIGHT_IS_TO_GO))
     assert calls("lamps.lamps.light") == before + 2
+
+
+async def test_of_several_in_a_batch_the_earliest_dates_count(lamps_api: ApiUnderTest) -> None:
+    """And each has a link; also when nothing was done, since one of them is refused."""
+    items = [{"command": f"lamps.lamps.{name}", "input": {"lamp_id": "hall-1"}} for name in ("light", "switch", "dim")]
+    items.append({"command": "lamps.lamps.light", "input": {"volume": 11}})
+
+    answer = await lamps_api.client.post("/api/v1/lamps:batch", json={"mode": "atomic", "items": items})
+
+    since, sunset, links = told(answer)
+    assert (answer.status_code, since, sunset) == (422, "@1796083200", "Thu, 01 Jul 2027 00:00:00 GMT")
+    assert re.findall(r"</docs#(\S+)>", links or "") == ["lamps.lamps.light", "lamps.lamps.dim"]
+
+
+async def test_a_batch_of_what_stays_says_nothing(lamps_api: ApiUnderTest) -> None:
+    """Although its module has commands that are to go."""
+    item = {"command": "lamps.lamps.switch", "input": {"lamp_id": "hall-1"}}
+
+    answer = await lamps_api.client.post("/api/v1/lamps:batch", json={"mode": "atomic", "items": [item]})
+
+    assert (answer.status_code, told(answer)) == (200, [None, None, None])
 
 
 async def test_what_a_script_does_is_counted_in_its_worker(lamps_api: ApiUnderTest) -> None:
@@ -163,5 +189,7 @@ async def test_the_documentation_says_it(lamps_api: ApiUnderTest) -> None:
     text = "Deprecated since 2027-01-01. It may be gone from 2027-07-01 on. Use `lamps.lamps.switch`."
     assert (operation["deprecated"], operation["description"]) == (True, text)
     assert {"Deprecation", "Sunset", "Link"} <= operation["responses"]["200"]["headers"].keys()
+    batch = document["paths"]["/api/v1/lamps:batch"]["post"]
+    assert {"Deprecation", "Sunset", "Link"} <= batch["responses"]["200"]["headers"].keys()
     assert "deprecated" not in document["paths"]["/api/v1/lamps/lamps/{lamp_id}/switch"]["post"]
     assert text.replace("`", "") in "".join(article.itertext())
