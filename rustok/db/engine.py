@@ -10,6 +10,8 @@ from sqlalchemy import event, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from rustok.db.fair_pool import FairPool
+
 
 def create_engine(
     url: str,
@@ -52,6 +54,7 @@ def create_engine(
     server_settings |= settings or {}
     engine = create_async_engine(
         async_url(url),
+        poolclass=FairPool,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout_s,
