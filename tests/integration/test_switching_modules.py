@@ -16,6 +16,8 @@ from rustok.kernel.errors import Conflict
 from rustok.kernel.module import JobKind, Module, ModuleKind
 from rustok.testing import Database, PlatformUnderTest
 
+pytestmark = pytest.mark.under_fire
+
 TIDY = JobKind(name="till.tidy", summary="Tidy up", queue="till", runs_while_off=True)
 COUNT = JobKind(name="till.count", summary="Count the till", queue="till")
 
@@ -49,9 +51,11 @@ async def switch(platform: PlatformUnderTest, tenant: UUID, *, is_enabled: bool)
     return await platform.run("tenants.modules.switch", tenant, module="till", is_enabled=is_enabled)
 
 
-async def test_its_hook_makes_jobs_in_the_same_transaction(database: Database) -> None:
+async def test_its_hook_makes_jobs_in_the_same_transaction(
+    database: Database, platform_class: type[PlatformUnderTest]
+) -> None:
     """What is to be done while it is off is done; the rest waits."""
-    async with PlatformUnderTest.open(WITH_TILL, database) as platform:
+    async with platform_class.open(WITH_TILL, database) as platform:
         tenant = await platform.create_tenant()
 
         await switch(platform, tenant, is_enabled=False)
@@ -61,9 +65,9 @@ async def test_its_hook_makes_jobs_in_the_same_transaction(database: Database) -
         assert await kinds_ready(platform) == [COUNT.name]
 
 
-async def test_its_hook_may_refuse(database: Database) -> None:
+async def test_its_hook_may_refuse(database: Database, platform_class: type[PlatformUnderTest]) -> None:
     """Then nothing has happened: no event, no absence."""
-    async with PlatformUnderTest.open((*MODULES, replace(TILL, on_switch=refuse)), database) as platform:
+    async with platform_class.open((*MODULES, replace(TILL, on_switch=refuse)), database) as platform:
         tenant = await platform.create_tenant()
 
         with pytest.raises(TillOpen):
@@ -74,21 +78,23 @@ async def test_its_hook_may_refuse(database: Database) -> None:
         assert (events, absences.rowcount) == (["tenants.tenant.created"], 0)
 
 
-async def test_a_module_that_was_taken_out_of_the_build_is_forgotten(database: Database) -> None:
+async def test_a_module_that_was_taken_out_of_the_build_is_forgotten(
+    database: Database, platform_class: type[PlatformUnderTest]
+) -> None:
     """A tenant that had it off is served by the rest as ever."""
-    async with PlatformUnderTest.open(WITH_TILL, database) as platform:
+    async with platform_class.open(WITH_TILL, database) as platform:
         tenant = await platform.create_tenant()
         await switch(platform, tenant, is_enabled=False)
-    async with PlatformUnderTest.open(MODULES, database) as platform:
+    async with platform_class.open(MODULES, database) as platform:
         modules = await platform.query("tenants.modules.list", tenant)
 
     assert "till" not in {module.name for module in modules.data}
     assert all(module.is_enabled for module in modules.data)
 
 
-async def test_a_module_may_have_no_hook(database: Database) -> None:
+async def test_a_module_may_have_no_hook(database: Database, platform_class: type[PlatformUnderTest]) -> None:
     """Most have none."""
-    async with PlatformUnderTest.open((*MODULES, replace(TILL, on_switch=None)), database) as platform:
+    async with platform_class.open((*MODULES, replace(TILL, on_switch=None)), database) as platform:
         tenant = await platform.create_tenant()
 
         modules = await switch(platform, tenant, is_enabled=False)

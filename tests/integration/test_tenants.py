@@ -6,6 +6,8 @@ from rustok.kernel.errors import InvalidInput
 from rustok.modules.tenants.errors import DomainNotFound, DomainTaken
 from rustok.testing import PlatformUnderTest
 
+pytestmark = pytest.mark.under_fire
+
 
 async def test_what_is_done_twice_is_done_once(rustok: PlatformUnderTest) -> None:
     """One event each time that something has changed."""

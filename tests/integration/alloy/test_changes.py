@@ -1,6 +1,7 @@
 """A worker keeps what it knows of a script: what has changed since is never done by what was known before."""
 
 import asyncpg
+import pytest
 
 from rustok.modules.alloy.schemas import Script
 from tests.integration.alloy.workshop import Workshop, hook
@@ -20,6 +21,7 @@ async def run_while_another_is_changed(workshop: Workshop, body: str) -> Script:
     return script
 
 
+@pytest.mark.under_fire
 async def test_the_next_run_takes_the_version_that_was_activated(workshop: Workshop) -> None:
     """Though the worker knows another one."""
     script = await workshop.script("return 1")
@@ -33,6 +35,7 @@ async def test_the_next_run_takes_the_version_that_was_activated(workshop: Works
     assert [attempt.result for attempt in await workshop.attempts(script)] == [1, 2]
 
 
+@pytest.mark.under_fire
 async def test_a_run_whose_version_was_replaced_meanwhile_takes_the_new_one(workshop: Workshop) -> None:
     """What the old one wanted is not done."""
     script = await workshop.script('ctx.emit("old")')
@@ -50,6 +53,7 @@ async def test_a_run_whose_version_was_replaced_meanwhile_takes_the_new_one(work
     assert (emitted.envelope.payload["name"], attempt.script_version, attempt.attempt) == ("new", 2, 1)
 
 
+@pytest.mark.under_fire
 async def test_a_fault_of_a_version_that_was_replaced_meanwhile_is_not_held_against_its_successor(
     workshop: Workshop,
 ) -> None:
@@ -68,6 +72,7 @@ async def test_a_fault_of_a_version_that_was_replaced_meanwhile_is_not_held_agai
     assert (attempt.outcome, attempt.result, (await workshop.find(script.id)).failures) == ("succeeded", "repaired", 0)
 
 
+@pytest.mark.under_fire
 async def test_a_run_whose_script_was_paused_meanwhile_waits(workshop: Workshop) -> None:
     """Nothing that it wanted is done, and it is not lost."""
     script = await workshop.script('ctx.emit("done")')
@@ -87,20 +92,22 @@ async def test_a_run_whose_script_was_paused_meanwhile_waits(workshop: Workshop)
     assert len(await workshop.events("alloy.run.emitted")) == 1
 
 
+@pytest.mark.under_fire
 async def test_a_run_whose_script_was_deleted_meanwhile_does_nothing(workshop: Workshop) -> None:
     """Its job ends."""
     script = await workshop.script('ctx.emit("done")')
 
     async def delete() -> None:
-        await workshop.run("alloy.scripts.delete", script_id=str(script.id))
+        await workshop.run("alloy.scripts.delete", seen=script.version, script_id=str(script.id))
 
     workshop.before_effects(delete, times=1)
     await workshop.product()
     await workshop.settle()
 
-    assert (await workshop.events("alloy.run.emitted"), await workshop.ready()) == ([], [])
+    assert (await workshop.events("alloy.run.emitted"), await workshop.ready(retries=True)) == ([], [])
 
 
+@pytest.mark.under_fire
 async def test_what_was_granted_anew_holds_from_the_next_run_on(workshop: Workshop) -> None:
     """Also what was taken away."""
     body = 'ctx.update("commerce.products", event["aggregate_id"], vendor="Acme")'
@@ -117,6 +124,7 @@ async def test_what_was_granted_anew_holds_from_the_next_run_on(workshop: Worksh
     assert (await workshop.attempts(script))[-1].outcome == "effect_refused"
 
 
+@pytest.mark.under_fire
 async def test_limits_that_were_set_hold_from_the_next_run_on(workshop: Workshop) -> None:
     """Though the worker knows the old ones."""
     script = await workshop.script("await ctx.kv.get('a')\nawait ctx.kv.get('b')")
@@ -150,6 +158,7 @@ async def test_a_fault_counts_though_scripts_are_changed_all_the_time(workshop: 
     assert (attempt.outcome, (await workshop.find(script.id)).failures) == ("exception", 1)
 
 
+@pytest.mark.under_fire
 async def test_a_change_by_an_older_release_is_noticed(workshop: Workshop) -> None:
     """It writes the row and knows of no version: triggers raise it."""
     script = await workshop.script('ctx.emit("done")')

@@ -2,10 +2,14 @@
 
 from uuid import UUID
 
+import pytest
+
 from rustok.jobs import NewJob, enqueue
 from rustok.jobs.store import PostgresJobStore
 from rustok.modules.alloy import RUN
 from tests.integration.alloy.workshop import Workshop
+
+pytestmark = pytest.mark.under_fire
 
 SUFFIX = 'ctx.update("commerce.products", event["aggregate_id"], vendor="seen")'
 CRON = [{"kind": "cron", "expression": "* * * * *", "timezone": "UTC"}]

@@ -11,6 +11,8 @@ from rustok.modules.alloy import errors
 from rustok.testing import a_context
 from tests.integration.alloy.workshop import Workshop, hook
 
+pytestmark = pytest.mark.under_fire
+
 CODE = hook("return 1")
 FORK = """
 for kind in ().__class__.__base__.__subclasses__():
@@ -91,8 +93,8 @@ async def test_a_check_that_ends_late_does_not_take_the_place_of_a_newer_version
     first = await workshop.run("alloy.versions.push", script_id=str(script.id), code=CODE, activate=True)
     second = await workshop.run("alloy.versions.push", script_id=str(script.id), code=CODE, activate=True)
 
-    await workshop.runner.work([second.operation_id])
-    await workshop.runner.work([first.operation_id])
+    await workshop.work_through(second.operation_id)
+    await workshop.work_through(first.operation_id)
 
     assert (await workshop.find(script.id)).active_version == 2
 
@@ -321,6 +323,7 @@ async def test_a_version_is_compiled_anew_for_another_policy_or_python(workshop:
     await workshop.forget_compiled()
 
     await workshop.run("alloy.runs.start", script_id=str(script.id))
-    await workshop.fresh_runner().work(await workshop.ready())
+    workshop.runner = workshop.fresh_runner()
+    await workshop.work()
 
     assert [a.result for a in await workshop.attempts(script)] == ["anew"]

@@ -159,6 +159,11 @@ class Workshop:
         """Do these jobs; return how many it was."""
         return await self.runner.work(ids)
 
+    async def work_through(self, job_id: UUID) -> None:
+        """Do this job, and no other, until it has ended or failed."""
+        while job_id in await self.ready():
+            await self.work_on([job_id])
+
     async def ready(self, *, retries: bool = False) -> list[UUID]:
         """Return the jobs that are due."""
         return [row.id for row in await run_alone(self.platform.system_engine, _READY, {"retries": retries})]

@@ -6,6 +6,8 @@ from rustok.events.lateness import count_caught_up, undelivered_age_s
 from rustok.testing import PlatformUnderTest
 from tests.integration.api.support import administrator
 
+pytestmark = pytest.mark.under_fire
+
 CONSUMER = "commerce.index_products"
 HOUR_S = 3600
 

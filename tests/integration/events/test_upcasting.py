@@ -111,11 +111,11 @@ class Releases(NamedTuple):
 
 
 @pytest.fixture
-async def releases(database: Database) -> AsyncIterator[Releases]:
+async def releases(database: Database, platform_class: type[PlatformUnderTest]) -> AsyncIterator[Releases]:
     async with AsyncExitStack() as stack:
         guestbook = Guestbook()
-        old = PlatformUnderTest.open(greetings(Guestbook(), Greeted), database)
-        new = PlatformUnderTest.open(greetings(guestbook, Greeted, GreetedAnew), database)
+        old = platform_class.open(greetings(Guestbook(), Greeted), database)
+        new = platform_class.open(greetings(guestbook, Greeted, GreetedAnew), database)
         writer = await stack.enter_async_context(old)
         reader = await stack.enter_async_context(new)
         yield Releases(writer, reader, await writer.create_tenant(), guestbook)
@@ -132,6 +132,7 @@ async def test_a_subscription_sees_the_newest_version(releases: Releases) -> Non
     assert releases.guestbook.entries == [(2, {"language": "en", "country": "GB"})]
 
 
+@pytest.mark.under_fire
 async def test_whoever_follows_the_events_sees_the_newest_version(releases: Releases) -> None:
     """Under the id that the event has had from the beginning."""
     await releases.old.run(WRITE, releases.tenant, language="en_GB")
@@ -146,6 +147,7 @@ async def test_whoever_follows_the_events_sees_the_newest_version(releases: Rele
     assert (event.id, event.time) == (before.id, before.time)
 
 
+@pytest.mark.under_fire
 async def test_a_script_runs_on_the_newest_version(releases: Releases) -> None:
     """Its job has the event so, and keeps it."""
     new, tenant = releases.new, releases.tenant
@@ -180,6 +182,7 @@ async def test_an_event_that_cannot_be_brought_there_parks_its_aggregate(release
     }
 
 
+@pytest.mark.under_fire
 async def test_the_feed_stops_at_an_event_that_cannot_be_brought_there(releases: Releases) -> None:
     """It is a defect, told as one: passing over the event would hide it."""
     await releases.old.run(WRITE, releases.tenant, language="Esperanto")
