@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rustok.db.transaction import run_alone
 from rustok.db.unit_of_work import SetInsert, UnitOfWork
 from rustok.kernel.errors import Busy, InvalidInput, RustokError
 
@@ -142,8 +143,7 @@ async def purge_answers(system_engine: AsyncEngine, batch: int = 5_000) -> int:
     """Delete the answers that have outlived their time, of every tenant, in batches; return how many."""
     deleted = 0
     while True:
-        async with system_engine.begin() as connection:
-            count = (await connection.execute(_PURGE, {"limit": batch})).rowcount
+        count = (await run_alone(system_engine, _PURGE, {"limit": batch})).rowcount
         deleted += count
         if count < batch:
             return deleted

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rustok.db.transaction import run_alone
+
 _LOG = text("SELECT outbox_pending, outbox_oldest_age_s, log_position FROM log_figures()")
 _CONSUMERS = text(
     """
@@ -38,7 +40,6 @@ async def read_figures(engine: AsyncEngine) -> LogFigures:
 
     A backlog is counted up to 100,000 events in the outbox and 10,000 a consumer and shard: past that, age tells.
     """
-    async with engine.connect() as connection:
-        log = (await connection.execute(_LOG)).one()
-        consumers = tuple(ConsumerFigures(*row) for row in await connection.execute(_CONSUMERS))
+    log = (await run_alone(engine, _LOG)).one()
+    consumers = tuple(ConsumerFigures(*row) for row in await run_alone(engine, _CONSUMERS))
     return LogFigures(log.outbox_pending, log.outbox_oldest_age_s, log.log_position, consumers)

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.engine import to_json
+from rustok.db.transaction import run_alone
 from rustok.kernel.event import Envelope, LoggedEvent
 from rustok.kernel.transport import Transaction
 
@@ -52,24 +53,16 @@ class OutboxTransport:
         transaction.after_commit(self._on_commit)
 
     async def read(self, shard: int, after: int, limit: int) -> list[LoggedEvent]:
-        async with self._engine.connect() as connection:
-            return await read_shard(connection, shard, after, limit)
+        rows = await run_alone(self._engine, _READ_SHARD, {"shard": shard, "after": after, "limit": limit})
+        return [logged_event(row) for row in rows]
 
     async def read_all(self, after: int, limit: int) -> list[LoggedEvent]:
         """Return up to *limit* events of every shard above *after*, in order."""
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(_READ_ALL, {"after": after, "limit": limit})
-            return [logged_event(row) for row in rows]
+        rows = await run_alone(self._engine, _READ_ALL, {"after": after, "limit": limit})
+        return [logged_event(row) for row in rows]
 
     async def head(self) -> int:
-        async with self._engine.connect() as connection:
-            return int((await connection.execute(_HEAD)).scalar_one())
-
-
-async def read_shard(connection: Any, shard: int, after: int, limit: int) -> list[LoggedEvent]:
-    """Return up to *limit* events of *shard* after a position, in order."""
-    rows = await connection.execute(_READ_SHARD, {"shard": shard, "after": after, "limit": limit})
-    return [logged_event(row) for row in rows]
+        return int((await run_alone(self._engine, _HEAD)).scalar_one())
 
 
 def logged_event(row: Any) -> LoggedEvent:

@@ -6,6 +6,8 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rustok.db.transaction import run_alone
+
 log = structlog.get_logger(__name__)
 
 _SHORTEN = text("SELECT shorten_event_log(:kept)")
@@ -26,5 +28,4 @@ async def shorten_log(system_engine: AsyncEngine, kept_days: int) -> int:
 
 
 async def _shorten(system_engine: AsyncEngine, kept: timedelta) -> bool:
-    async with system_engine.begin() as connection:
-        return bool((await connection.execute(_SHORTEN, {"kept": kept})).scalar_one())
+    return bool((await run_alone(system_engine, _SHORTEN, {"kept": kept})).scalar_one())

@@ -137,11 +137,10 @@ class PostgresConsumerStore:
             Misconfigured: the database was installed with another number of shards.
 
         """
-        async with self._engine.begin() as connection:
-            installed = (await connection.execute(_SHARDS)).scalar_one()
-            if installed != SHARDS:
-                raise Misconfigured(f"This database has {installed} shards, this release {SHARDS}: they must agree.")
-            await connection.execute(_CREATE_CHECKPOINTS, {"consumers": list(consumers), "shards": SHARDS})
+        installed = (await run_alone(self._engine, _SHARDS)).scalar_one()
+        if installed != SHARDS:
+            raise Misconfigured(f"This database has {installed} shards, this release {SHARDS}: they must agree.")
+        await run_alone(self._engine, _CREATE_CHECKPOINTS, {"consumers": list(consumers), "shards": SHARDS})
 
     async def behind(self, now: datetime) -> Collection[str]:
         rows = await run_alone(self._engine, _BEHIND, {"now": now, "known": self._known})

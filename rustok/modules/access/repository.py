@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rustok.db.transaction import run_alone
 from rustok.db.unit_of_work import UnitOfWork
 
 _FIND = text(
@@ -47,8 +48,7 @@ async def find_rights(uow: UnitOfWork, row_id: UUID | None) -> Row[Any]:
 
 async def find_api_key(engine: AsyncEngine, key_id: str) -> Row[Any] | None:
     """Look a key up before its tenant is known: through a function, which returns that key alone."""
-    async with engine.connect() as connection:
-        return (await connection.execute(_FIND, {"key_id": key_id})).one_or_none()
+    return (await run_alone(engine, _FIND, {"key_id": key_id})).one_or_none()
 
 
 async def insert_api_key(uow: UnitOfWork, values: dict[str, Any]) -> None:

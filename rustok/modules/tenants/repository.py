@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.transaction import Transaction, run_alone
 from rustok.db.unit_of_work import UnitOfWork
@@ -95,12 +95,12 @@ async def delete_domain(uow: UnitOfWork, domain: str) -> None:
     await uow.execute(_DELETE_DOMAIN, {"tenant_id": uow.tenant_id, "domain": domain})
 
 
-async def find_tenant(connection: AsyncConnection, reference: str) -> Row[Any] | None:
-    return (await connection.execute(_FIND, {"reference": reference})).one_or_none()
+async def find_tenant(engine: AsyncEngine, reference: str) -> Row[Any] | None:
+    return (await run_alone(engine, _FIND, {"reference": reference})).one_or_none()
 
 
-async def list_tenants(connection: AsyncConnection) -> Sequence[Row[Any]]:
-    return (await connection.execute(_LIST)).all()
+async def list_tenants(engine: AsyncEngine) -> Sequence[Row[Any]]:
+    return (await run_alone(engine, _LIST)).all()
 
 
 async def resolve_tenant(
@@ -136,5 +136,4 @@ async def find_absences(transaction: Transaction, module: str, tenant_ids: Colle
 
 
 async def find_modules_off(engine: AsyncEngine, tenant_id: UUID) -> frozenset[str]:
-    async with engine.connect() as connection:
-        return frozenset((await connection.execute(_MODULES_OFF, {"tenant_id": tenant_id})).scalar_one())
+    return frozenset((await run_alone(engine, _MODULES_OFF, {"tenant_id": tenant_id})).scalar_one())

@@ -84,8 +84,7 @@ async def find_tenant(engine: AsyncEngine, reference: str) -> Tenant:
         TenantNotFound: there is none.
 
     """
-    async with engine.connect() as connection:
-        row = await repository.find_tenant(connection, reference)
+    row = await repository.find_tenant(engine, reference)
     if row is None:
         raise TenantNotFound(f"There is no tenant {reference!r}: `rustok tenant list` shows those there are.")
     return Tenant(**row._mapping)
@@ -93,8 +92,7 @@ async def find_tenant(engine: AsyncEngine, reference: str) -> Tenant:
 
 async def list_tenants(engine: AsyncEngine) -> list[Tenant]:
     """Return every tenant, by slug."""
-    async with engine.connect() as connection:
-        return [Tenant(**row._mapping) for row in await repository.list_tenants(connection)]
+    return [Tenant(**row._mapping) for row in await repository.list_tenants(engine)]
 
 
 async def set_request_quota(uow: UnitOfWork, data: SetRequestQuota) -> Tenant:
