@@ -48,7 +48,7 @@ async def database(database_server: DatabaseServer) -> AsyncIterator[Database]:
         yield database
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def platform_class(request: pytest.FixtureRequest) -> type[PlatformUnderTest]:
     """What opens a platform: with `--faults` one whose connections fail now and then."""
     return PlatformUnderTest if request.config.getoption("--faults") is None else PlatformUnderFire

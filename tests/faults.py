@@ -1,8 +1,8 @@
 """Faults under the ordinary tests: with `--faults SEED` one statement in a hundred fails before it is executed, one is
 cancelled as too slow, and of one that is executed the answer is lost.
 
-They befall what this process does as a relay, as a worker, or as a platform under fire (`under_fire.py`), and not the
-hand of the test. Which statements, the seed and the test's own id decide.
+They befall what this process does as a relay, as a worker, as the API, or as a platform under fire (`under_fire.py`),
+and not the hand of the test. Which statements, the seed and the test's own id decide.
 """
 
 import random
@@ -22,7 +22,7 @@ from tests.connections import connections_chosen
 
 UNDER_FIRE = "rustok-under-fire"
 """How a platform under fire calls itself to PostgreSQL."""
-_BEFALLEN = frozenset({UNDER_FIRE, "rustok-relay", "rustok-worker", "rustok-scripts"})
+_BEFALLEN = frozenset({UNDER_FIRE, "rustok_api", "rustok-relay", "rustok-worker", "rustok-scripts"})
 _CHANCE = 0.01
 _CANCEL = "DO $$ BEGIN RAISE 'a fault: cancelled as too slow' USING ERRCODE = 'query_canceled'; END $$"
 

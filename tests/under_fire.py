@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
+import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.bootstrap import Platform
@@ -62,6 +63,33 @@ class PlatformUnderFire(PlatformUnderTest):
     async def settle(self) -> None:
         """Sequence and consume as relays and workers do: what failed is looked at again."""
         await answered(super().settle)
+
+
+class RepeatingTransport(httpx2.AsyncBaseTransport):
+    """A client that sends a request again, a POST with the same Idempotency-Key, until the API can answer it."""
+
+    def __init__(self, transport: httpx2.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method == "POST":
+            request.headers.setdefault("Idempotency-Key", str(uuid7()))
+        again = {"unavailable"}
+        while True:
+            response = await self._transport.handle_async_request(request)
+            if not await _codes(response, is_batch=request.url.path.endswith(":batch")) & again:
+                return response
+            again.add(RequestInProgress.code)
+
+
+async def _codes(response: httpx2.Response, *, is_batch: bool) -> set[str]:
+    """Return the code of a problem, or those of the items of a batch; no other answer is read."""
+    is_problem = response.headers.get("content-type") == "application/problem+json"
+    if not is_problem and not is_batch:
+        return set()
+    await response.aread()
+    told = response.json()
+    return {told["code"]} if is_problem else {each["problem"]["code"] for each in told["results"] if "problem" in each}
 
 
 async def answered(work: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -16,7 +16,9 @@ async def api(rustok: PlatformUnderTest) -> AsyncIterator[ApiUnderTest]:
 
 
 @pytest.fixture(scope="module")
-async def shared_api(database_server: DatabaseServer) -> AsyncIterator[ApiUnderTest]:
+async def shared_api(
+    database_server: DatabaseServer, platform_class: type[PlatformUnderTest]
+) -> AsyncIterator[ApiUnderTest]:
     """The same for all tests of a file that write nothing."""
-    async with ApiUnderTest.alone(database_server) as api:
+    async with ApiUnderTest.alone(database_server, platform_class=platform_class) as api:
         yield api

@@ -1,8 +1,9 @@
 """The HTTP face on a database of its own, and requests with everything that a good one has."""
 
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from rustok.kernel.ports import Clock
 from rustok.settings import Settings
 from rustok.testing import Database, DatabaseServer, PlatformUnderTest
 from rustok.testing.platform import SECRET
+from tests.under_fire import PlatformUnderFire, RepeatingTransport, answered
 
 PRODUCTS = "/api/v1/commerce/products"
 UNKNOWN_ID = "01990000-0000-7000-8000-000000000000"
@@ -50,6 +52,20 @@ async def serving(app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @asynccontextmanager
+async def serving_under_fire(build: Callable[[], Starlette]) -> AsyncIterator[httpx2.AsyncClient]:
+    """Start what *build* makes as often as it takes, as whoever supervises it does, and yield a client that repeats."""
+    async with AsyncExitStack() as stack:
+
+        async def start() -> Starlette:
+            app = build()
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            return app
+
+        transport = RepeatingTransport(httpx2.ASGITransport(await answered(start)))
+        yield await stack.enter_async_context(httpx2.AsyncClient(transport=transport, base_url="http://api.test"))
+
+
+@asynccontextmanager
 async def administrator(database: Database) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(database.admin_url)
     try:
@@ -73,18 +89,25 @@ class ApiUnderTest:
         """Serve on the database of *rustok*, made of *parts* (`build_app`)."""
         tenant_id = await rustok.create_tenant()
         parts = {"settings": settings_for(rustok.database), "modules": MODULES, **parts}
-        async with serving(build_app(**parts)) as client:
+        build = partial(build_app, **parts)
+        is_under_fire = isinstance(rustok, PlatformUnderFire)
+        async with serving_under_fire(build) if is_under_fire else serving(build()) as client:
             api = cls(rustok, client, tenant_id)
             client.headers["Authorization"] = f"Bearer {await api.new_key()}"
             yield api
 
     @classmethod
     @asynccontextmanager
-    async def alone(cls, server: DatabaseServer, clock: Clock | None = None) -> AsyncIterator["ApiUnderTest"]:
+    async def alone(
+        cls,
+        server: DatabaseServer,
+        clock: Clock | None = None,
+        platform_class: type[PlatformUnderTest] = PlatformUnderTest,
+    ) -> AsyncIterator["ApiUnderTest"]:
         """Serve on a database of its own."""
         async with (
             server.throw_away() as database,
-            PlatformUnderTest.open(MODULES, database, clock) as rustok,
+            platform_class.open(MODULES, database, clock) as rustok,
             cls.open(rustok, clock=clock) as api,
         ):
             yield api

@@ -86,6 +86,7 @@ def statuses(answer: httpx2.Response) -> list[int]:
     return [result["status"] for result in answer.json()["results"]]
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("mode", ["atomic", "independent"])
 async def test_a_result_an_item_in_their_order(api: ApiUnderTest, mode: str) -> None:
     """What an item answers is what its own route would answer; later items see what earlier ones have done."""
@@ -116,6 +117,7 @@ BAD = {
 }
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize(("bad", "status", "code", "place"), BAD.values(), ids=BAD)
 async def test_of_an_atomic_batch_all_or_nothing_is_done(
     api: ApiUnderTest, bad: dict[str, Any], status: int, code: str, place: str
@@ -127,6 +129,7 @@ async def test_of_an_atomic_batch_all_or_nothing_is_done(
     assert await handles(api) == []
 
 
+@pytest.mark.under_fire
 async def test_of_an_independent_batch_the_good_items_are_done(api: ApiUnderTest) -> None:
     """Each problem is its item's, also where neighbours share a transaction."""
     items = [creating("first"), creating("first"), creating("No"), creating("second"), {"command": CREATE, "input": {}}]
@@ -139,6 +142,7 @@ async def test_of_an_independent_batch_the_good_items_are_done(api: ApiUnderTest
     assert await handles(api) == ["first", "second"]
 
 
+@pytest.mark.under_fire
 async def test_five_hundred_items_are_done_at_once(api: ApiUnderTest) -> None:
     """As many as a batch may have; each has a token of its own."""
     answer = await send(api, "independent", [creating(f"item-{n}", status="active") for n in range(500)])
@@ -152,6 +156,7 @@ async def test_five_hundred_items_are_done_at_once(api: ApiUnderTest) -> None:
         assert shown.headers["rustok-freshness"] == "fresh"
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("mode", ["atomic", "independent"])
 async def test_a_repeated_batch_does_nothing_again(api: ApiUnderTest, mode: str) -> None:
     """Each item is answered what it was answered; what had failed is tried again."""
@@ -178,6 +183,7 @@ async def test_what_of_a_batch_has_failed_is_tried_again(api: ApiUnderTest) -> N
     assert [result["replayed"] for result in after.json()["results"]] == [True, False]
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("mode", ["atomic", "independent"])
 async def test_another_batch_with_the_same_key_is_refused(api: ApiUnderTest, mode: str) -> None:
     """The whole of it, also the items that are the same."""
@@ -189,6 +195,7 @@ async def test_another_batch_with_the_same_key_is_refused(api: ApiUnderTest, mod
     assert await handles(api) == ["first"]
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("mode", ["atomic", "independent"])
 async def test_a_batch_needs_the_permissions_of_all_its_items(api: ApiUnderTest, mode: str) -> None:
     """Nothing is done for who lacks one of them."""

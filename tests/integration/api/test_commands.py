@@ -5,6 +5,7 @@ import pytest
 from tests.integration.api.support import PRODUCTS, UNKNOWN_ID, ApiUnderTest, a_product, assert_problem, pointers
 
 
+@pytest.mark.under_fire
 async def test_a_created_product_is_answered_with_its_version_and_place(api: ApiUnderTest) -> None:
     """201, the representation, a strong ETag of its version, and a Location that can be read."""
     response = await api.client.post(PRODUCTS, json=a_product())
@@ -40,6 +41,7 @@ async def test_a_body_may_not_repeat_what_the_path_says(api: ApiUnderTest) -> No
     assert pointers(assert_problem(response, 422, "invalid_input")) == [("#/product_id", "extra_forbidden")]
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("body", [b"", b"{}"])
 async def test_a_command_without_a_body_takes_none_or_an_empty_object(api: ApiUnderTest, body: bytes) -> None:
     """Everything is in the path; clients send `{}` or nothing."""
@@ -52,6 +54,7 @@ async def test_a_command_without_a_body_takes_none_or_an_empty_object(api: ApiUn
     assert (response.status_code, response.json()["status"]) == (200, "active")
 
 
+@pytest.mark.under_fire
 async def test_a_command_with_a_body_wants_one(api: ApiUnderTest) -> None:
     """An empty text is not JSON (RFC 8259)."""
     assert_problem(await api.post_text(""), 400, "malformed_json")
@@ -72,6 +75,7 @@ async def test_a_patch_may_say_that_it_is_a_merge_patch(api: ApiUnderTest, media
     assert (response.json()["vendor"], response.json()["product_type"]) == (None, "bike")
 
 
+@pytest.mark.under_fire
 async def test_a_duplicate_handle_is_a_conflict(api: ApiUnderTest) -> None:
     """A rule of the module answers with the module's own code."""
     await api.create()
@@ -82,6 +86,7 @@ async def test_a_duplicate_handle_is_a_conflict(api: ApiUnderTest) -> None:
     assert "retry-after" not in response.headers
 
 
+@pytest.mark.under_fire
 async def test_a_rule_over_several_fields_is_named_with_its_place(api: ApiUnderTest) -> None:
     """Violations of a module's own rules carry pointers, too."""
     variants = [{"sku": "A", "option1": "red"}]

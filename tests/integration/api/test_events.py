@@ -67,6 +67,7 @@ async def test_the_log_is_read_from_its_start_and_each_event_once(api: ApiUnderT
     ]
 
 
+@pytest.mark.under_fire
 async def test_an_event_is_a_cloud_event(api: ApiUnderTest) -> None:
     """Every attribute, with what led here."""
     request_id = str(uuid7())
@@ -98,6 +99,7 @@ async def test_an_event_is_a_cloud_event(api: ApiUnderTest) -> None:
     }
 
 
+@pytest.mark.under_fire
 async def test_an_attribute_without_a_value_is_absent(api: ApiUnderTest) -> None:
     """As the specification of CloudEvents would have it."""
     await api.rustok.settle()
@@ -107,6 +109,7 @@ async def test_an_attribute_without_a_value_is_absent(api: ApiUnderTest) -> None
     assert "traceparent" not in event
 
 
+@pytest.mark.under_fire
 async def test_the_cursor_of_the_end_shows_what_comes_later(api: ApiUnderTest) -> None:
     """There is always one: whoever keeps it misses nothing, and sees nothing twice."""
     await api.rustok.settle()
@@ -121,6 +124,7 @@ async def test_the_cursor_of_the_end_shows_what_comes_later(api: ApiUnderTest) -
     assert [event["type"] for event in events] == ["rustok.commerce.product.created.v1"]
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [
@@ -140,6 +144,7 @@ async def test_a_filter_shows_the_events_of_these_types(api: ApiUnderTest, patte
     assert [name.split(".")[-2] for name in await types(api, type=pattern)] == found
 
 
+@pytest.mark.under_fire
 async def test_a_page_looks_at_so_many_events_and_no_more(api: ApiUnderTest) -> None:
     """However few of them the filter lets through; the cursor goes on behind what was looked at."""
     await api.rustok.settle()
@@ -151,6 +156,7 @@ async def test_a_page_looks_at_so_many_events_and_no_more(api: ApiUnderTest) -> 
     assert found == [0, 0, 1]
 
 
+@pytest.mark.under_fire
 async def test_a_full_page_that_ends_with_the_look_is_followed_by_what_comes_next(api: ApiUnderTest) -> None:
     """The limit and the end of the log are met at the same event."""
     await write(api, 4)
@@ -158,6 +164,7 @@ async def test_a_full_page_that_ends_with_the_look_is_followed_by_what_comes_nex
     assert [len(events) async for events in pages(api, limit=2)] == [2, 2]
 
 
+@pytest.mark.under_fire
 async def test_a_tenant_follows_its_own_events_only(api: ApiUnderTest) -> None:
     """Those of others take places of the log between them."""
     other = uuid7()
@@ -170,6 +177,7 @@ async def test_a_tenant_follows_its_own_events_only(api: ApiUnderTest) -> None:
     assert ({event["tenantid"] for event in events}, len(events), later) == ({str(api.tenant_id)}, 2, [])
 
 
+@pytest.mark.under_fire
 async def test_following_takes_a_permission(api: ApiUnderTest) -> None:
     """Events tell of keys and scripts: owners and administrators have it, managers do not."""
     answers = {
@@ -183,6 +191,7 @@ async def test_following_takes_a_permission(api: ApiUnderTest) -> None:
     assert "outbox.events.read" in assert_problem(answers["manager"], 403, "permission_denied")["detail"]
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("parameters", [{}, {"type": "lamps.*"}])
 async def test_a_cursor_belongs_to_its_filter(api: ApiUnderTest, parameters: dict[str, str]) -> None:
     """With another one it would pass over what that one wants."""
@@ -193,6 +202,7 @@ async def test_a_cursor_belongs_to_its_filter(api: ApiUnderTest, parameters: dic
     assert pointers(assert_problem(answer, 422, "invalid_input")) == [("#/after", "invalid_cursor")]
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("pattern", ["", "Lamps", "lamps.*.lit", "lamps.", "*.lit", "lamps*", "a" * 201])
 async def test_a_filter_that_is_none_is_refused(api: ApiUnderTest, pattern: str) -> None:
     """Not taken for one that nothing fits."""
@@ -216,6 +226,7 @@ async def lose_the_oldest(api: ApiUnderTest) -> None:
         await admin.execute(_WRITE.replace("max(position), 0", f"max(position), {head}"), uuid7(), 1, "lamps.lamp.lit")
 
 
+@pytest.mark.under_fire
 async def test_a_cursor_before_what_the_log_keeps_is_refused(api: ApiUnderTest) -> None:
     """Going on after the gap would hide it; without a cursor one begins with what there is."""
     await write(api, 3)
@@ -227,6 +238,7 @@ async def test_a_cursor_before_what_the_log_keeps_is_refused(api: ApiUnderTest) 
     assert (await page(api))[0] == []
 
 
+@pytest.mark.under_fire
 async def test_the_cursor_of_the_end_outlives_what_the_log_has_dropped(api: ApiUnderTest) -> None:
     """Also that of a tenant in which nothing has happened for long: it follows the log, not its own last event."""
     await write(api, 1)

@@ -14,6 +14,8 @@ from rustok.testing import DatabaseServer, PlatformUnderTest
 from tests.integration.api.possessions import OPERATIONS, REGISTRY, Operation, Owner
 from tests.integration.api.support import ApiUnderTest
 
+pytestmark = pytest.mark.under_fire
+
 WITHOUT_PAGES = {
     "jobs.dead_letters.list": "a thousand groups at most, the largest first",
     "outbox.events.list": "a log, which is followed onwards: test_events.py",
@@ -28,10 +30,10 @@ STEPS = st.lists(st.sampled_from(["next", "prev"]) | st.tuples(st.sampled_from([
 
 
 @pytest.fixture(scope="module")
-async def owner(database_server: DatabaseServer) -> AsyncIterator[Owner]:
+async def owner(database_server: DatabaseServer, platform_class: type[PlatformUnderTest]) -> AsyncIterator[Owner]:
     async with (
         database_server.throw_away() as database,
-        PlatformUnderTest.open(MODULES, database) as rustok,
+        platform_class.open(MODULES, database) as rustok,
         ApiUnderTest.open(rustok) as api,
     ):
         yield await Owner.create(api)

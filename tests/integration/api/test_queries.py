@@ -4,6 +4,8 @@ import pytest
 
 from tests.integration.api.support import PRODUCTS, UNKNOWN_ID, ApiUnderTest, assert_problem, pointers
 
+pytestmark = pytest.mark.under_fire
+
 SEARCH = "/api/v1/search/products"
 
 

@@ -17,6 +17,7 @@ async def create(api: ApiUnderTest, **fields: Any) -> dict[str, Any]:
     return script
 
 
+@pytest.mark.under_fire
 async def test_a_script_is_created_read_and_listed(api: ApiUnderTest) -> None:
     """A draft, with an ETag and its place."""
     script = await create(api, triggers=[{"kind": "event", "pattern": "commerce.product.*"}])
@@ -29,6 +30,7 @@ async def test_a_script_is_created_read_and_listed(api: ApiUnderTest) -> None:
     assert page == {"data": [script], "page": {"next": None, "prev": None}}
 
 
+@pytest.mark.under_fire
 async def test_a_push_is_accepted_and_has_an_operation(api: ApiUnderTest) -> None:
     """Nothing is compiled here: the answer says where the outcome will be."""
     script = await create(api)
@@ -44,6 +46,7 @@ async def test_a_push_is_accepted_and_has_an_operation(api: ApiUnderTest) -> Non
     assert (version["state"], version["code"]) == ("checking", CODE)
 
 
+@pytest.mark.under_fire
 async def test_a_push_that_is_repeated_with_its_key_makes_one_version(api: ApiUnderTest) -> None:
     """As any other write."""
     script = await create(api)
@@ -55,6 +58,7 @@ async def test_a_push_that_is_repeated_with_its_key_makes_one_version(api: ApiUn
     assert len((await api.client.get(url)).json()["data"]) == 1
 
 
+@pytest.mark.under_fire
 async def test_a_script_that_is_not_active_cannot_be_started(api: ApiUnderTest) -> None:
     """The answer says what is missing."""
     script = await create(api, triggers=[{"kind": "api"}])
@@ -64,6 +68,7 @@ async def test_a_script_that_is_not_active_cannot_be_started(api: ApiUnderTest) 
     assert_problem(answer, 409, "script_not_startable")
 
 
+@pytest.mark.under_fire
 async def test_a_version_that_was_not_checked_cannot_be_activated(api: ApiUnderTest) -> None:
     """Neither by its number nor without one."""
     script = await create(api)
@@ -122,6 +127,7 @@ async def test_a_secret_is_never_answered(api: ApiUnderTest) -> None:
     assert [secret["name"] for secret in answers[2].json()["data"]] == ["mail"]
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
@@ -158,6 +164,7 @@ async def test_what_is_not_there_is_not_found(api: ApiUnderTest, method: str, pa
     assert_problem(answer, 404, code)
 
 
+@pytest.mark.under_fire
 async def test_an_editor_sees_no_scripts_and_a_manager_changes_none(api: ApiUnderTest) -> None:
     """Roles say who works with scripts: owner and admin; a manager may look."""
     script = await create(api)

@@ -11,6 +11,8 @@ from rustok.testing import FixedClock, PlatformUnderTest
 from tests.integration.api.possessions import OPERATIONS, REGISTRY, Owner, request_of
 from tests.integration.api.support import UNKNOWN_ID, ApiUnderTest, assert_problem, bearer, settings_for
 
+pytestmark = pytest.mark.under_fire
+
 SEARCH = "/api/v1/search/products?locale=en"
 BASE = "shops.example"
 OF_VISITORS = {
