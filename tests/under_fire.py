@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
@@ -87,7 +88,8 @@ async def _codes(response: httpx2.Response, *, is_batch: bool) -> set[str]:
     is_problem = response.headers.get("content-type") == "application/problem+json"
     if not is_problem and not is_batch:
         return set()
-    await response.aread()
+    if not await response.aread():  # it answers a HEAD, whose client has the status alone
+        return {"unavailable"} if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE else set()
     told = response.json()
     return {told["code"]} if is_problem else {each["problem"]["code"] for each in told["results"] if "problem" in each}
 

@@ -129,7 +129,6 @@ async def test_of_an_atomic_batch_all_or_nothing_is_done(
     assert await handles(api) == []
 
 
-@pytest.mark.under_fire
 async def test_of_an_independent_batch_the_good_items_are_done(api: ApiUnderTest) -> None:
     """Each problem is its item's, also where neighbours share a transaction."""
     items = [creating("first"), creating("first"), creating("No"), creating("second"), {"command": CREATE, "input": {}}]
