@@ -141,6 +141,9 @@ async def run_alone(engine: AsyncEngine, statement: TextClause, parameters: Mapp
     pooled = await engine.raw_connection()
     try:
         return await _on(pooled).execute(statement, parameters)
+    except TimeoutError:  # what is to be cancelled would keep the next one waiting
+        pooled.invalidate()
+        raise
     finally:
         pooled.close()
 

@@ -1,5 +1,8 @@
 """Every connection ends what hangs: a process that stopped must not keep its locks for ever."""
 
+import os
+import signal
+
 import asyncpg
 import pytest
 from sqlalchemy import text
@@ -16,6 +19,7 @@ _LIMITS = text(
 )
 _SLEEP = text("SELECT pg_sleep(60)")
 _ENDED = (asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
+_BACKEND = text("SELECT pg_backend_pid()")
 _LOCK = text("SELECT pg_try_advisory_xact_lock(1)")
 
 
@@ -55,3 +59,19 @@ async def test_a_transaction_that_is_left_alone_is_ended_by_the_server(database:
             await lock_and_leave_alone()
 
     assert is_transient(raised.value)
+
+
+async def test_a_server_that_has_become_silent_costs_one_call(database: Database) -> None:
+    """The next one has another connection, and does not wait for what is still to be cancelled."""
+    async with open_engine(database.system_url, pool_size=1, reply_timeout_s=0.2) as engine:
+        silent = (await run_alone(engine, _BACKEND)).scalar_one()
+        os.kill(silent, signal.SIGSTOP)
+        try:
+            with pytest.raises(TimeoutError) as raised:
+                await run_alone(engine, _BACKEND)
+            other = (await run_alone(engine, _BACKEND)).scalar_one()
+        finally:
+            os.kill(silent, signal.SIGCONT)
+
+    assert is_transient(raised.value)
+    assert other != silent
