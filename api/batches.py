@@ -92,8 +92,8 @@ def _route(
         fields = await read_fields(request, limits, optional=False)
         batch = validate(Batch, fields)
         caller.owe(len(batch.items) - 1)
+        announce(request, [commands[item.command] for item in batch.items if item.command in commands])
         calls = _calls(batch, commands)
-        announce(request, [call.command for call in calls])
         if counted := [call for call in calls if not call.command.is_critical]:
             admission.admit(counted[0].command, caller.tenant_id, len(counted))
 

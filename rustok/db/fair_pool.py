@@ -1,11 +1,13 @@
 """A pool whose connections go to whoever has waited longest.
 
 SQLAlchemy's own hands one that comes back to the first who asks, so that a latecomer overtakes those who wait, and
-has whom it overtook wait at the end of the queue: under load some wait until they give up.
+has whom it overtook wait at the end of the queue: under load some wait until they give up. As there, the place of one
+that could not be opened goes to the next who asks.
 """
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -42,7 +44,8 @@ class _FairQueue(AsyncAdaptedQueue[Any]):
         except BaseException as error:
             if waiter.done() and not waiter.cancelled():  # it came too late
                 self.put_nowait(waiter.result())
-            waiter.cancel()
+            with suppress(ValueError):  # it may have been taken out
+                self._waiting.remove(waiter)
             if isinstance(error, TimeoutError):
                 raise Empty from error
             raise

@@ -96,6 +96,8 @@ async def test_a_check_that_ends_late_does_not_take_the_place_of_a_newer_version
     await workshop.work_through(second.operation_id)
     await workshop.work_through(first.operation_id)
 
+    versions = await workshop.query("alloy.versions.list", script_id=str(script.id))
+    assert {version.state for version in versions.data} == {"ready"}
     assert (await workshop.find(script.id)).active_version == 2
 
 

@@ -145,10 +145,13 @@ async def test_an_item_of_a_batch_is_a_call(lamps_api: ApiUnderTest, mode: str) 
     assert calls("lamps.lamps.light") == before + 2
 
 
-async def test_of_several_in_a_batch_the_earliest_dates_count(lamps_api: ApiUnderTest) -> None:
-    """And each has a link; also when nothing was done, since one of them is refused."""
+@pytest.mark.parametrize(
+    "refused", [{"command": "lamps.lamps.light", "input": {"volume": 11}}, {"command": "lamps.lamps.shake"}]
+)
+async def test_of_several_in_a_batch_the_earliest_dates_count(lamps_api: ApiUnderTest, refused: dict[str, Any]) -> None:
+    """And each has a link; also when nothing was done, since one of them does not fit or is none."""
     items = [{"command": f"lamps.lamps.{name}", "input": {"lamp_id": "hall-1"}} for name in ("light", "switch", "dim")]
-    items.append({"command": "lamps.lamps.light", "input": {"volume": 11}})
+    items.append(refused)
 
     answer = await lamps_api.client.post("/api/v1/lamps:batch", json={"mode": "atomic", "items": items})
 
