@@ -98,7 +98,7 @@ def _route(
             admission.admit(counted[0].command, caller.tenant_id, len(counted))
 
         async def work(context: Context) -> Sequence[Outcome | RustokError]:
-            scope = scoped(key, context, f"POST {path}", fields)
+            scope = scoped(key, context, f"POST {path}", fields, [call.command for call in calls])
             return await platform.dispatcher.run_batch(calls, context, scope, is_atomic=batch.mode == "atomic")
 
         with aside(request.scope):

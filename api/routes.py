@@ -1,7 +1,7 @@
 """One endpoint for every command and one for every query, made from what the modules declare."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -96,7 +96,9 @@ def _command_endpoint(
         call = Call(command, fields, seen)
 
         async def work(context: Context) -> Outcome:
-            return await platform.dispatcher.run(call, context, scoped(key, context, f"{method} {path}", fields))
+            return await platform.dispatcher.run(
+                call, context, scoped(key, context, f"{method} {path}", fields, [command])
+            )
 
         outcome = await caller.run(work)
         headers = {**_entity_headers(outcome.result), **location(outcome.result)}
@@ -150,14 +152,17 @@ def _refuse_path_fields(fields: Mapping[str, Any], in_path: tuple[str, ...]) -> 
         raise InvalidInput("The input does not fit.", faults)
 
 
-def scoped(key: str | None, context: Context, route: str, fields: Mapping[str, Any]) -> IdempotencyKey | None:
+def scoped(
+    key: str | None, context: Context, route: str, fields: Mapping[str, Any], commands: Iterable[Command]
+) -> IdempotencyKey | None:
     """Return the client's key for this principal and route. Path fields count as part of the request:
     the same key for another product is another request, not a repeated one.
     """
     if key is None:
         return None
     request = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
-    return IdempotencyKey(key, scope=f"{context.principal.actor} {route}", request=request)
+    is_secret = any(command.is_secret for command in commands)
+    return IdempotencyKey(key, scope=f"{context.principal.actor} {route}", request=request, is_secret=is_secret)
 
 
 def _entity_headers(result: Result) -> dict[str, str]:

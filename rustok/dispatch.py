@@ -366,7 +366,7 @@ async def _outcome(uow: UnitOfWork, job: _Job, found: KeptAnswer | RustokError |
 
 
 async def _handle(uow: UnitOfWork, call: Call, data: BaseModel) -> Result:
-    with uow.expecting(call.expected_version):
+    with uow.expecting(call.expected_version), uow.acting_by(call.command.permission):
         return await call.command.handler(uow, data)
 
 

@@ -26,7 +26,7 @@ from rustok.kernel.event import matches
 from rustok.kernel.module import Command, Module, Query
 from rustok.kernel.permission import Permission
 from rustok.kernel.registry import Registry, build_registry
-from rustok.modules.access.roles import BUILT_IN_ROLES, permissions_of
+from rustok.modules.access.roles import BUILT_IN_ROLES, Roles
 from rustok.settings import Settings
 from rustok.telemetry import metrics
 from tests.markdown import attribute_docstrings, class_in, codes, table
@@ -106,7 +106,10 @@ def _events(registry: Registry) -> str:
 
 
 def _permissions(registry: Registry) -> str:
-    granted = {role: permissions_of(role, registry.permissions.values()) for role in BUILT_IN_ROLES}
+    roles = Roles(registry.permissions.values())
+    granted = {
+        role: roles.built_in(role) | (roles.everybody if role != "visitor" else frozenset()) for role in BUILT_IN_ROLES
+    }
     rows = [
         (f"`{p.name}`", p.summary, *_held_by(p, granted))
         for module in _with_any(registry, "permissions")
@@ -115,17 +118,19 @@ def _permissions(registry: Registry) -> str:
     text = dedent("""\
         # Permissions and roles
 
-        A role of an API key is a set of permissions. A permission of the platform is in no role: it belongs to the
-        operator's command line.
+        These roles are built in; a tenant makes others of its own, with `POST /api/v1/access/roles` or `rustok role`.
+        A permission of the platform is in no role: it belongs to the operator's command line. *own*: it can be granted
+        for what one has made oneself alone.
 
         """)
-    return text + table(("permission", "allows to", *BUILT_IN_ROLES), rows)
+    return text + table(("permission", "allows to", "", *BUILT_IN_ROLES), rows)
 
 
 def _held_by(permission: Permission, granted: Mapping[str, frozenset[str]]) -> list[str]:
     if permission.of_platform:
-        return ["platform", *("" for _ in list(granted)[1:])]
-    return ["yes" if permission.name in permissions else "" for permissions in granted.values()]
+        return ["", "platform", *("" for _ in list(granted)[1:])]
+    own = "own" if permission.may_be_own else ""
+    return [own, *("yes" if permission.name in permissions else "" for permissions in granted.values())]
 
 
 def _settings(_registry: Registry) -> str:

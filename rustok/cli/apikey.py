@@ -1,83 +1,112 @@
-"""`rustok apikey`: create, list and revoke API keys."""
+"""`rustok apikey`: create, list, rotate and revoke API keys."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rustok.cli.output import err, print_rows
-from rustok.cli.session import Session, open_session
+from rustok.cli.session import Session
+from rustok.cli.tenancy import TenantOption, acting_for, tenant_session
 from rustok.cli.tenant import Json
-from rustok.dispatch import Call
-from rustok.modules.access import list_api_keys
 
 app = typer.Typer(no_args_is_help=True)
-Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Slug or id of the tenant.")]
-_COLUMNS = ("key_id", "name", "role", "expires_at", "revoked_at", "created_at")
+_COLUMNS = ("key_id", "name", "principal_id", "scopes", "expires_at", "revoked_at", "created_at")
+_SECONDS_AN_HOUR = 3600
 
 
 @app.command()
 def create(
-    tenant: Tenant,
-    role: Annotated[str, typer.Option(help="owner, admin, manager, editor or customer.")],
+    tenant: TenantOption = None,
+    *,
+    role: Annotated[
+        str | None, typer.Option(help="Make a service principal for the key, and give it this role.")
+    ] = None,
+    principal: Annotated[str | None, typer.Option(help="Id of the user or service principal whose key it is.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="What the key may do at most: `commerce.products.*`; several times.")
+    ] = None,
     name: Annotated[str, typer.Option(help="What the key is for.")] = "key",
     expires_in_days: Annotated[int | None, typer.Option(min=1)] = None,
-    *,
     as_json: Json = False,
 ) -> None:
     """Create a key and print its token, this once."""
-    asyncio.run(_create(tenant, role, name, expires_in_days, as_json=as_json))
+    expires_at = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
+    fields: dict[str, Any] = {
+        "name": name,
+        "role": role,
+        "principal_id": principal,
+        "scopes": scope,
+        "expires_at": expires_at.isoformat() if expires_at else None,
+    }
+    _print_token(asyncio.run(_run(tenant, "access.api_keys.create", fields)), as_json=as_json)
 
 
 @app.command("list")
-def list_(tenant: Tenant, *, as_json: Json = False) -> None:
-    """List a tenant's keys, also the revoked ones; never their secrets."""
-    asyncio.run(_list(tenant, as_json=as_json))
+def list_(
+    tenant: TenantOption = None,
+    principal: Annotated[str | None, typer.Option(help="Id of the user or service principal whose they are.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List a tenant's keys, newest first, also the revoked ones; never their secrets."""
+    keys = asyncio.run(_list(tenant, principal))
+    print_rows([key.model_dump(mode="json") for key in keys], _COLUMNS, as_json=as_json)
 
 
 @app.command()
-def revoke(key_id: str, tenant: Tenant, *, as_json: Json = False) -> None:
+def rotate(
+    key_id: str,
+    tenant: TenantOption = None,
+    overlap_h: Annotated[
+        float, typer.Option(min=0, max=720, help="Hours for which the old key works on beside the new one.")
+    ] = 24,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Create the successor of a key and print its token, this once."""
+    fields = {"key_id": key_id, "overlap_s": round(overlap_h * _SECONDS_AN_HOUR)}
+    _print_token(asyncio.run(_run(tenant, "access.api_keys.rotate", fields)), as_json=as_json)
+
+
+@app.command()
+def revoke(key_id: str, tenant: TenantOption = None, *, as_json: Json = False) -> None:
     """Revoke a key, for good: the next request with it is refused."""
-    asyncio.run(_revoke(key_id, tenant, as_json=as_json))
+    key = asyncio.run(_revoke(tenant, key_id))
+    print_rows([key.model_dump(mode="json")], _COLUMNS, as_json=as_json)
 
 
 async def create_key(session: Session, tenant: str, role: str, name: str, expires_at: datetime | None = None) -> str:
-    """Create a key and return its token."""
-    fields = {
+    """Create a key of a service principal that has *role*, and return its token."""
+    acting = await tenant_session(session, await session.tenant_id(tenant))
+    fields: dict[str, Any] = {
         "name": name,
         "role": role,
         "environment": session.settings.environment,
         "expires_at": expires_at.isoformat() if expires_at else None,
     }
-    call = Call(session.platform.registry.commands["access.api_keys.create"], fields)
-    context = await session.operator(await session.tenant_id(tenant))
-    result = (await session.platform.dispatcher.run(call, context)).result
-    return str(result.model_dump()["token"])
+    return str((await acting.run("access.api_keys.create", **fields)).token)
 
 
-async def _create(tenant: str, role: str, name: str, expires_in_days: int | None, *, as_json: bool) -> None:
-    expires_at = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
-    async with open_session() as session:
-        token = await create_key(session, tenant, role, name, expires_at)
+async def _run(tenant: str | None, command: str, fields: dict[str, Any]) -> Any:
+    async with acting_for(tenant) as acting:
+        return await acting.run(command, environment=acting.session.settings.environment, **fields)
+
+
+async def _list(tenant: str | None, principal: str | None) -> list[Any]:
+    async with acting_for(tenant) as acting:
+        return await acting.all("access.api_keys.list", principal_id=principal)
+
+
+async def _revoke(tenant: str | None, key_id: str) -> Any:
+    async with acting_for(tenant) as acting:
+        return await acting.run("access.api_keys.revoke", key_id=key_id)
+
+
+def _print_token(created: Any, *, as_json: bool) -> None:
     if as_json:
-        print_rows([{"token": token}], ("token",), as_json=True)
+        print_rows([{"token": created.token, "key_id": created.key_id}], ("token", "key_id"), as_json=True)
         return
     err.print("This token is shown once; keep it safe:")
-    typer.echo(token)
-
-
-async def _list(tenant: str, *, as_json: bool) -> None:
-    async with open_session() as session:
-        context = await session.operator(await session.tenant_id(tenant))
-        async with session.platform.units.begin(context, read_only=True) as uow:
-            keys = await list_api_keys(uow)
-    print_rows([key.model_dump(mode="json") for key in keys], _COLUMNS, as_json=as_json)
-
-
-async def _revoke(key_id: str, tenant: str, *, as_json: bool) -> None:
-    async with open_session() as session:
-        call = Call(session.platform.registry.commands["access.api_keys.revoke"], {"key_id": key_id})
-        context = await session.operator(await session.tenant_id(tenant))
-        key = (await session.platform.dispatcher.run(call, context)).result
-    print_rows([key.model_dump(mode="json")], _COLUMNS, as_json=as_json)
+    typer.echo(created.token)

@@ -1,4 +1,4 @@
-"""One tenant's scripts at the command line: commands and queries by name, as the operator."""
+"""One tenant at the command line: commands and queries by name, as the operator."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -96,9 +96,16 @@ async def open_tenant(reference: str | None) -> AsyncIterator[TenantSession]:
         InvalidInput: none is named, and there are more or none.
 
     """
-    async with open_session() as session:
-        if not has_scripts(session):
+    async with acting_for(reference) as tenant:
+        if not has_scripts(tenant.session):
             raise Misconfigured("The module alloy is not installed: rustok/catalog.py does not have it.")
+        yield tenant
+
+
+@asynccontextmanager
+async def acting_for(reference: str | None) -> AsyncIterator[TenantSession]:
+    """Connect for one tenant, whatever modules there are. Raises as `open_tenant` does."""
+    async with open_session() as session:
         yield await tenant_session(session, await named_tenant(session, reference))
 
 

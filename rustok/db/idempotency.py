@@ -3,6 +3,7 @@
 Scope: tenant, principal, method and route (draft-ietf-httpapi-idempotency-key-header; kept 24 h).
 """
 
+import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from cryptography.fernet import Fernet
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -69,13 +71,15 @@ class RequestInProgress(Busy):
 class IdempotencyKey:
     """A client's key: `scope` is principal, method and route, `request` the body's canonical bytes.
 
-    `item`: the place in a batch that has the key. Its items have an answer each, and one lock.
+    `item`: the place in a batch that has the key. Its items have an answer each, and one lock. `is_secret`: the
+    request or its answer holds a secret, and who reads the database learns nothing of either.
     """
 
     key: str
     scope: str
     request: bytes
     item: int | None = None
+    is_secret: bool = False
 
     @cached_property
     def scope_hash(self) -> bytes:
@@ -91,7 +95,7 @@ class IdempotencyKey:
 
     def of_item(self, item: int) -> "IdempotencyKey":
         """Return the key of one item of the batch that has this one."""
-        return IdempotencyKey(self.key, self.scope, self.request_hash, item)
+        return IdempotencyKey(self.key, self.scope, self.request_hash, item, self.is_secret)
 
     @cached_property
     def request_hash(self) -> bytes:
@@ -126,7 +130,7 @@ async def find_answers(uow: UnitOfWork, keys: Sequence[IdempotencyKey | None]) -
         elif key.scope_hash not in free:
             found.append(RequestInProgress("A request with this Idempotency-Key is still running: try again."))
         elif row := kept.get(key.scope_hash):
-            found.append(_answer(key, row))
+            found.append(_answer(uow, key, row))
         else:
             free.remove(key.scope_hash)
             found.append(None)
@@ -135,8 +139,9 @@ async def find_answers(uow: UnitOfWork, keys: Sequence[IdempotencyKey | None]) -
 
 def keep_answer(uow: UnitOfWork, key: IdempotencyKey, answer: KeptAnswer) -> None:
     """Keep *answer* in the transaction that it tells about."""
-    hashes = {"scope_hash": key.scope_hash.hex(), "request_hash": key.request_hash.hex()}
-    uow.insert(_KEEP, {"answers": [{**hashes, **answer._asdict()}]})
+    hashes = {"scope_hash": key.scope_hash.hex(), "request_hash": _request_hash(uow, key).hex()}
+    result = _seal(uow, key).encrypt(answer.result.encode()).decode() if key.is_secret else answer.result
+    uow.insert(_KEEP, {"answers": [{**hashes, "result": result, "token": answer.token}]})
 
 
 async def purge_answers(system_engine: AsyncEngine, batch: int = 5_000) -> int:
@@ -153,7 +158,17 @@ def _lock(tenant_id: UUID, lock_hash: bytes) -> int:
     return int.from_bytes(hashlib.sha256(tenant_id.bytes + lock_hash).digest()[:8], signed=True)
 
 
-def _answer(key: IdempotencyKey, row: Row[Any]) -> KeptAnswer | RustokError:
-    if row.request_hash != key.request_hash:
+def _answer(uow: UnitOfWork, key: IdempotencyKey, row: Row[Any]) -> KeptAnswer | RustokError:
+    if row.request_hash != _request_hash(uow, key):
         return IdempotencyKeyReused("This Idempotency-Key was used for another request: make a new one.")
-    return KeptAnswer(row.result, row.token)
+    result = _seal(uow, key).decrypt(row.result).decode() if key.is_secret else row.result
+    return KeptAnswer(result, row.token)
+
+
+def _request_hash(uow: UnitOfWork, key: IdempotencyKey) -> bytes:
+    """Return what tells the request from others; of a secret one without our own secret nobody can guess it."""
+    return uow.secrets.keyed_hash("idempotent-request", key.request_hash) if key.is_secret else key.request_hash
+
+
+def _seal(uow: UnitOfWork, key: IdempotencyKey) -> Fernet:
+    return Fernet(base64.urlsafe_b64encode(uow.secrets.keyed_hash("kept-answer", key.scope_hash)))

@@ -38,8 +38,11 @@ BEGIN {mode};
 SET LOCAL lock_timeout = {lock_timeout_ms};
 SELECT set_config('rustok.tenant_id', '{tenant_id}', true);
 SELECT WHERE NOT coalesce((
-    SELECT {may_act} AND authz_version = {authz_version} AND scripts_version = {scripts_version}
+    SELECT {may_act} AND authz_version = {authz_version} AND scripts_version = {scripts_version} AND {is_signed_in}
       FROM tenants WHERE id = '{tenant_id}'), {may_be_absent})
+"""
+_IS_SIGNED_IN = """
+    EXISTS (SELECT FROM sessions WHERE tenant_id = '{tenant_id}' AND id = '{session_id}' AND revoked_at IS NULL)
 """
 _IS_ACTIVE = text("SELECT is_active FROM tenants WHERE id = :tenant_id")
 
@@ -55,7 +58,9 @@ class TenantDisabled(Forbidden):
 
 
 class StaleAuthorization(Exception):
-    """Roles, keys or scripts of the tenant changed since they were read for the principal: read them again."""
+    """Roles, keys or scripts of the tenant changed since they were read for the principal, or its session has ended:
+    read them again.
+    """
 
 
 class UnlockedRoot(Exception):
@@ -126,10 +131,18 @@ class UnitOfWork:
         self._versions: dict[_Root, int] = {}
         self._expected_version: int | None = None
         self._has_compared = False
+        self._is_bound_to_own = False
+        self._has_held = False
 
     @property
     def tenant_id(self) -> UUID:
         return self.context.tenant_id
+
+    @property
+    def subject(self) -> str | None:
+        """Who makes what is made here, as rows keep it."""
+        subject = self.context.principal.subject
+        return None if subject is None else str(subject)
 
     def new_id(self) -> UUID:
         return uuid7()
@@ -176,6 +189,24 @@ class UnitOfWork:
         finally:
             self._expected_version = None
 
+    @contextmanager
+    def acting_by(self, permission: str) -> Iterator[None]:
+        """Let the command that is handled meanwhile change what *permission* is about.
+
+        Where the principal has it for its own alone, what the command holds must have been made by the principal.
+
+        Raises:
+            Forbidden: something was not, or the command has held nothing.
+
+        """
+        self._is_bound_to_own, self._has_held = self.context.is_bound_to_own(permission), False
+        try:
+            yield
+            if self._is_bound_to_own and not self._has_held:
+                raise Forbidden(f"You have {permission} for what you have made yourself.")
+        finally:
+            self._is_bound_to_own = False
+
     @property
     def expects_absence(self) -> bool:
         """Whether the command may only make what is not there, also where somebody else makes it at this moment."""
@@ -195,13 +226,19 @@ class UnitOfWork:
             raise VersionMismatch(f"The {what} is there already, at version {version}.")
         raise VersionMismatch(f"The {what} is at version {version}, not {self._expected_version}: read it again.")
 
-    def hold(self, aggregate_type: str, aggregate_id: UUID, version: int) -> None:
+    def hold(self, aggregate_type: str, aggregate_id: UUID, version: int, made_by: str | None = None) -> None:
         """State that this transaction has inserted (version ABSENT) or locked the aggregate's row.
 
+        *made_by*: the subject of the principal who has made it, where that is kept.
+
         Raises:
+            Forbidden: the caller may change what it has made, and has not made this.
             VersionMismatch: the caller of the command expected another version.
 
         """
+        if self._is_bound_to_own and version != ABSENT and (made_by is None or made_by != self.subject):
+            raise Forbidden(f"This {aggregate_type} was made by somebody else: you may change your own.")
+        self._has_held = True
         root = _Root(aggregate_type, aggregate_id)
         self._versions.setdefault(root, version)
         locked_at = self._locked_at.setdefault(root, version)
@@ -338,7 +375,15 @@ def _script(context: Context, mode: str, lock_timeout_ms: int, *, is_about_tenan
         may_be_absent=principal.authz_version is None,
         authz_version="authz_version" if principal.authz_version is None else int(principal.authz_version),
         scripts_version="scripts_version" if principal.scripts_version is None else int(principal.scripts_version),
+        is_signed_in=_is_signed_in(context),
     )
+
+
+def _is_signed_in(context: Context) -> str:
+    session_id = context.principal.session_id
+    if session_id is None:
+        return "true"
+    return _IS_SIGNED_IN.format(tenant_id=UUID(int=context.tenant_id.int), session_id=UUID(int=session_id.int))
 
 
 async def _refuse(transaction: Transaction, context: Context) -> None:

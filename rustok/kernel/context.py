@@ -15,6 +15,8 @@ class Principal:
     None means that the rights do not come from the tenant's roles (an operator, the platform itself).
     `scripts_version` is the tenant's when a script was read, for what is done by it or about it.
     `modules_off` are switched off for the tenant: nobody does anything of theirs.
+    `own_permissions` hold for what the principal has made. `subject`: the user or the service principal who is behind
+    it; None: nobody of the tenant. `session_id`: the rights end with this session.
     """
 
     kind: str
@@ -23,6 +25,9 @@ class Principal:
     authz_version: int | None = None
     scripts_version: int | None = None
     modules_off: frozenset[str] = frozenset()
+    own_permissions: frozenset[str] = frozenset()
+    subject: UUID | None = None
+    session_id: UUID | None = None
 
     @property
     def actor(self) -> str:
@@ -57,6 +62,14 @@ class Context:
         self.require_permission(permission)
 
     def require_permission(self, permission: str) -> None:
-        """Raise Forbidden unless the principal has *permission*, whether its module is on or off."""
-        if permission not in self.principal.permissions:
+        """Raise Forbidden unless the principal has *permission*, whether its module is on or off.
+
+        That it holds for what the principal has made alone is enough here: the unit of work sees to that.
+        """
+        principal = self.principal
+        if permission not in principal.permissions and permission not in principal.own_permissions:
             raise Forbidden(f"This needs the permission {permission}.")
+
+    def is_bound_to_own(self, permission: str) -> bool:
+        """Tell whether the principal has *permission* for what it has made itself, and for nothing else."""
+        return permission not in self.principal.permissions

@@ -89,6 +89,7 @@ class Command:
     `is_critical`: taken however late events are delivered. It is for commands that end an overload, and for those
     that make no event.
     `is_about_tenant`: taken whatever the state of its tenant, which it makes or switches.
+    `is_secret`: its input or its result holds a secret, which is not kept in the clear for repetitions either.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Command:
     coalesces: bool = False
     is_critical: bool = False
     is_about_tenant: bool = False
+    is_secret: bool = False
     errors: tuple[type[RustokError], ...] = ()
     deprecation: Deprecation | None = None
 

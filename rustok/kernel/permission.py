@@ -9,11 +9,16 @@ NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){2}")
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """A right. One of the platform is never part of a tenant's role."""
+    """A right. One of the platform is never part of a tenant's role.
+
+    `may_be_own`: it can be granted for what one has made oneself alone. All of its commands hold what they change, and
+    say who has made it (`UnitOfWork.hold`).
+    """
 
     name: str
     summary: str
     of_platform: bool = False
+    may_be_own: bool = False
 
 
 def module_name(name: str) -> str:

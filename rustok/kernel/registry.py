@@ -169,6 +169,10 @@ def _module_faults(module: Module, published: set[str]) -> Iterator[str]:
         if operation.permission not in permissions:
             yield f"{operation.name} wants {operation.permission}, which {module.name} does not declare"
         yield from _route_faults(operation)
+    ownable = {p.name for p in module.permissions if p.may_be_own}
+    for query in module.queries:
+        if query.permission in ownable:
+            yield f"{query.name} is a query: {query.permission} may hold for one's own alone, which only commands heed"
     for consumer in _consumers(module):
         yield from _consumer_faults(module, consumer, published)
     yield from _job_faults(module)

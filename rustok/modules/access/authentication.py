@@ -6,8 +6,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.failures import translated_failures
@@ -19,7 +21,7 @@ from rustok.kernel.quota import Quota, read_quota
 from rustok.kernel.secrets import Secrets
 from rustok.modules.access import repository
 from rustok.modules.access.api_key import parse_api_key
-from rustok.modules.access.roles import permissions_of
+from rustok.modules.access.roles import Grants, Roles
 from rustok.modules.tenants import ResolvedTenant
 
 _CACHED_TOKENS = 10_000
@@ -47,7 +49,7 @@ class Authenticator:
         self._engine = engine
         self._secrets = secrets
         self._clock = clock
-        self._permissions = tuple(permissions)
+        self._roles = Roles(permissions)
         self._cache: OrderedDict[bytes, Identity] = OrderedDict()
 
     async def authenticate(self, token: str, *, fresh: bool = False) -> Identity:
@@ -70,7 +72,7 @@ class Authenticator:
 
     def visitor(self, tenant: ResolvedTenant) -> Identity:
         """Return somebody without a credential, in a tenant whose storefront is open."""
-        permissions = permissions_of("visitor", self._permissions)
+        permissions = self._roles.built_in("visitor")
         principal = Principal("visitor", "anonymous", permissions, tenant.authz_version, modules_off=tenant.modules_off)
         return Identity(tenant.id, tenant.slug, _quota(tenant.request_quota), principal, None)
 
@@ -79,18 +81,33 @@ class Authenticator:
         if key is None:
             raise Unauthenticated(_REFUSED)
         with translated_failures():
-            row = await repository.find_api_key(self._engine, key.key_id)
+            row = await repository.authenticate_api_key(self._engine, key.key_id)
         digest = self._secrets.keyed_hash("api-key", key.secret.encode())
-        if row is None or not hmac.compare_digest(digest, row.secret_hash) or row.revoked_at is not None:
+        if row is None or not hmac.compare_digest(digest, row.secret_hash) or not _holds(row):
             raise Unauthenticated(_REFUSED)
+        grants = self._grants(row)
+        if row.scopes is not None:
+            grants = grants.within(row.scopes)
+        return self._identity(row, "apikey", row.id, grants)
+
+    def _grants(self, row: Row[Any]) -> Grants:
+        return self._roles.grants(row.roles, row.permissions, row.own_permissions)
+
+    def _identity(self, row: Row[Any], kind: str, identifier: UUID, grants: Grants) -> Identity:
         principal = Principal(
-            "apikey",
-            str(row.id),
-            permissions_of(row.role, self._permissions),
+            kind,
+            str(identifier),
+            grants.permissions | self._roles.everybody,
             row.authz_version,
             modules_off=frozenset(row.modules_off),
+            own_permissions=grants.own,
+            subject=row.principal_id,
         )
         return Identity(row.tenant_id, row.tenant_slug, _quota(row.request_quota), principal, row.expires_at)
+
+
+def _holds(row: Row[Any]) -> bool:
+    return bool(row.is_active) and row.revoked_at is None
 
 
 def _quota(text: str | None) -> Quota | None:

@@ -1,11 +1,13 @@
-"""Facts that the access module publishes."""
+"""Facts that the access module publishes. They name people by ids alone."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from rustok.kernel.event import Event
+from rustok.kernel.fields import EXAMPLE_ID
 
 
-class ApiKeyCreated(Event):
+class ApiKeyCreatedV1(Event):
     """Somebody may act for the tenant with a new key."""
 
     type: ClassVar = "access.api_key.created"
@@ -16,6 +18,36 @@ class ApiKeyCreated(Event):
     role: str
 
 
+class ApiKeyCreated(Event):
+    """A principal has a new key. `principal_id`: null where the key came before principals."""
+
+    type: ClassVar = "access.api_key.created"
+    version: ClassVar = 2
+    aggregate: ClassVar = "api_key"
+    example: ClassVar = {"key_id": "5f1d9c2ab4e07733", "principal_id": EXAMPLE_ID}
+
+    key_id: str
+    principal_id: str | None
+
+    @classmethod
+    def upcast(cls, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"key_id": payload["key_id"], "principal_id": None}
+
+
+class ApiKeyRotated(Event):
+    """A key has a successor; it works on for a while, or not at all."""
+
+    type: ClassVar = "access.api_key.rotated"
+    aggregate: ClassVar = "api_key"
+    example: ClassVar = {
+        "key_id": "5f1d9c2ab4e07733", "successor": "77e0b42ac9d1f533", "expires_at": "2026-11-27T12:00:00Z",
+    }  # fmt: skip
+
+    key_id: str
+    successor: str
+    expires_at: str
+
+
 class ApiKeyRevoked(Event):
     """A key works no more, from the next request on."""
 
@@ -24,3 +56,128 @@ class ApiKeyRevoked(Event):
     example: ClassVar = {"key_id": "5f1d9c2ab4e07733"}
 
     key_id: str
+
+
+class _UserEvent(Event):
+    aggregate: ClassVar = "user"
+
+
+class UserCreated(_UserEvent):
+    """Somebody may sign in, once there is a password or a provider that knows them."""
+
+    type: ClassVar = "access.user.created"
+    example: ClassVar = {"roles": ["editor"]}
+
+    roles: list[str]
+
+
+class UserUpdated(_UserEvent):
+    """Fields of a user changed; `changed` names them."""
+
+    type: ClassVar = "access.user.updated"
+    example: ClassVar = {"changed": ["is_active"]}
+
+    changed: list[str]
+
+
+class UserRolesSet(_UserEvent):
+    """A user has these roles, from the next request on."""
+
+    type: ClassVar = "access.user.roles_set"
+    example: ClassVar = {"roles": ["editor", "support"]}
+
+    roles: list[str]
+
+
+class UserDeleted(_UserEvent):
+    """A user is gone, with the sessions and the keys."""
+
+    type: ClassVar = "access.user.deleted"
+    example: ClassVar = {}
+
+
+class _ServicePrincipalEvent(Event):
+    aggregate: ClassVar = "service_principal"
+
+
+class ServicePrincipalCreated(_ServicePrincipalEvent):
+    """A program may act for the tenant, once it has a key."""
+
+    type: ClassVar = "access.service_principal.created"
+    example: ClassVar = {"roles": ["manager"]}
+
+    roles: list[str]
+
+
+class ServicePrincipalUpdated(_ServicePrincipalEvent):
+    """Fields of a service principal changed; `changed` names them."""
+
+    type: ClassVar = "access.service_principal.updated"
+    example: ClassVar = {"changed": ["name"]}
+
+    changed: list[str]
+
+
+class ServicePrincipalRolesSet(_ServicePrincipalEvent):
+    """A service principal has these roles, from the next request on."""
+
+    type: ClassVar = "access.service_principal.roles_set"
+    example: ClassVar = {"roles": ["manager"]}
+
+    roles: list[str]
+
+
+class ServicePrincipalDeleted(_ServicePrincipalEvent):
+    """A service principal is gone, with its keys."""
+
+    type: ClassVar = "access.service_principal.deleted"
+    example: ClassVar = {}
+
+
+class _RoleEvent(Event):
+    aggregate: ClassVar = "role"
+
+    name: str
+
+
+class RoleCreated(_RoleEvent):
+    """The tenant has a role of its own."""
+
+    type: ClassVar = "access.role.created"
+    example: ClassVar = {"name": "support", "parents": ["customer"], "permissions": ["jobs.operations.read"], "own": []}
+
+    parents: list[str]
+    permissions: list[str]
+    own: list[str]
+
+
+class RoleUpdated(RoleCreated):
+    """A role allows something else, from the next request on; the fields have what it is now."""
+
+    type: ClassVar = "access.role.updated"
+
+
+class RoleDeleted(_RoleEvent):
+    """A role is gone; nobody had it."""
+
+    type: ClassVar = "access.role.deleted"
+    example: ClassVar = {"name": "support"}
+
+
+EVENTS = (
+    ApiKeyCreatedV1,
+    ApiKeyCreated,
+    ApiKeyRotated,
+    ApiKeyRevoked,
+    UserCreated,
+    UserUpdated,
+    UserRolesSet,
+    UserDeleted,
+    ServicePrincipalCreated,
+    ServicePrincipalUpdated,
+    ServicePrincipalRolesSet,
+    ServicePrincipalDeleted,
+    RoleCreated,
+    RoleUpdated,
+    RoleDeleted,
+)

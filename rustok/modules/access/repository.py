@@ -1,54 +1,103 @@
-"""The SQL of the access module."""
+"""The SQL of API keys, and of what somebody may do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rustok.db.pages import Listing, Page
 from rustok.db.transaction import run_alone
 from rustok.db.unit_of_work import UnitOfWork
 
-_FIND = text(
-    """
-    SELECT tenant_id, tenant_slug, id, secret_hash, role, expires_at, revoked_at, authz_version,
-           modules_off, request_quota
-      FROM identify_api_key(:key_id)
+_IDENTITY = """
+    id, expires_at, revoked_at, tenant_id, tenant_slug, principal_id, principal_kind, is_active, roles, permissions,
+    own_permissions, authz_version, modules_off, request_quota
+"""
+_AUTHENTICATE_API_KEY = text(f"SELECT secret_hash, scopes, {_IDENTITY} FROM authenticate_api_key(:key_id)")
+_AUTHENTICATE_SESSION = text(f"SELECT {_IDENTITY} FROM authenticate_session(:tenant_id, :session_id)")
+_ROLES_OF = """
+    ARRAY(SELECT h.role FROM principal_roles AS h WHERE h.tenant_id = p.tenant_id AND h.principal_id = p.id)
+"""
+# Of a key, or of a principal itself.
+_RIGHTS = text(
+    f"""
+    SELECT coalesce(p.is_active, false) AS holds, k.expires_at, k.scopes, r.roles, r.permissions, r.own_permissions,
+           t.authz_version, modules_off(t.id) AS modules_off
+      FROM tenants AS t
+      LEFT JOIN api_keys AS k ON k.tenant_id = t.id AND k.id = CAST(:key_id AS uuid) AND k.revoked_at IS NULL
+      LEFT JOIN principals AS p
+             ON p.tenant_id = t.id AND p.id = coalesce(CAST(:principal_id AS uuid), k.principal_id)
+     CROSS JOIN LATERAL rights_of_roles(t.id, {_ROLES_OF}) AS r
+     WHERE t.id = :tenant_id
     """
 )
-_COLUMNS = "id, key_id, name, role, expires_at, revoked_at, created_at, version"
+_RIGHTS_OF_ROLES = text("SELECT roles, permissions, own_permissions FROM rights_of_roles(:tenant_id, :roles)")
+_BUMP = text("UPDATE tenants SET authz_version = authz_version + 1 WHERE id = :tenant_id")
+_SHARE = text("SELECT authz_version FROM tenants WHERE id = :tenant_id FOR SHARE")
+_COLUMNS = "id, key_id, name, principal_id, scopes, expires_at, revoked_at, created_at, version"
 _INSERT = text(
     """
-    INSERT INTO api_keys (tenant_id, id, key_id, secret_hash, name, role, expires_at, version, created_at)
-    VALUES (:tenant_id, :id, :key_id, :secret_hash, :name, :role, :expires_at, :version, :created_at)
+    INSERT INTO api_keys (tenant_id, id, key_id, secret_hash, name, principal_id, scopes, expires_at, version,
+                          created_at)
+    VALUES (:tenant_id, :id, :key_id, :secret_hash, :name, :principal_id, :scopes, :expires_at, :version, :created_at)
     """
 )
 _LOCK = text(f"SELECT {_COLUMNS} FROM api_keys WHERE tenant_id = :tenant_id AND key_id = :key_id FOR UPDATE")
 _REVOKE = text("UPDATE api_keys SET revoked_at = :now, version = :version WHERE tenant_id = :tenant_id AND id = :id")
-_BUMP = text("UPDATE tenants SET authz_version = authz_version + 1 WHERE id = :tenant_id")
-_LIST = text(f"SELECT {_COLUMNS} FROM api_keys WHERE tenant_id = :tenant_id ORDER BY created_at")
-_RIGHTS = text(
-    """
-    SELECT k.role, k.expires_at, t.authz_version, modules_off(t.id) AS modules_off
-      FROM tenants AS t
-      LEFT JOIN api_keys AS k ON k.tenant_id = t.id AND k.id = CAST(:id AS uuid) AND k.revoked_at IS NULL
-     WHERE t.id = :tenant_id
-    """
+_EXPIRE = text(
+    "UPDATE api_keys SET expires_at = :expires_at, version = :version WHERE tenant_id = :tenant_id AND id = :id"
+)
+_LIST = Listing(
+    "access.api_keys",
+    f"""
+    SELECT {_COLUMNS} FROM api_keys
+     WHERE tenant_id = :tenant_id
+       AND (CAST(:principal_id AS uuid) IS NULL OR principal_id = CAST(:principal_id AS uuid))
+    """,
+    key="id",
+    key_type="uuid",
+    descending=True,
 )
 
 
-async def find_rights(uow: UnitOfWork, row_id: UUID | None) -> Row[Any]:
-    """Return the role and the end of a key that holds, if it does, and the tenant's access rules.
+async def authenticate_api_key(engine: AsyncEngine, key_id: str) -> Row[Any] | None:
+    """Look a key up before its tenant is known: through a function, which returns that key alone."""
+    return (await run_alone(engine, _AUTHENTICATE_API_KEY, {"key_id": key_id})).one_or_none()
+
+
+async def authenticate_session(engine: AsyncEngine, tenant_id: UUID, session_id: UUID) -> Row[Any] | None:
+    """Look up the session that a token names, as `authenticate_api_key` does for a key."""
+    values = {"tenant_id": tenant_id, "session_id": session_id}
+    return (await run_alone(engine, _AUTHENTICATE_SESSION, values)).one_or_none()
+
+
+async def find_rights(uow: UnitOfWork, *, key_id: UUID | None = None, principal_id: UUID | None = None) -> Row[Any]:
+    """Return what a key or a principal may do, if it `holds`, and the tenant's access rules.
 
     These are their version and the modules that are off.
     """
-    return (await uow.execute(_RIGHTS, {"tenant_id": uow.tenant_id, "id": row_id})).one()
+    values = {"tenant_id": uow.tenant_id, "key_id": key_id, "principal_id": principal_id}
+    return (await uow.execute(_RIGHTS, values)).one()
 
 
-async def find_api_key(engine: AsyncEngine, key_id: str) -> Row[Any] | None:
-    """Look a key up before its tenant is known: through a function, which returns that key alone."""
-    return (await run_alone(engine, _FIND, {"key_id": key_id})).one_or_none()
+async def find_rights_of_roles(uow: UnitOfWork, roles: Iterable[str]) -> Row[Any]:
+    """Return the names of *roles* and their ancestors, and what those of the tenant's own among them allow."""
+    return (await uow.execute(_RIGHTS_OF_ROLES, {"tenant_id": uow.tenant_id, "roles": list(roles)})).one()
+
+
+async def change_rules(uow: UnitOfWork) -> None:
+    """Make every process read the tenant's access rules again, from its next request on.
+
+    Nobody else changes them until the transaction ends: do it before rows are locked, so that nobody waits in a circle.
+    """
+    await uow.execute(_BUMP, {"tenant_id": uow.tenant_id})
+
+
+async def keep_rules(uow: UnitOfWork) -> None:
+    """Let nobody change the tenant's access rules until the transaction ends."""
+    await uow.execute(_SHARE, {"tenant_id": uow.tenant_id})
 
 
 async def insert_api_key(uow: UnitOfWork, values: dict[str, Any]) -> None:
@@ -66,10 +115,9 @@ async def revoke_api_key(uow: UnitOfWork, values: dict[str, Any]) -> None:
     await uow.execute(_REVOKE, {"tenant_id": uow.tenant_id, "now": uow.now, **values})
 
 
-async def bump_authz_version(uow: UnitOfWork) -> None:
-    """Make every process read the tenant's access rules again, from its next request on."""
-    await uow.execute(_BUMP, {"tenant_id": uow.tenant_id})
+async def expire_api_key(uow: UnitOfWork, values: dict[str, Any]) -> None:
+    await uow.execute(_EXPIRE, {"tenant_id": uow.tenant_id, **values})
 
 
-async def list_api_keys(uow: UnitOfWork) -> Sequence[Row[Any]]:
-    return (await uow.execute(_LIST, {"tenant_id": uow.tenant_id})).all()
+async def list_api_keys(uow: UnitOfWork, principal_id: UUID | None, cursor: str | None, limit: int) -> Page:
+    return await _LIST.page(uow, {"principal_id": principal_id}, cursor, limit)

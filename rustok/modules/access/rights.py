@@ -1,17 +1,25 @@
-"""What somebody may do now who acted before: rights outlive neither a revoked key nor a changed role."""
+"""What somebody may do now who acted before, and what somebody may let others do.
 
-from collections.abc import Iterable
+Rights outlive neither a revoked key nor a changed role; and nobody gives away what one has not.
+"""
+
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 from rustok.db.unit_of_work import UnitOfWork
+from rustok.kernel.errors import Violation
 from rustok.kernel.permission import Permission
-from rustok.modules.access import repository
-from rustok.modules.access.roles import permissions_of
+from rustok.modules.access import repository, role_repository
+from rustok.modules.access.errors import RightsExceeded, UnknownRole
+from rustok.modules.access.roles import BUILT_IN_ROLES, Grants, Roles
 
 _OPERATOR_ROLE = "owner"
 """What an operator may do for a tenant: all that anybody of the tenant may."""
+_NAMED = 5
+"""Permissions that an error names at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +33,65 @@ class Rights:
 
 
 async def rights_of(uow: UnitOfWork, actor: str, known: Iterable[Permission]) -> Rights:
-    """Return the rights of *actor*, as events name it, in the tenant of *uow*; none where its key does not hold."""
+    """Return the rights of *actor*, as events name it, in the tenant of *uow*; none where its key does not hold.
+
+    Rights that hold for what one made oneself are not among them.
+    """
     kind, _, identifier = actor.partition(":")
-    row = await repository.find_rights(uow, UUID(identifier) if kind == "apikey" else None)
-    role = row.role if kind == "apikey" else _OPERATOR_ROLE
-    holds = role is not None and (row.expires_at is None or row.expires_at > uow.now)
-    permissions = permissions_of(role, known) if holds else frozenset()
+    row = await repository.find_rights(
+        uow,
+        key_id=UUID(identifier) if kind == "apikey" else None,
+        principal_id=UUID(identifier) if kind == "user" else None,
+    )
+    roles = _roles(tuple(known))
+    if kind not in ("apikey", "user"):
+        permissions = roles.built_in(_OPERATOR_ROLE)
+    elif row.holds and (row.expires_at is None or row.expires_at > uow.now):
+        permissions = roles.grants(row.roles, row.permissions, row.own_permissions).permissions
+        permissions = permissions if row.scopes is None else permissions & frozenset(row.scopes)
+    else:
+        permissions = frozenset()
     return Rights(permissions, row.authz_version, row.expires_at, frozenset(row.modules_off))
+
+
+def roles_of(uow: UnitOfWork) -> Roles:
+    """Return what roles allow on the platform of *uow*."""
+    return _roles(tuple(uow.registry.permissions.values()))
+
+
+async def require_roles(uow: UnitOfWork, names: Collection[str], pointer: str) -> None:
+    """Return if there are such roles. Raises UnknownRole, at *pointer*, where the input has the list."""
+    known = {*BUILT_IN_ROLES, *await role_repository.parents_of_roles(uow)}
+    faults = [
+        Violation(f"{pointer}/{place}", UnknownRole.code, "not a role of this tenant, nor a built-in one")
+        for place, name in enumerate(names)
+        if name not in known
+    ]
+    if faults:
+        raise UnknownRole("There is no such role.", faults)
+
+
+async def grants_of_roles(uow: UnitOfWork, names: Collection[str]) -> Grants:
+    """Return what *names* allow together."""
+    row = await repository.find_rights_of_roles(uow, names)
+    return roles_of(uow).grants(row.roles, row.permissions, row.own_permissions)
+
+
+def require_cover(uow: UnitOfWork, grants: Grants, what: str) -> None:
+    """Return if the caller has all of *grants*, which *what* has, or would get.
+
+    Raises:
+        RightsExceeded: the caller has not; the message names some.
+
+    """
+    principal = uow.context.principal
+    mine = Grants(principal.permissions, principal.own_permissions)
+    if mine.cover(grants):
+        return
+    missing = sorted(grants.permissions - mine.permissions) or sorted(grants.own - mine.own)
+    raise RightsExceeded(f"You lack what {what} has: {', '.join(missing[:_NAMED])}.")
+
+
+@lru_cache(maxsize=8)
+def _roles(known: tuple[Permission, ...]) -> Roles:
+    return Roles(known)

@@ -1,52 +1,118 @@
-"""The rules of API keys."""
+"""The rules of API keys: what one may do, its scopes, is bounded by what its principal may do at that moment."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
 
 from rustok.db.unit_of_work import UnitOfWork
-from rustok.kernel.errors import NotFound
-from rustok.modules.access import repository
+from rustok.kernel.errors import InvalidInput, Violation
+from rustok.modules.access import repository, schemas
 from rustok.modules.access.api_key import new_api_key
-from rustok.modules.access.events import ApiKeyCreated, ApiKeyRevoked
-from rustok.modules.access.schemas import ApiKeyInfo, CreateApiKey, CreatedApiKey, RevokeApiKey
+from rustok.modules.access.errors import ApiKeyEnded, ApiKeyNotFound, PrincipalNotFound
+from rustok.modules.access.events import ApiKeyCreated, ApiKeyRevoked, ApiKeyRotated
+from rustok.modules.access.principal_repository import find_principal
+from rustok.modules.access.principals import create_service_principal
+from rustok.modules.access.rights import grants_of_roles, require_cover, roles_of
+from rustok.modules.access.schemas import ApiKeyInfo, CreatedApiKey
 
 
-class ApiKeyNotFound(NotFound):
-    """The tenant has no key with this id."""
-
-    code = "api_key_not_found"
-
-
-async def create_api_key(uow: UnitOfWork, data: CreateApiKey) -> CreatedApiKey:
+async def create_api_key(uow: UnitOfWork, data: schemas.CreateApiKey) -> CreatedApiKey:
     """Create a key and return its token, which is kept nowhere."""
-    key = new_api_key(data.environment)
+    if data.principal_id is None:
+        service = schemas.CreateServicePrincipal(name=data.name, roles=[str(data.role)])
+        principal_id = (await create_service_principal(uow, service)).id
+    else:
+        await repository.keep_rules(uow)
+        principal_id = data.principal_id
+    scopes = None if data.scopes is None else _expanded(uow, data.scopes)
+    await _require_cover(uow, principal_id, scopes)
+    fields = {"name": data.name, "principal_id": principal_id, "scopes": scopes, "expires_at": data.expires_at}
+    return await _create(uow, data.environment, fields)
+
+
+async def rotate_api_key(uow: UnitOfWork, data: schemas.RotateApiKey) -> CreatedApiKey:
+    """Create the successor of a key, which works on for a while, but not longer than it would have."""
+    await repository.change_rules(uow)
+    row = await _lock(uow, data.key_id)
+    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= uow.now):
+        raise ApiKeyEnded("The key is revoked or has expired: create another.")
+    await _require_cover(uow, row.principal_id, row.scopes)
+    expires_at = uow.now + timedelta(seconds=data.overlap_s)
+    if row.expires_at is not None:
+        expires_at = min(expires_at, row.expires_at)
+    fields = {name: row._mapping[name] for name in ("name", "principal_id", "scopes", "expires_at")}
+    successor = await _create(uow, data.environment, fields)
+    event = ApiKeyRotated(key_id=row.key_id, successor=successor.key_id, expires_at=expires_at.isoformat())
+    version = uow.emit(event, row.id)
+    await repository.expire_api_key(uow, {"id": row.id, "expires_at": expires_at, "version": version})
+    return successor
+
+
+async def revoke_api_key(uow: UnitOfWork, data: schemas.KeyReference) -> ApiKeyInfo:
+    """Revoke a key for good; revoking it again changes nothing."""
+    await repository.change_rules(uow)
+    row = await _lock(uow, data.key_id)
+    if row.revoked_at is not None:
+        return ApiKeyInfo(**row._mapping)
+    version = uow.emit(ApiKeyRevoked(key_id=row.key_id), row.id)
+    await repository.revoke_api_key(uow, {"id": row.id, "version": version})
+    return ApiKeyInfo(**{**row._mapping, "revoked_at": uow.now, "version": version})
+
+
+async def list_api_keys(uow: UnitOfWork, data: schemas.ListApiKeys) -> schemas.ApiKeyPage:
+    page = await repository.list_api_keys(uow, data.principal_id, data.after, data.limit)
+    return schemas.ApiKeyPage(data=[ApiKeyInfo(**row._mapping) for row in page.rows], page=page.links)
+
+
+async def get_me(uow: UnitOfWork, _data: schemas.GetMe) -> schemas.Me:
+    """Return who acts, as far as the transaction knows."""
+    principal = uow.context.principal
+    return schemas.Me(
+        tenant_id=uow.tenant_id,
+        actor=principal.actor,
+        principal_id=principal.subject,
+        permissions=sorted(principal.permissions),
+        own_permissions=sorted(principal.own_permissions),
+    )
+
+
+async def _create(uow: UnitOfWork, environment: str, fields: dict[str, Any]) -> CreatedApiKey:
+    key = new_api_key(environment)
     row_id = uow.new_id()
     uow.hold("api_key", row_id, version=0)
-    version = uow.emit(ApiKeyCreated(key_id=key.key_id, role=data.role), row_id)
-    values = {
-        "id": row_id,
-        "key_id": key.key_id,
-        "name": data.name,
-        "role": data.role,
-        "expires_at": data.expires_at,
-        "version": version,
-        "created_at": uow.now,
-    }
+    version = uow.emit(ApiKeyCreated(key_id=key.key_id, principal_id=str(fields["principal_id"])), row_id)
+    values = {**fields, "id": row_id, "key_id": key.key_id, "version": version, "created_at": uow.now}
     secret_hash = uow.secrets.keyed_hash("api-key", key.secret.encode())
     await repository.insert_api_key(uow, {**values, "secret_hash": secret_hash})
     return CreatedApiKey(**values, revoked_at=None, token=str(key))
 
 
-async def revoke_api_key(uow: UnitOfWork, data: RevokeApiKey) -> ApiKeyInfo:
-    """Revoke a key for good; revoking it again changes nothing."""
-    row = await repository.lock_api_key(uow, data.key_id)
+async def _lock(uow: UnitOfWork, key_id: str) -> Row[Any]:
+    row = await repository.lock_api_key(uow, key_id)
     if row is None:
-        raise ApiKeyNotFound(f"There is no API key {data.key_id!r} in this tenant.")
-    if row.revoked_at is not None:
-        return ApiKeyInfo(**row._mapping)
-    version = uow.emit(ApiKeyRevoked(key_id=row.key_id), row.id)
-    await repository.revoke_api_key(uow, {"id": row.id, "version": version})
-    await repository.bump_authz_version(uow)
-    return ApiKeyInfo(**{**row._mapping, "revoked_at": uow.now, "version": version})
+        raise ApiKeyNotFound("There is no such API key in this tenant.")
+    return row
 
 
-async def list_api_keys(uow: UnitOfWork) -> list[ApiKeyInfo]:
-    """Return the tenant's keys, oldest first, also the revoked ones."""
-    return [ApiKeyInfo(**row._mapping) for row in await repository.list_api_keys(uow)]
+async def _require_cover(uow: UnitOfWork, principal_id: UUID, scopes: list[str] | None) -> None:
+    """Return if the caller has all that a key of the principal would have."""
+    principal = await find_principal(uow, principal_id)
+    if principal is None:
+        raise PrincipalNotFound("There is no such user or service principal.")
+    grants = await grants_of_roles(uow, principal.roles)
+    require_cover(uow, grants if scopes is None else grants.within(scopes), "the key")
+
+
+def _expanded(uow: UnitOfWork, patterns: list[str]) -> list[str]:
+    """Return the permissions that *patterns* stand for now."""
+    found = [roles_of(uow).expand([pattern]) for pattern in patterns]
+    faults = [
+        Violation(f"/scopes/{place}", "unknown_permission", "stands for no permission that a key may have")
+        for place, permissions in enumerate(found)
+        if not permissions
+    ]
+    if faults:
+        raise InvalidInput("Scopes are permissions that there are.", faults)
+    return sorted(frozenset().union(*found))

@@ -183,6 +183,7 @@ ALLOY = Module(
             result=schemas.Secret,
             handler=state.set_secret,
             route="PUT /secrets/{name}",
+            is_secret=True,
         ),
         _secret(
             name="alloy.secrets.delete",

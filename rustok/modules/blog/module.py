@@ -23,8 +23,8 @@ BLOG = Module(
     depends_on=("content",),
     permissions=(
         Permission("blog.posts.read", "Read posts, also drafts"),
-        Permission("blog.posts.write", "Create, change and delete posts"),
-        Permission("blog.posts.publish", "Publish and unpublish posts"),
+        Permission("blog.posts.write", "Create, change and delete posts", may_be_own=True),
+        Permission("blog.posts.publish", "Publish and unpublish posts", may_be_own=True),
     ),
     commands=(
         Command(

@@ -22,8 +22,12 @@ CONTENT = Module(
     depends_on=("tenants", "index"),
     permissions=(
         Permission("content.nodes.read", "Read nodes of kinds that no wrapper has, also drafts"),
-        Permission("content.nodes.write", "Create, change and delete nodes of kinds that no wrapper has"),
-        Permission("content.nodes.publish", "Publish and unpublish nodes of kinds that no wrapper has"),
+        Permission(
+            "content.nodes.write", "Create, change and delete nodes of kinds that no wrapper has", may_be_own=True
+        ),
+        Permission(
+            "content.nodes.publish", "Publish and unpublish nodes of kinds that no wrapper has", may_be_own=True
+        ),
     ),
     events=EVENTS,
     commands=(

@@ -22,12 +22,12 @@ _INSERT_NODE = text(
     """
     WITH new_node AS (
         INSERT INTO nodes (tenant_id, id, kind, parent_id, author, status, position, depth, tags, metadata, seo,
-                           version, created_at, updated_at)
+                           version, made_by, created_at, updated_at)
         SELECT CAST(:tenant_id AS uuid), id, kind, parent_id, author, 'draft', position, depth, tags, metadata, seo,
-               version, CAST(:now AS timestamptz), CAST(:now AS timestamptz)
+               version, made_by, CAST(:now AS timestamptz), CAST(:now AS timestamptz)
           FROM json_to_record(CAST(:node AS json)) AS n (
                id uuid, kind text, parent_id uuid, author text, position integer, depth integer, tags text[],
-               metadata jsonb, seo jsonb, version bigint)
+               metadata jsonb, seo jsonb, version bigint, made_by text)
     ), new_translations AS (
         INSERT INTO node_translations (tenant_id, node_id, locale, kind, title, slug, excerpt)
         SELECT CAST(:tenant_id AS uuid), node_id, locale, kind, title, slug, excerpt
@@ -42,7 +42,7 @@ _INSERT_NODE = text(
 
 _LOCK_NODE = text(
     f"""
-    SELECT n.id, n.kind, n.status, n.version, n.depth FROM nodes AS n
+    SELECT n.id, n.kind, n.status, n.version, n.depth, n.made_by FROM nodes AS n
      WHERE n.tenant_id = :tenant_id AND n.id = :node_id AND {_IN_SIGHT} FOR UPDATE
     """
 )
@@ -160,7 +160,7 @@ async def insert_node(
 async def lock_node(uow: UnitOfWork, node_id: UUID, kind: NodeKind | None) -> Row[Any] | None:
     row = (await uow.execute(_LOCK_NODE, {**_of(uow, node_id), **_face(kind)})).one_or_none()
     if row is not None:
-        uow.hold("node", node_id, row.version)
+        uow.hold("node", node_id, row.version, row.made_by)
     return row
 
 

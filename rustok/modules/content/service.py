@@ -175,7 +175,7 @@ async def _create(uow: UnitOfWork, data: schemas.NewNode, name: str, kind: NodeK
     with conflicts_named(_CONFLICTS):
         await repository.insert_node(
             uow,
-            {**node, "id": node_id, "kind": name, "version": version, "depth": depth},
+            {**node, "id": node_id, "kind": name, "version": version, "depth": depth, "made_by": uow.subject},
             [
                 {**t.model_dump(), "node_id": node_id, "locale": locale, "kind": name, "slug": _slug(t, node_id)}
                 for locale, t in data.translations.items()

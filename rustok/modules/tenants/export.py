@@ -21,6 +21,9 @@ FORMAT, FORMAT_VERSION = "rustok-tenant", 1
 EXPORTED: tuple[str, ...] = (
     "tenants",
     "tenant_domains",
+    "roles",
+    "principals",
+    "principal_roles",
     "api_keys",
     "nodes",
     "node_translations",
@@ -49,6 +52,7 @@ LEFT_OUT: Mapping[str, str] = {
     "schedules": "made of the triggers of scripts",
     "script_bytecode": "made of script_versions",
     "script_data_keys": "opens secrets, by a secret of this installation",
+    "sessions": "sign people in to this installation",
     "jobs": "work of this installation that has not ended",
     "parked_aggregates": "events that wait in this installation",
     "idempotency_keys": "answers that are kept for a day",
@@ -57,7 +61,11 @@ LEFT_OUT: Mapping[str, str] = {
     "job_limits": "set by the operator of this installation",
 }
 """Tables without a place in an export, and why. Every table with rows of tenants is in one of the two."""
-SECRET: Mapping[str, tuple[str, ...]] = {"api_keys": ("secret_hash",), "script_secrets": ("sealed",)}
+SECRET: Mapping[str, tuple[str, ...]] = {
+    "api_keys": ("secret_hash",),
+    "principals": ("password_hash",),
+    "script_secrets": ("sealed",),
+}
 """Columns that are left out: they are of use to nobody but this installation, and to thieves."""
 _CALL_ARGUMENTS = "CASE WHEN kind <> 'alloy.call' THEN args END AS args"
 """What a hook sends to another server may hold a secret that it was shown."""

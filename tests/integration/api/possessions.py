@@ -108,7 +108,7 @@ class Owner:
     @classmethod
     async def create(cls, api: ApiUnderTest, new_name: Callable[[], str] = _any_name, mark: str = MARK) -> "Owner":
         tenant_id = await api.rustok.create_tenant(f"tenant-{uuid4().hex}", name=mark)
-        token = await api.new_key(tenant_id=tenant_id, name=mark)
+        token = await api.new_key(tenant_id=tenant_id)
         return cls(api, tenant_id, bearer(token), new_name, mark)
 
     async def run(self, command: str, **fields: Any) -> Any:
@@ -183,6 +183,10 @@ class Owner:
             await self.run("alloy.kv.set", script_id=str(script.id), key=key, value=self.mark)
         secret = f"secret-{self.new_name()}"
         await self.run("alloy.secrets.set", name=secret, value=self.mark * 2)
+        user = await self.run("access.users.create", email=f"{self.new_name()}@example.com", name=self.mark)
+        principal = await self.run("access.service_principals.create", name=self.mark)
+        role = await self.run("access.roles.create", name=f"role-{self.new_name()}", summary=self.mark)
+        key = await self.run("access.api_keys.create", name=self.mark, principal_id=str(principal.id))
         await self.api.rustok.settle()
         return Possessions(
             {
@@ -199,6 +203,10 @@ class Owner:
                 "key": "a-key",
                 "name": secret,
                 "module": "blog",
+                "user_id": str(user.id),
+                "principal_id": str(principal.id),
+                "role": role.name,
+                "key_id": key.key_id,
                 "operation_id": run_id,
                 "run_id": run_id,
                 "q": self.mark,
@@ -208,6 +216,9 @@ class Owner:
                 "node_id": node.version,
                 "post_id": post.version,
                 "script_id": script.version,
+                "user_id": user.version,
+                "principal_id": principal.version,
+                "role": role.version,
             },
         )
 

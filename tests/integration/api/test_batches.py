@@ -310,5 +310,6 @@ async def test_every_module_with_commands_has_batches(shared_api: ApiUnderTest) 
     paths = (await shared_api.client.get("/api/openapi.json")).json()["paths"]
 
     assert {path for path in paths if path.endswith(":batch")} == {
-        f"/api/v1/{module}:batch" for module in ("alloy", "blog", "commerce", "content", "operations", "tenants")
+        f"/api/v1/{module}:batch"
+        for module in ("access", "alloy", "blog", "commerce", "content", "operations", "tenants")
     }

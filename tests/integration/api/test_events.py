@@ -62,8 +62,9 @@ async def test_the_log_is_read_from_its_start_and_each_event_once(api: ApiUnderT
     found = [events async for events in pages(api, limit=2)]
 
     assert [[event["type"] for event in events] for events in found] == [
-        ["rustok.tenants.tenant.created.v1", "rustok.access.api_key.created.v1"],
-        ["rustok.commerce.product.created.v1", "rustok.commerce.product.deleted.v1"],
+        ["rustok.tenants.tenant.created.v1", "rustok.access.service_principal.created.v1"],
+        ["rustok.access.api_key.created.v2", "rustok.commerce.product.created.v1"],
+        ["rustok.commerce.product.deleted.v1"],
     ]
 
 
@@ -132,7 +133,7 @@ async def test_the_cursor_of_the_end_shows_what_comes_later(api: ApiUnderTest) -
         ("lamps.lamp.*", ["lit", "broken"]),
         ("lamps.*", ["lit", "broken", "moved"]),
         ("lamps.la.*", []),
-        ("*", ["created", "created", "lit", "broken", "moved"]),
+        ("*", ["created", "created", "created", "lit", "broken", "moved"]),
     ],
 )
 async def test_a_filter_shows_the_events_of_these_types(api: ApiUnderTest, pattern: str, found: list[str]) -> None:

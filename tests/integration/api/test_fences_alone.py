@@ -10,6 +10,11 @@ from tests.integration.api.support import ApiUnderTest
 from tests.integration.api.trespass import gives_away
 
 NOTHING_TO_GIVE_AWAY = {
+    "access.api_keys.create": "makes something of its own",
+    "access.me.get": "tells whoever asks of themselves",
+    "access.roles.create": "makes something of its own",
+    "access.service_principals.create": "makes something of its own",
+    "access.users.create": "makes something of its own",
     "alloy.limits.get": "figures alone",
     "alloy.scripts.create": "makes something of its own",
     "alloy.secrets.list": "names alone, in which no mark is",

@@ -32,7 +32,13 @@ PUBLIC = {
 """Routes that ask for no credential, and tell nothing of a tenant."""
 OF_SOMETHING = [operation for operation in OPERATIONS if placeholders(operation.path)]
 COMMANDS_ON_SOMETHING = [operation for operation in OF_SOMETHING if operation.name in REGISTRY.commands]
-TELLS_NO_TEXT = {"alloy.limits.get", "alloy.secrets.list", "outbox.events.list", "tenants.modules.list"}
+TELLS_NO_TEXT = {
+    "access.me.get",
+    "alloy.limits.get",
+    "alloy.secrets.list",
+    "outbox.events.list",
+    "tenants.modules.list",
+}
 """Reads whose answers hold nothing that the tenant has written."""
 LISTS = [operation for operation in OPERATIONS if "after" in operation.input.model_fields]
 

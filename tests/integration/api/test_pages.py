@@ -17,6 +17,7 @@ from tests.integration.api.support import ApiUnderTest
 pytestmark = pytest.mark.under_fire
 
 WITHOUT_PAGES = {
+    "access.roles.list": "as many as somebody can keep in mind",
     "jobs.dead_letters.list": "a thousand groups at most, the largest first",
     "outbox.events.list": "a log, which is followed onwards: test_events.py",
     "tenants.modules.list": "as many as the platform has modules",

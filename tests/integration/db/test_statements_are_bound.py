@@ -112,9 +112,11 @@ BUILT = {
 """One of each that is built where it is used."""
 
 WITH_MORE_RIGHTS = {
-    "find_api_key": "The one look-up that happens before the tenant is known; it returns one key",
+    "authenticate_api_key": "The look-up that happens before the tenant is known; it returns one key",
+    "authenticate_session": "The look-up that happens before the transaction is bound; it returns one session",
+    "find_api_key": "As authenticate_api_key, which earlier releases ask",
     "event_log_bounds": "It tells where the log of all tenants begins and ends, and nothing of what is between",
-    "identify_api_key": "As find_api_key, which the release before asks",
+    "identify_api_key": "As authenticate_api_key, which the release before asks",
     "index_behind": "It tells of versions alone, whose tenant and id the caller knows",
     "list_content": "It compares the tenant itself",
     "list_products": "It compares the tenant itself",

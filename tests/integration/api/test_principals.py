@@ -1,0 +1,378 @@
+"""Users, service principals, their roles and their keys: nobody gives away what one has not."""
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.integration.api.support import (
+    PRODUCTS,
+    UNKNOWN_ID,
+    ApiUnderTest,
+    a_product,
+    administrator,
+    assert_problem,
+    bearer,
+    pointers,
+)
+
+ACCESS = "/api/v1/access"
+USERS, SERVICES, ROLES, KEYS = (f"{ACCESS}/{noun}" for noun in ("users", "service-principals", "roles", "api-keys"))
+NODES = "/api/v1/content/nodes"
+
+
+async def made(answer: httpx2.Response) -> dict[str, Any]:
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def a_service(api: ApiUnderTest, *roles: str) -> dict[str, Any]:
+    return await made(await api.client.post(SERVICES, json={"name": "Till", "roles": roles}))
+
+
+async def a_user(api: ApiUnderTest, *roles: str, email: str = "ada@example.com") -> dict[str, Any]:
+    return await made(await api.client.post(USERS, json={"email": email, "name": "Ada", "roles": roles}))
+
+
+async def a_role(api: ApiUnderTest, name: str, **fields: Any) -> dict[str, Any]:
+    return await made(await api.client.post(ROLES, json={"name": name, **fields}))
+
+
+async def key_of(api: ApiUnderTest, principal: dict[str, Any], **fields: Any) -> dict[str, str]:
+    """Create a key of *principal* and return the headers with it."""
+    answer = await api.client.post(KEYS, json={"name": "a key", "principal_id": principal["id"], **fields})
+    return bearer((await made(answer))["token"])
+
+
+async def may(api: ApiUnderTest, headers: dict[str, str]) -> set[str]:
+    me = await api.client.get(f"{ACCESS}/me", headers=headers)
+    assert me.status_code == 200, me.text
+    return set(me.json()["permissions"]) - {"access.me.read"}
+
+
+async def test_a_key_may_do_what_its_principal_may(api: ApiUnderTest) -> None:
+    """As long as it may, from the next request on."""
+    service = await a_service(api, "manager")
+    key = await key_of(api, service)
+    assert (await api.client.get(PRODUCTS, headers=key)).status_code == 200
+
+    answer = await api.client.put(f"{SERVICES}/{service['id']}/roles", json={"roles": ["customer"]})
+
+    assert answer.json()["roles"] == ["customer"]
+    assert_problem(await api.client.get(PRODUCTS, headers=key), 403, "permission_denied")
+
+
+async def test_scopes_bound_a_key(api: ApiUnderTest) -> None:
+    """It has those of its principal's rights that are among them; a pattern stands for what there is at the time."""
+    key = await key_of(api, await a_service(api, "customer"), scopes=["commerce.*", "index.products.read"])
+
+    assert await may(api, key) == {"index.products.read"}
+
+
+@pytest.mark.parametrize("scopes", [[], ["nothing.*"], ["tenants.tenants.create"], ["commerce..read"], ["*", "*"]])
+async def test_a_scope_is_a_permission_that_there_is(shared_api: ApiUnderTest, scopes: list[str]) -> None:
+    """Not one of the platform, and not none."""
+    body = {"name": "a key", "role": "manager", "scopes": scopes}
+
+    problem = assert_problem(await shared_api.client.post(KEYS, json=body), 422, "invalid_input")
+
+    assert problem["errors"][0]["pointer"].startswith("#/scopes")
+
+
+@pytest.mark.parametrize("owner", [{}, {"role": "manager", "principal_id": UNKNOWN_ID}])
+async def test_a_key_has_one_owner(shared_api: ApiUnderTest, owner: dict[str, str]) -> None:
+    """A principal that there is, or one that is made for it."""
+    assert_problem(await shared_api.client.post(KEYS, json={"name": "a key", **owner}), 422, "invalid_input")
+
+
+async def test_a_rotated_key_works_on_for_a_while(api: ApiUnderTest) -> None:
+    """Both do; without an overlap the new one alone. The new one may do the same."""
+    created = await made(
+        await api.client.post(KEYS, json={"name": "a key", "role": "manager", "scopes": ["commerce.*"]})
+    )
+
+    second = await made(await api.client.post(f"{KEYS}/{created['key_id']}/rotate", json={"overlap_s": 60}))
+    both = [await api.client.get(PRODUCTS, headers=bearer(key["token"])) for key in (created, second)]
+    third = await made(await api.client.post(f"{KEYS}/{second['key_id']}/rotate", json={"overlap_s": 0}))
+    after = await api.client.get(PRODUCTS, headers=bearer(second["token"]))
+
+    assert [answer.status_code for answer in both] == [200, 200]
+    assert_problem(after, 401, "unauthenticated")
+    assert third["scopes"] == created["scopes"]
+    again = await api.client.post(f"{KEYS}/{second['key_id']}/rotate", json={})
+    assert_problem(again, 409, "api_key_ended")
+
+
+async def test_a_repeated_request_for_a_key_has_the_same_token_which_is_not_kept_in_the_clear(
+    api: ApiUnderTest,
+) -> None:
+    """Who reads the table of answers learns no key."""
+    repeat = {"Idempotency-Key": "one"}
+    first, second = [
+        await made(await api.client.post(KEYS, json={"name": "a key", "role": "owner"}, headers=repeat)) for _ in "12"
+    ]
+
+    assert first["token"] == second["token"]
+    async with administrator(api.database) as admin:
+        [kept] = await admin.fetch("SELECT result FROM idempotency_keys")
+    assert first["key_id"] not in kept["result"]
+
+
+@pytest.mark.parametrize("noun", ["users", "service-principals"])
+async def test_who_is_not_active_is_refused_at_the_next_request(api: ApiUnderTest, noun: str) -> None:
+    """With every key; and let in again by the same."""
+    principal = await (a_user if noun == "users" else a_service)(api, "manager")
+    key = await key_of(api, principal)
+    path = f"{ACCESS}/{noun}/{principal['id']}"
+
+    off = await api.client.patch(path, json={"is_active": False}, headers={"If-Match": '"1"'})
+    refused = await api.client.get(PRODUCTS, headers=key)
+    await api.client.patch(path, json={"is_active": True}, headers={"If-Match": off.headers["ETag"]})
+
+    assert_problem(refused, 401, "unauthenticated")
+    assert (await api.client.get(PRODUCTS, headers=key)).status_code == 200
+
+
+async def test_a_deleted_user_leaves_no_key_behind(api: ApiUnderTest) -> None:
+    """And the address is free again."""
+    user = await a_user(api, "manager")
+    key = await key_of(api, user)
+
+    await api.client.delete(f"{USERS}/{user['id']}", headers={"If-Match": '"1"'})
+
+    assert_problem(await api.client.get(PRODUCTS, headers=key), 401, "unauthenticated")
+    assert (await a_user(api))["id"] != user["id"]
+
+
+async def test_an_address_is_one_users(api: ApiUnderTest) -> None:
+    """In whatever case it is written; a user is found by it."""
+    user = await a_user(api, email="Ada@Example.com")
+
+    twice = await api.client.post(USERS, json={"email": "ADA@example.com", "name": "Ada"})
+    found = await api.client.get(USERS, params={"email": "ada@EXAMPLE.com"})
+
+    assert_problem(twice, 409, "duplicate_email")
+    assert [each["id"] for each in found.json()["data"]] == [user["id"]]
+
+
+@pytest.mark.parametrize("email", ["", "ada", "@example.com", "ada@", "a b@example.com", "a@b@c", "ada@example.com\n"])
+async def test_an_address_has_two_parts(shared_api: ApiUnderTest, email: str) -> None:
+    """And no spaces."""
+    answer = await shared_api.client.post(USERS, json={"email": email, "name": "Ada"})
+
+    assert pointers(assert_problem(answer, 422, "invalid_input"))[0][0] == "#/email"
+
+
+async def test_a_role_allows_what_it_and_its_ancestors_do(api: ApiUnderTest) -> None:
+    """Built-in ones among them; patterns stand for what there is."""
+    await a_role(api, "reader", grants=["commerce.*.read"])
+    await a_role(api, "support", parents=["reader", "customer"], grants=["jobs.operations.read"])
+
+    key = await key_of(api, await a_service(api, "support"))
+
+    assert await may(api, key) == {
+        "commerce.products.read", "index.products.read", "index.content.read", "jobs.operations.read",
+    }  # fmt: skip
+
+
+async def test_a_changed_role_holds_from_the_next_request(api: ApiUnderTest) -> None:
+    """For those who have one that descends from it, too."""
+    await a_role(api, "reader", grants=["commerce.products.read"])
+    await a_role(api, "clerk", parents=["reader"])
+    key = await key_of(api, await a_service(api, "clerk"))
+    assert (await api.client.get(PRODUCTS, headers=key)).status_code == 200
+
+    answer = await api.client.patch(f"{ROLES}/reader", json={"grants": []}, headers={"If-Match": '"1"'})
+
+    assert answer.json()["permissions"] == []
+    assert_problem(await api.client.get(PRODUCTS, headers=key), 403, "permission_denied")
+
+
+async def test_no_role_descends_from_itself(api: ApiUnderTest) -> None:
+    """Neither at once nor by way of others."""
+    await a_role(api, "first")
+    await a_role(api, "second", parents=["first"])
+
+    for parent in ("first", "second"):
+        answer = await api.client.patch(f"{ROLES}/first", json={"parents": [parent]}, headers={"If-Match": '"1"'})
+        assert_problem(answer, 409, "role_cycle")
+
+
+async def test_no_ancestor_is_more_than_five_steps_away(api: ApiUnderTest) -> None:
+    """Also where a role in the middle is moved."""
+    await a_role(api, "r0")
+    for number in range(1, 6):
+        await a_role(api, f"r{number}", parents=[f"r{number - 1}"])
+    await a_role(api, "apart")
+
+    below = await api.client.post(ROLES, json={"name": "r6", "parents": ["r5"]})
+    moved = await api.client.patch(f"{ROLES}/r0", json={"parents": ["apart"]}, headers={"If-Match": '"1"'})
+
+    assert_problem(below, 409, "role_too_deep")
+    assert_problem(moved, 409, "role_too_deep")
+
+
+async def test_a_role_that_somebody_has_is_not_deleted(api: ApiUnderTest) -> None:
+    """Nor one from which another descends."""
+    await a_role(api, "reader")
+    await a_role(api, "clerk", parents=["reader"])
+    service = await a_service(api, "clerk")
+
+    for role in ("reader", "clerk"):
+        answer = await api.client.delete(f"{ROLES}/{role}", headers={"If-Match": '"1"'})
+        assert_problem(answer, 409, "role_in_use")
+    await api.client.delete(f"{SERVICES}/{service['id']}", headers={"If-Match": '"1"'})
+    for role in ("clerk", "reader"):
+        assert (await api.client.delete(f"{ROLES}/{role}", headers={"If-Match": '"1"'})).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["owner", "ops.viewer", "Support", "a b", ""])
+async def test_a_role_has_a_name_of_its_own(shared_api: ApiUnderTest, name: str) -> None:
+    """None of those that are built in."""
+    assert_problem(await shared_api.client.post(ROLES, json={"name": name}), 422, "invalid_input")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer"),
+    [
+        (USERS, {"email": "bob@example.com", "name": "Bob", "roles": ["customer", "nobody"]}, "#/roles/1"),
+        (SERVICES, {"name": "Till", "roles": ["nobody"]}, "#/roles/0"),
+        (ROLES, {"name": "clerk", "parents": ["nobody"]}, "#/parents/0"),
+    ],
+)
+async def test_an_unknown_role_is_named_by_its_place(
+    shared_api: ApiUnderTest, path: str, body: dict[str, Any], pointer: str
+) -> None:
+    """Wherever roles are given."""
+    problem = assert_problem(await shared_api.client.post(path, json=body), 422, "unknown_role")
+
+    assert pointers(problem) == [(pointer, "unknown_role")]
+
+
+@pytest.mark.parametrize(
+    ("field", "pattern", "code"),
+    [
+        ("grants", "tenants.tenants.create", "unknown_permission"),
+        ("grants", "commerce.lamps.light", "unknown_permission"),
+        ("own_grants", "commerce.products.write", None),
+    ],
+)
+async def test_a_role_grants_what_can_be_granted(
+    shared_api: ApiUnderTest, field: str, pattern: str, code: str | None
+) -> None:
+    """What there is, but for the platform's own; for one's own alone what somebody makes."""
+    answer = await shared_api.client.post(ROLES, json={"name": "clerk", field: [pattern]})
+
+    problem = assert_problem(answer, 422, "invalid_input")
+    assert problem["errors"][0]["code"] == (code or "not_ownable")
+
+
+class TestNobodyGivesAway:
+    """What one has not oneself."""
+
+    async def weaker(self, api: ApiUnderTest) -> dict[str, str]:
+        """Return the headers of somebody who may do everything about access, and nothing else."""
+        await a_role(api, "warden", grants=["access.*"])
+        return await key_of(api, await a_service(api, "warden"))
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            (USERS, {"email": "eve@example.com", "name": "Eve", "roles": ["manager"]}),
+            (SERVICES, {"name": "Till", "roles": ["owner"]}),
+            (ROLES, {"name": "strong", "grants": ["commerce.*"]}),
+            (ROLES, {"name": "strong", "parents": ["editor"]}),
+            (ROLES, {"name": "strong", "own_grants": ["content.nodes.write"]}),
+            (KEYS, {"name": "a key", "role": "manager"}),
+        ],
+    )
+    async def test_by_making_it(self, api: ApiUnderTest, path: str, body: dict[str, Any]) -> None:
+        """Neither a user nor a role nor a key."""
+        assert_problem(await api.client.post(path, json=body, headers=await self.weaker(api)), 403, "rights_exceeded")
+
+    async def test_by_a_key_of_somebody_else(self, api: ApiUnderTest) -> None:
+        """But one that may do no more than oneself."""
+        mine, other = await self.weaker(api), await a_service(api, "owner")
+        body = {"name": "a key", "principal_id": other["id"]}
+
+        whole = await api.client.post(KEYS, json=body, headers=mine)
+        part = await api.client.post(KEYS, json={**body, "scopes": ["access.*.read"]}, headers=mine)
+
+        assert_problem(whole, 403, "rights_exceeded")
+        assert part.status_code == 201
+
+    async def test_by_changing_who_has_it(self, api: ApiUnderTest) -> None:
+        """Not even by taking it away."""
+        mine, strong = await self.weaker(api), await a_user(api, "manager")
+        path, seen = f"{USERS}/{strong['id']}", {"If-Match": '"1"', **mine}
+
+        answers = [
+            await api.client.put(f"{path}/roles", json={"roles": []}, headers=mine),
+            await api.client.patch(path, json={"is_active": False}, headers=seen),
+            await api.client.delete(path, headers=seen),
+        ]
+
+        for answer in answers:
+            assert_problem(answer, 403, "rights_exceeded")
+        assert (await api.client.get(path)).json()["version"] == 1
+
+
+class TestWhatOneHasMade:
+    """A right for one's own alone holds for that, and for nothing else."""
+
+    async def author(self, api: ApiUnderTest, role: str = "author") -> dict[str, str]:
+        await a_role(api, role, grants=["content.*.read"], own_grants=["content.*.write"])
+        return await key_of(api, await a_service(api, role))
+
+    async def node(self, api: ApiUnderTest, headers: dict[str, str], title: str = "How?") -> str:
+        body = {"kind": "faq", "translations": {"en": {"title": title}}}
+        return str((await made(await api.client.post(NODES, json=body, headers=headers)))["id"])
+
+    async def test_is_changed_and_deleted(self, api: ApiUnderTest) -> None:
+        """By whoever has made it, with any key."""
+        mine = await self.author(api)
+        node = await self.node(api, mine)
+
+        changed = await api.client.patch(f"{NODES}/{node}", json={"tags": ["a"]}, headers={**mine, "If-Match": '"1"'})
+        deleted = await api.client.delete(f"{NODES}/{node}", headers={**mine, "If-Match": '"2"'})
+
+        assert (changed.status_code, deleted.status_code) == (200, 200)
+
+    async def test_is_nobody_elses(self, api: ApiUnderTest) -> None:
+        """What others have made, or nobody knows who, stays as it is."""
+        mine, others = await self.author(api), await self.author(api, "another")
+        theirs, nobodys = await self.node(api, others), await self.node(api, others, "Why?")
+        async with administrator(api.database) as admin:
+            await admin.execute("UPDATE nodes SET made_by = NULL WHERE id = $1", nobodys)
+        for node in (theirs, nobodys):
+            answer = await api.client.patch(
+                f"{NODES}/{node}", json={"tags": ["a"]}, headers={**mine, "If-Match": '"1"'}
+            )
+
+            assert_problem(answer, 403, "permission_denied")
+
+    async def test_is_all_that_it_reaches(self, api: ApiUnderTest) -> None:
+        """Another command of another permission is refused as ever."""
+        mine = await self.author(api)
+        node = await self.node(api, mine)
+
+        assert_problem(await api.client.post(f"{NODES}/{node}/publish", headers=mine), 403, "permission_denied")
+        assert_problem(await api.client.post(PRODUCTS, json=a_product(), headers=mine), 403, "permission_denied")
+
+
+async def test_who_one_is(api: ApiUnderTest) -> None:
+    """Told to everybody with a credential."""
+    user = await a_user(api)
+    key = await key_of(api, user)
+
+    me = (await api.client.get(f"{ACCESS}/me", headers=key)).json()
+
+    assert me["actor"].startswith("apikey:")
+    assert me == {
+        "tenant_id": str(api.tenant_id),
+        "actor": me["actor"],
+        "principal_id": user["id"],
+        "permissions": ["access.me.read"],
+        "own_permissions": [],
+    }
