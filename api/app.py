@@ -27,6 +27,7 @@ from api.operations import operation_events_route
 from api.parts import assemble
 from api.rate_limits import RateLimits
 from api.routes import PREFIX, api_routes
+from api.sign_in import sign_in_routes
 from api.startup import PlainStartFailure
 from rustok.catalog import MODULES
 from rustok.kernel.errors import RustokError
@@ -91,6 +92,7 @@ def build_app(
         routes=[
             *api_routes(parts.platform, callers, parts.admission, parts.read_your_writes, limits),
             *batch_routes(parts.platform, callers, parts.admission, limits),
+            *sign_in_routes(parts.platform.sessions, parts.directory, limits),
             operation_events_route(parts.platform, callers, clock),
             openapi_route(registry),
             *event_types_routes(registry),

@@ -8,7 +8,8 @@ from starlette.routing import Route
 
 from api.errors import DOCS_PATH, status_of, title_of
 from api.html import Html, answer, element, page, prose, row, table
-from api.operation_errors import WITHOUT_ROUTE, ErrorClass, errors_of
+from api.operation_errors import WITHOUT_ROUTE, ErrorClass, errors_of, errors_of_entrance
+from api.sign_in import ENTRANCES
 from rustok.kernel.module import Command, Query
 from rustok.kernel.registry import Registry
 
@@ -18,7 +19,12 @@ def error_docs_route(registry: Registry) -> Route:
 
     async def show(_request: Request) -> Response:
         operations: list[Command | Query] = [*registry.commands.values(), *registry.queries.values()]
-        kinds = {*WITHOUT_ROUTE, *(kind for operation in operations for kind in errors_of(registry, operation))}
+        of_entrances = (kind for entrance in ENTRANCES for kind in errors_of_entrance(entrance))
+        kinds = {
+            *WITHOUT_ROUTE,
+            *of_entrances,
+            *(kind for operation in operations for kind in errors_of(registry, operation)),
+        }
         by_code = {kind.code: kind for kind in sorted(kinds, key=status_of)}
         rows = [_row(kind) for _, kind in sorted(by_code.items())]
         return answer(page("Error codes", table(("Code", "Status", "Retry", "Meaning"), rows)))

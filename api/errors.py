@@ -16,6 +16,7 @@ from api.record import RequestRecord, record_of
 from rustok.db.failures import describe
 from rustok.kernel import errors
 from rustok.kernel.strict_json import MalformedJson
+from rustok.modules.access import SignInBlocked
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ _STATUSES: Mapping[type[errors.RustokError], int] = {
     errors.VersionRequired: 428,
     faults.HeadTooLarge: 431,
     faults.RateLimited: 429,
+    SignInBlocked: 429,
     faults.TooManyWrites: 429,
     errors.Unavailable: 503,
     errors.RustokError: 500,
@@ -127,7 +129,7 @@ def internal_error(record: RequestRecord) -> Response:
 
 
 def _headers(error: errors.RustokError) -> Mapping[str, str]:
-    if isinstance(error, (faults.RateLimited, faults.TooManyWrites, faults.Overloaded)):
+    if isinstance(error, (faults.RateLimited, faults.TooManyWrites, faults.Overloaded, SignInBlocked)):
         return {"Retry-After": str(error.retry_after_s)}
     return next((_HEADERS[base] for base in type(error).__mro__ if base in _HEADERS), {})
 

@@ -13,6 +13,7 @@ from api.consistency import LONGEST_WAIT_S, MOST_TOKENS, TOKEN
 from api.openapi_answers import BATCH_RESULTS, PROBLEM, Answers
 from api.openapi_schemas import Schemas
 from api.routes import method_and_path
+from api.sign_in import ENTRANCES, Entrance
 from rustok.kernel.module import Command, Module, Query
 from rustok.kernel.registry import Registry, placeholders
 from rustok.modules.access import is_for_visitors
@@ -78,12 +79,16 @@ def build_document(registry: Registry) -> dict[str, Any]:
     commands = [command for command in registry.commands.values() if command.route is not None]
     every: list[Command | Query] = [*commands, *registry.queries.values()]
     operations = sorted(every, key=lambda operation: operation.name)
-    schemas, answers = Schemas(operations), Answers(registry)
+    has_access = any(module.name == "access" for module in registry.modules)
+    entrances = ENTRANCES if has_access else ()
+    schemas, answers = Schemas([*operations, *entrances]), Answers(registry)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         method, path = method_and_path(registry, operation)
         described = _operation(registry, operation, schemas, answers)
         paths.setdefault(path, {})[method.lower()] = described
+    for entrance in entrances:
+        paths[entrance.path] = {"post": _entrance(entrance, schemas, answers)}
     for module in registry.modules:
         if commands_of := batch_commands(registry, module):
             paths[batch_path(module)] = {"post": _batch(module, commands_of, answers)}
@@ -121,6 +126,20 @@ def _operation(registry: Registry, operation: Command | Query, schemas: Schemas,
         described["security"] = [{"apiKey": []}, {}]
     described["responses"] = answers.responses(operation, schemas.result(operation.result))
     return described
+
+
+def _entrance(entrance: Entrance, schemas: Schemas, answers: Answers) -> dict[str, Any]:
+    """Return an operation that asks for no credential."""
+    body = {"schema": schemas.body(entrance.input, without=()), "example": dict(entrance.input.example)}
+    return {
+        "operationId": entrance.name,
+        "summary": entrance.summary,
+        "tags": ["access"],
+        "security": [{}],
+        "parameters": [_parameter("Tenant")] if entrance.names_tenant else [],
+        "requestBody": {"required": True, "content": {"application/json": body}},
+        "responses": answers.entrance(entrance, schemas.result(entrance.result)),
+    }
 
 
 def _batch(module: Module, commands: Mapping[str, Command], answers: Answers) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from api.consistency import FRESHNESS, TOKEN
 from api.errors import MEDIA_TYPE, problem_members, status_of, title_of
-from api.operation_errors import ErrorClass, errors_of, errors_of_batches
+from api.operation_errors import ErrorClass, errors_of, errors_of_batches, errors_of_entrance
+from api.sign_in import Entrance
 from rustok.kernel.module import Command, Module, Query
 from rustok.kernel.registry import Registry
 
@@ -144,6 +145,17 @@ class Answers:
             responses["304"] = {"description": "Not Modified", "headers": _headers({**_COUNTED, "ETag": "ETag"})}
         kinds = sorted(errors_of(self._registry, operation), key=status_of)
         for error_status, group in groupby(kinds, key=status_of):
+            responses[str(error_status)] = self._problem(error_status, list(group))
+        return responses
+
+    def entrance(self, entrance: Entrance, result: dict[str, Any]) -> dict[str, Any]:
+        """Return the answers of an entrance by status."""
+        content = {"application/json": {"schema": result}}
+        phrase = HTTPStatus(entrance.status).phrase
+        responses: dict[str, Any] = {
+            str(entrance.status): {"description": phrase, "headers": _headers({}), "content": content}
+        }
+        for error_status, group in groupby(sorted(errors_of_entrance(entrance), key=status_of), key=status_of):
             responses[str(error_status)] = self._problem(error_status, list(group))
         return responses
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core.core_schema import DictSchema
 
+from api.sign_in import Entrance
 from rustok.kernel.module import Command, Input, Query, QueryInput
 
 _PREFIX = "#/components/schemas/"
@@ -20,7 +21,7 @@ Schema = dict[str, Any]
 class Schemas:
     """Keeps the definitions of all models, and gives out those that something refers to."""
 
-    def __init__(self, operations: Sequence[Command | Query]) -> None:
+    def __init__(self, operations: Sequence[Command | Query | Entrance]) -> None:
         inputs = [(operation.input, "validation") for operation in operations]
         results = [(operation.result, "serialization") for operation in operations]
         models: Any = list(dict.fromkeys([*inputs, *results]))

@@ -1,6 +1,7 @@
 """Which errors an operation may answer: what its module declares, and what comes with HTTP."""
 
 from api import faults
+from api.sign_in import Entrance
 from rustok.db.idempotency import IdempotencyKeyReused, RequestInProgress
 from rustok.db.unit_of_work import TenantDisabled
 from rustok.kernel import errors
@@ -41,6 +42,17 @@ _COMMAND: tuple[ErrorClass, ...] = (
     faults.UnsupportedMediaType,
     errors.VersionMismatch,
 )
+_ENTRANCE: tuple[ErrorClass, ...] = (
+    MalformedJson,
+    faults.InvalidHeader,
+    faults.RequestTimeout,
+    faults.BodyTooLarge,
+    faults.UnsupportedMediaType,
+    errors.InvalidInput,
+    faults.InternalError,
+    errors.Unavailable,
+    faults.Overloaded,
+)
 _ADMISSION: tuple[ErrorClass, ...] = (faults.TooManyWrites,)
 _POST: tuple[ErrorClass, ...] = (RequestInProgress, IdempotencyKeyReused)
 
@@ -72,6 +84,11 @@ def errors_of_batches(module: Module) -> tuple[ErrorClass, ...]:
     of_items = (error for command in module.commands if command.route is not None for error in command.errors)
     of_any = (*_ANY, *_off(module), *_COMMAND, *_ADMISSION, *_POST, errors.VersionRequired)
     return tuple(dict.fromkeys((*of_any, *of_items)))
+
+
+def errors_of_entrance(entrance: Entrance) -> tuple[ErrorClass, ...]:
+    """Return the error classes that an entrance may answer with, each once."""
+    return tuple(dict.fromkeys((*_ENTRANCE, *entrance.errors)))
 
 
 def _off(module: Module) -> tuple[ErrorClass, ...]:

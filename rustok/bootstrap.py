@@ -16,7 +16,7 @@ from rustok.kernel.ports import Clock, MadeJob
 from rustok.kernel.registry import Registry, build_registry
 from rustok.kernel.secrets import Secrets
 from rustok.kernel.transport import EventTransport
-from rustok.modules.access import Authenticator
+from rustok.modules.access import Authenticator, Sessions
 from rustok.modules.tenants import without_absences
 
 
@@ -28,6 +28,7 @@ class Platform:
     units: UnitOfWorkFactory
     dispatcher: Dispatcher
     authenticator: Authenticator
+    sessions: Sessions
 
 
 def build_platform(
@@ -50,7 +51,8 @@ def build_platform(
     registry = build_registry(modules)
     units = UnitOfWorkFactory(engine, transport, clock, secrets, on_jobs_made, registry=registry)
     authenticator = Authenticator(engine, secrets, clock, registry.permissions.values())
-    return Platform(registry, units, Dispatcher(units, registry.needed_module), authenticator)
+    dispatcher = Dispatcher(units, registry.needed_module)
+    return Platform(registry, units, dispatcher, authenticator, Sessions(units, secrets, clock))
 
 
 def build_consumers(

@@ -35,6 +35,7 @@ from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.errors import Unavailable
 from rustok.kernel.ports import Clock, MadeJob
 from rustok.kernel.registry import build_registry
+from rustok.modules.access import purge_sign_ins
 from rustok.modules.alloy import purge
 from rustok.runtime import LocalWake, SystemClock, freeze_heap
 from rustok.settings import Settings, load_settings, required
@@ -103,6 +104,7 @@ async def run_relay(settings: Settings) -> None:
                 tasks.create_task(service.run())
             tasks.create_task(_every(1.0, partial(count_caught_up, engine), clock))
             tasks.create_task(_every(60.0, partial(purge_answers, engine), clock))
+            tasks.create_task(_every(60.0, partial(purge_sign_ins, engine), clock))
             tasks.create_task(_every(3600.0, partial(keep_history, engine, settings.finished_jobs_kept_days), clock))
             tasks.create_task(_every(3600.0, partial(purge, engine, settings.finished_jobs_kept_days), clock))
             tasks.create_task(_every(3600.0, partial(shorten_log, engine, settings.event_log_kept_days), clock))

@@ -1,11 +1,12 @@
 """`rustok user`: the people of a tenant."""
 
 import asyncio
+import sys
 from typing import Annotated, Any
 
 import typer
 
-from rustok.cli.output import print_rows
+from rustok.cli.output import err, print_rows
 from rustok.cli.tenancy import TenantOption, TenantSession, Yes, acting_for, confirm
 from rustok.cli.tenant import Json
 from rustok.modules.access import PrincipalNotFound
@@ -60,6 +61,28 @@ def create(
 def roles(user: Who, tenant: TenantOption = None, role: Roles = None, *, as_json: Json = False) -> None:
     """Give a user the roles that are named, and no others."""
     _change(tenant, user, "access.users.set_roles", {"roles": role or []}, as_json=as_json)
+
+
+@app.command()
+def password(user: Who, tenant: TenantOption = None, *, as_json: Json = False) -> None:
+    """Set the password of a user, from standard input or a prompt; every session is closed."""
+    if sys.stdin.isatty():
+        given = typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        given = sys.stdin.readline().rstrip("\n")
+    _change(tenant, user, "access.users.set_password", {"password": given}, as_json=as_json)
+
+
+@app.command("sign-out")
+def sign_out(user: Who, tenant: TenantOption = None) -> None:
+    """Close every session of a user, from the next request on."""
+
+    async def run() -> Any:
+        async with acting_for(tenant) as acting:
+            found = await _find(acting, user)
+            return await acting.run("access.users.sign_out", user_id=found.id)
+
+    err.print(f"{asyncio.run(run()).closed} sessions closed")
 
 
 @app.command()

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from rustok.kernel.ports import Clock
 from rustok.kernel.quota import Quota, read_quota
 from rustok.kernel.secrets import Secrets
 from rustok.modules.access import repository
+from rustok.modules.access.access_token import AccessTokens
 from rustok.modules.access.api_key import parse_api_key
 from rustok.modules.access.roles import Grants, Roles
 from rustok.modules.tenants import ResolvedTenant
@@ -50,6 +51,7 @@ class Authenticator:
         self._secrets = secrets
         self._clock = clock
         self._roles = Roles(permissions)
+        self._access_tokens = AccessTokens(secrets, clock)
         self._cache: OrderedDict[bytes, Identity] = OrderedDict()
 
     async def authenticate(self, token: str, *, fresh: bool = False) -> Identity:
@@ -77,6 +79,19 @@ class Authenticator:
         return Identity(tenant.id, tenant.slug, _quota(tenant.request_quota), principal, None)
 
     async def _look_up(self, token: str) -> Identity:
+        return await (self._look_up_key(token) if token.startswith("rtk_") else self._look_up_session(token))
+
+    async def _look_up_session(self, text: str) -> Identity:
+        token = self._access_tokens.read(text)
+        with translated_failures():
+            row = await repository.authenticate_session(self._engine, token.tenant_id, token.session_id)
+        if row is None or row.principal_id != token.principal_id or not _holds(row):
+            raise Unauthenticated(_REFUSED)
+        found = self._identity(row, "user", row.principal_id, self._grants(row))
+        principal = replace(found.principal, session_id=token.session_id)
+        return replace(found, principal=principal, expires_at=min(token.expires_at, row.expires_at))
+
+    async def _look_up_key(self, token: str) -> Identity:
         key = parse_api_key(token)
         if key is None:
             raise Unauthenticated(_REFUSED)

@@ -1,6 +1,6 @@
 """What may go wrong with principals, roles and keys."""
 
-from rustok.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
+from rustok.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound, RustokError, Unauthenticated
 
 
 class ApiKeyNotFound(NotFound):
@@ -49,6 +49,23 @@ class RoleInUse(Conflict):
     """Somebody has the role, or another role descends from it."""
 
     code = "role_in_use"
+
+
+class SignInRefused(Unauthenticated):
+    """There is no such user in this tenant, the password is another one, or the user may not sign in."""
+
+    code = "sign_in_refused"
+
+
+class SignInBlocked(RustokError):
+    """Somebody has tried too often to sign in with this address: nobody can for a while."""
+
+    code = "sign_in_blocked"
+    retryable = True
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"Too many attempts for this address: try again in {retry_after_s} s.")
+        self.retry_after_s = retry_after_s
 
 
 class RightsExceeded(Forbidden):

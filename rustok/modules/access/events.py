@@ -96,6 +96,45 @@ class UserDeleted(_UserEvent):
     example: ClassVar = {}
 
 
+class UserPasswordSet(_UserEvent):
+    """A user has another password; every session was closed."""
+
+    type: ClassVar = "access.user.password_set"
+    example: ClassVar = {}
+
+
+class SignInRefused(Event):
+    """Somebody has tried to sign in, and was refused. `user_id`: null where nobody has the address."""
+
+    type: ClassVar = "access.sign_in.refused"
+    aggregate: ClassVar = "sign_in"
+    example: ClassVar = {"user_id": EXAMPLE_ID}
+
+    user_id: str | None
+
+
+class SessionOpened(Event):
+    """A user has signed in; `method`: `password`, or the name of a provider."""
+
+    type: ClassVar = "access.session.opened"
+    aggregate: ClassVar = "session"
+    example: ClassVar = {"user_id": EXAMPLE_ID, "method": "password"}
+
+    user_id: str
+    method: str
+
+
+class SessionClosed(Event):
+    """A session has ended: the user has `signed_out`, somebody has `closed` it, or a token of it was `reused`."""
+
+    type: ClassVar = "access.session.closed"
+    aggregate: ClassVar = "session"
+    example: ClassVar = {"user_id": EXAMPLE_ID, "reason": "signed_out"}
+
+    user_id: str
+    reason: str
+
+
 class _ServicePrincipalEvent(Event):
     aggregate: ClassVar = "service_principal"
 
@@ -173,6 +212,10 @@ EVENTS = (
     UserUpdated,
     UserRolesSet,
     UserDeleted,
+    UserPasswordSet,
+    SignInRefused,
+    SessionOpened,
+    SessionClosed,
     ServicePrincipalCreated,
     ServicePrincipalUpdated,
     ServicePrincipalRolesSet,

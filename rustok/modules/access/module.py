@@ -4,7 +4,7 @@ from functools import partial
 
 from rustok.kernel.module import Command, Module, ModuleKind, Query
 from rustok.kernel.permission import Permission
-from rustok.modules.access import errors, principals, role_service, roles, schemas, service
+from rustok.modules.access import errors, passwords, principals, role_service, roles, schemas, service
 from rustok.modules.access.events import EVENTS
 
 _WEAKER = (errors.RightsExceeded,)
@@ -61,6 +61,24 @@ ACCESS = Module(
             handler=principals.set_roles_of_user,
             route="PUT /users/{user_id}/roles",
             errors=(errors.PrincipalNotFound, *_GRANTING),
+        ),
+        _user(
+            name="access.users.set_password",
+            summary="Set the password of a user, and close every session",
+            input=schemas.SetPassword,
+            handler=principals.set_password,
+            route="PUT /users/{user_id}/password",
+            is_secret=True,
+            errors=(errors.PrincipalNotFound, passwords.TooManyHashes, *_WEAKER),
+        ),
+        _user(
+            name="access.users.sign_out",
+            summary="Close every session of a user",
+            input=schemas.UserReference,
+            result=schemas.ClosedSessions,
+            handler=principals.sign_out_user,
+            route="DELETE /users/{user_id}/sessions",
+            errors=(errors.PrincipalNotFound, *_WEAKER),
         ),
         _user(
             name="access.users.delete",
@@ -247,5 +265,5 @@ ACCESS = Module(
             route="GET /api-keys",
         ),
     ),
-    tables=("api_keys", "roles", "principals", "principal_roles", "sessions"),
+    tables=("api_keys", "roles", "principals", "principal_roles", "sessions", "sign_in_attempts"),
 )

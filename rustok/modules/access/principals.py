@@ -9,13 +9,15 @@ from rustok.db.failures import conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.event import Event
 from rustok.kernel.merge_patch import changed_fields
-from rustok.modules.access import events, schemas
+from rustok.modules.access import events, schemas, session_repository
 from rustok.modules.access import principal_repository as repository
 from rustok.modules.access.errors import DuplicateEmail, PrincipalNotFound
+from rustok.modules.access.passwords import PASSWORDS
 from rustok.modules.access.principal_repository import AGGREGATES, Kind
 from rustok.modules.access.repository import change_rules, keep_rules
 from rustok.modules.access.rights import grants_of_roles, require_cover, require_roles
 from rustok.modules.access.schemas import ServicePrincipal, User
+from rustok.modules.access.sessions import close_sessions
 
 _Event = TypeVar("_Event", bound=Event)
 _Changes = tuple[Kind, type[_Event]]
@@ -73,6 +75,22 @@ async def delete_service_principal(
 ) -> schemas.DeletedPrincipal:
     """Delete a service principal, with its keys, for good."""
     return await _delete(uow, data.principal_id, "service", events.ServicePrincipalDeleted())
+
+
+async def set_password(uow: UnitOfWork, data: schemas.SetPassword) -> User:
+    """Give a user a password, and close every session."""
+    password_hash = await PASSWORDS.hash(data.password)  # before any row is locked: it takes a while
+    row = await _lock(uow, data.user_id, "user")
+    version = uow.emit(events.UserPasswordSet(), row.id)
+    await session_repository.set_password(uow, row.id, password_hash, version)
+    await close_sessions(uow, row.id)
+    return User(**(await _find(uow, row.id, "user"))._mapping)
+
+
+async def sign_out_user(uow: UnitOfWork, data: schemas.UserReference) -> schemas.ClosedSessions:
+    """Close every session of a user, from the next request on."""
+    row = await _lock(uow, data.user_id, "user")
+    return schemas.ClosedSessions(closed=await close_sessions(uow, row.id))
 
 
 async def get_user(uow: UnitOfWork, data: schemas.GetUser) -> User:

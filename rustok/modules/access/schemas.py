@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, mo
 
 from rustok.kernel.fields import EXAMPLE_ID, Distinct, Title
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
+from rustok.modules.access.passwords import NewPassword
 from rustok.modules.access.roles import BUILT_IN_ROLES
 
 
@@ -170,6 +171,12 @@ class SetRolesOfServicePrincipal(RoleSet, ServicePrincipalReference):
     example: ClassVar = {**ServicePrincipalReference.example, "roles": ["manager"]}
 
 
+class SetPassword(UserReference):
+    example: ClassVar = {**UserReference.example, "password": "correct horse battery staple"}
+
+    password: NewPassword
+
+
 class GetUser(QueryInput):
     example: ClassVar = {"user_id": EXAMPLE_ID}
 
@@ -217,6 +224,12 @@ class User(ServicePrincipal):
 class DeletedPrincipal(Result):
     id: UUID
     version: int
+
+
+class ClosedSessions(Result):
+    """How many there were."""
+
+    closed: int
 
 
 class ServicePrincipalPage(Result):

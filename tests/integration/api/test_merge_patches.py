@@ -25,14 +25,16 @@ FIELDS = [
 FREE_FORM = [(operation, field) for operation, field in FIELDS if field in {"seo", "metadata", "rich_description"}]
 NEW: dict[str, Any] = {
     "tags": [], "seo": {}, "metadata": {}, "rich_description": {}, "inventory_policy": "deny", "position": 0,
-    "description": "", "triggers": [], "grants": [], "hosts": [], "secrets": [],
+    "description": "", "triggers": [], "grants": [], "hosts": [], "secrets": [], "is_active": True, "summary": "",
+    "parents": [], "own_grants": [],
 }  # fmt: skip
 """What a new thing has in a field; null in all others."""
 OTHERWISE: dict[str, Any] = {
     "tags": ["a"], "seo": {"a": 1}, "metadata": {"a": 1}, "rich_description": {"a": 1}, "inventory_policy": "continue",
     "position": 4, "description": "Does it.", "triggers": [{"kind": "api"}], "grants": ["commerce.products.read"],
     "hosts": ["example.com"], "secrets": ["a-secret"], "vendor": "Acme", "product_type": "bike", "sku": "S",
-    "barcode": "B", "weight_g": 3, "author": "Ada",
+    "barcode": "B", "weight_g": 3, "author": "Ada", "is_active": False, "summary": "Helps.", "parents": ["customer"],
+    "own_grants": ["content.nodes.write"],
 }  # fmt: skip
 WANTED = {"name": "invalid_input", "option1": "options_mismatch"}
 """What things must have, and the code of its refusal: a script its name, the variant of `possess` its size."""

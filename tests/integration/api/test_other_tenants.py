@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from api.app import build_app
 from api.batches import batch_commands, batch_path
+from api.sign_in import ENTRANCES
 from rustok.kernel.ids import uuid7
 from rustok.kernel.registry import placeholders
 from rustok.testing import Database, DatabaseServer
@@ -19,6 +20,7 @@ from tests.integration.api.support import ApiUnderTest, assert_problem, settings
 from tests.integration.api.trespass import gives_away, of_nobody, told
 
 PUBLIC = {
+    *(entrance.path for entrance in ENTRANCES),
     "/api/openapi.json",
     "/api/v1/events/types",
     "/api/v1/events/types/{schema}/schema",

@@ -44,6 +44,8 @@ async def _populate(platform: PlatformUnderTest, slug: str) -> UUID:
     key = IdempotencyKey("key-1", "POST /products", b"{}")
     await platform.platform.dispatcher.run(create, platform.context(tenant), key)
     await platform.run("access.api_keys.create", tenant, name="till", role="manager")
+    user = await platform.run("access.users.create", tenant, email=f"ada@{slug}.example", name="Ada")
+    await platform.run("access.users.set_password", tenant, user_id=str(user.id), password="correct horse battery")
     await platform.run("tenants.domains.add", tenant, domain=f"{slug}.example")
     await platform.settle()
     await platform.run("access.api_keys.create", tenant, name="shop", role="customer")  # stays in the outbox

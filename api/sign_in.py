@@ -1,0 +1,164 @@
+"""`/api/v1/access/sessions`: whoever has no credential yet gets one here, keeps it, and gives it back.
+
+These are no commands: there is nobody yet whose permission could be asked for, and a password is looked at while no
+transaction is open. They are described as commands are.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import StringConstraints
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.body import BodyLimits, read_fields
+from api.faults import TenantMissing
+from api.headers import host_name, named_tenant
+from api.record import record_of
+from api.routes import PREFIX
+from api.tenancy import TenantDirectory
+from rustok.dispatch import validate
+from rustok.kernel.errors import RustokError, Unauthenticated
+from rustok.kernel.module import Input, Result
+from rustok.modules.access import (
+    Circumstances,
+    Email,
+    Sessions,
+    SignedIn,
+    SignInBlocked,
+    SignInRefused,
+    TooManyHashes,
+)
+from rustok.modules.tenants import ResolvedTenant
+
+_NO_STORE = {"Cache-Control": "no-store"}
+_PATH = f"{PREFIX}/access/sessions"
+
+
+class SignIn(Input):
+    """Of a user of the tenant that X-Tenant, or a host of its own, names."""
+
+    example: ClassVar = {"email": "ada@example.com", "password": "correct horse battery staple"}
+
+    email: Email
+    password: Annotated[str, StringConstraints(max_length=1024)]
+
+
+class RefreshToken(Input):
+    example: ClassVar = {"refresh_token": "rtr_0123456789abcdef_0123456789abcdef_1_5f1d9c2ab4e07733"}
+
+    refresh_token: Annotated[str, StringConstraints(max_length=512)]
+
+
+class Tokens(Result):
+    """Send `access_token` as a key is sent; when it is refused, or before, get the next with `refresh_token`, once."""
+
+    token_type: str = "Bearer"  # noqa: S105 - a word of OAuth's
+    access_token: str
+    expires_in_s: int
+    refresh_token: str
+    tenant_id: UUID
+    user_id: UUID
+    session_id: UUID
+
+
+class SignedOut(Result):
+    """The session has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """A route that is open to everybody. `names_tenant`: the request says whom it is for."""
+
+    name: str
+    summary: str
+    path: str
+    input: type[Input]
+    result: type[Result]
+    status: int = 200
+    names_tenant: bool = False
+    errors: tuple[type[RustokError], ...]
+
+
+OPEN = Entrance(
+    name="access.sessions.open",
+    summary="Sign in with an address and a password",
+    path=_PATH,
+    input=SignIn,
+    result=Tokens,
+    status=201,
+    names_tenant=True,
+    errors=(SignInRefused, SignInBlocked, TooManyHashes, TenantMissing),
+)
+REFRESH = Entrance(
+    name="access.sessions.refresh",
+    summary="Get the next tokens of a session",
+    path=f"{_PATH}/refresh",
+    input=RefreshToken,
+    result=Tokens,
+    errors=(Unauthenticated,),
+)
+CLOSE = Entrance(
+    name="access.sessions.close",
+    summary="Sign out",
+    path=f"{_PATH}/sign-out",
+    input=RefreshToken,
+    result=SignedOut,
+    errors=(Unauthenticated,),
+)
+ENTRANCES = (OPEN, REFRESH, CLOSE)
+
+
+def sign_in_routes(sessions: Sessions, directory: TenantDirectory, limits: BodyLimits) -> list[Route]:
+    """Return the routes of sessions. They take from nobody's quota, which would tell whose tenant there is: passwords
+    are looked at two at a time, and attempts for an address are counted.
+    """
+
+    async def open_session(request: Request) -> Response:
+        tenant = await _tenant(request, directory)
+        data = validate(SignIn, await read_fields(request, limits, optional=False))
+        tenant_id = None if tenant is None else tenant.id
+        found = await sessions.sign_in(tenant_id, data.email, data.password, _circumstances(request))
+        return _answer(found, OPEN.status)
+
+    async def refresh(request: Request) -> Response:
+        data = validate(RefreshToken, await read_fields(request, limits, optional=False))
+        return _answer(await sessions.refresh(data.refresh_token, _circumstances(request)), REFRESH.status)
+
+    async def close(request: Request) -> Response:
+        data = validate(RefreshToken, await read_fields(request, limits, optional=False))
+        await sessions.sign_out(data.refresh_token, _circumstances(request))
+        return Response(SignedOut().model_dump_json(), headers=_NO_STORE, media_type="application/json")
+
+    endpoints = ((OPEN, open_session), (REFRESH, refresh), (CLOSE, close))
+    return [Route(entrance.path, endpoint, methods=["POST"]) for entrance, endpoint in endpoints]
+
+
+async def _tenant(request: Request, directory: TenantDirectory) -> ResolvedTenant | None:
+    """Return the tenant that *request* names; None where there is none, or where it names two.
+
+    Raises:
+        TenantMissing: it names none.
+
+    """
+    reference, host = named_tenant(request), host_name(request)
+    at_host = await directory.at(host)
+    if reference is None:
+        if at_host is None and directory.slug_at(host) is None:
+            raise TenantMissing("Say to which tenant you sign in: X-Tenant, or a host of its own.")
+        return at_host
+    tenant = await directory.named(reference)
+    is_at_home = directory.slug_at(host) is None and at_host is None
+    return tenant if is_at_home or at_host == tenant else None
+
+
+def _circumstances(request: Request) -> Circumstances:
+    record = record_of(request.scope)
+    return Circumstances(record.correlation_id, record.traceparent)
+
+
+def _answer(signed_in: SignedIn, status: int) -> Response:
+    tokens = Tokens(**asdict(signed_in))
+    return Response(tokens.model_dump_json(), status, _NO_STORE, "application/json")

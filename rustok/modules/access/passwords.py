@@ -1,0 +1,93 @@
+"""Passwords: Argon2id, two at a time in a process, since each takes 19 MiB and tens of milliseconds."""
+
+import asyncio
+import unicodedata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import Annotated
+
+import argon2
+from argon2.exceptions import InvalidHashError, VerificationError
+from pydantic import AfterValidator, StringConstraints
+
+from rustok.kernel.errors import Unavailable
+
+_AT_A_TIME = 2
+_PATIENCE_S = 5.0
+# OWASP Password Storage Cheat Sheet, Argon2id: m = 19 MiB, t = 2, p = 1. Salt and tag: RFC 9106, section 3.1.
+_ARGON2ID = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16)
+_SHORTEST = 12
+
+
+class TooManyHashes(Unavailable):
+    """Passwords are being looked at, two at a time, and others wait already: try again."""
+
+    code = "too_many_sign_ins"
+
+
+def _long_enough(password: str) -> str:
+    if len(_normal(password)) < _SHORTEST:
+        raise ValueError(f"must have {_SHORTEST} characters or more")
+    return password
+
+
+NewPassword = Annotated[str, StringConstraints(max_length=256), AfterValidator(_long_enough)]
+"""Twelve characters or more, of any kind: length is what counts (NIST SP 800-63B, section 5.1.1.2)."""
+
+
+class PasswordHasher:
+    """Hashes in threads, two at a time; a few more wait, the others are refused."""
+
+    def __init__(self, hasher: argon2.PasswordHasher = _ARGON2ID, patience_s: float = _PATIENCE_S) -> None:
+        self._hasher = hasher
+        self._patience_s = patience_s
+        self._turns = asyncio.Semaphore(_AT_A_TIME)
+
+    @cached_property
+    def _of_nobody(self) -> str:
+        return self._hasher.hash("")
+
+    async def hash(self, password: str) -> str:
+        """Return the hash of *password*, with its salt and its parameters. Raises TooManyHashes."""
+        async with self._turn():
+            return await asyncio.to_thread(self._hasher.hash, _normal(password))
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Tell whether *password* is the one that was hashed; without a hash it is not, after the same work.
+
+        Raises:
+            TooManyHashes: no turn came in time.
+
+        """
+        async with self._turn():
+            compared = self._of_nobody if password_hash is None else password_hash
+            matches = await asyncio.to_thread(self._matches, compared, _normal(password))
+        return matches and password_hash is not None
+
+    def _matches(self, password_hash: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise TooManyHashes("Too many sign in at this moment: try again.") from None
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+
+def _normal(password: str) -> str:
+    """Return the one form that all ways to type a password have (NIST SP 800-63B, section 5.1.1.2: NFKC)."""
+    return unicodedata.normalize("NFKC", password)
+
+
+PASSWORDS = PasswordHasher()
+"""The one of this process."""

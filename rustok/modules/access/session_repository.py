@@ -1,0 +1,154 @@
+"""The SQL of signing in: attempts, passwords and sessions."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rustok.db.failures import translated_failures
+from rustok.db.transaction import run_alone
+from rustok.db.unit_of_work import UnitOfWork
+
+_FREE_ATTEMPTS = 5
+_LONGEST_BLOCK_S = 900
+_FORGOTTEN_AFTER = "1 hour"
+_NEW_COUNT = f"""
+    CASE WHEN a.last_at < CAST(:now AS timestamptz) - interval '{_FORGOTTEN_AFTER}' THEN 1 ELSE a.count + 1 END
+"""
+# Counted before a password is looked at: guesses that are made at the same moment count, too.
+_COUNT_ATTEMPT = text(
+    f"""
+    INSERT INTO sign_in_attempts AS a (tenant_id, address_hash, count, blocked_until, last_at)
+    SELECT id, CAST(:address_hash AS bytea), 1, CAST(:now AS timestamptz), CAST(:now AS timestamptz)
+      FROM tenants WHERE id = :tenant_id
+        ON CONFLICT (tenant_id, address_hash)
+        DO UPDATE SET count = {_NEW_COUNT}, last_at = :now,
+                      blocked_until = CAST(:now AS timestamptz) + make_interval(secs => CASE
+                          WHEN {_NEW_COUNT} < {_FREE_ATTEMPTS} THEN 0
+                          ELSE least(power(2, least({_NEW_COUNT} - {_FREE_ATTEMPTS}, 10)), {_LONGEST_BLOCK_S}) END)
+         WHERE a.blocked_until <= :now
+    RETURNING count
+    """
+)
+_BLOCKED_UNTIL = text(
+    "SELECT blocked_until FROM sign_in_attempts WHERE tenant_id = :tenant_id AND address_hash = :address_hash"
+)
+_FORGET_ATTEMPTS = text("DELETE FROM sign_in_attempts WHERE tenant_id = :tenant_id AND address_hash = :address_hash")
+_PURGE_ATTEMPTS = text(
+    f"""
+    DELETE FROM sign_in_attempts WHERE (tenant_id, address_hash) IN (
+        SELECT tenant_id, address_hash FROM sign_in_attempts
+         WHERE last_at < now() - interval '{_FORGOTTEN_AFTER}' LIMIT 5000)
+    """
+)
+_PURGE_SESSIONS = text(
+    """
+    DELETE FROM sessions WHERE (tenant_id, id) IN (
+        SELECT tenant_id, id FROM sessions
+         WHERE expires_at < now() - interval '1 day' OR revoked_at < now() - interval '1 day' LIMIT 5000)
+    """
+)
+_FIND_BY_EMAIL = text(
+    """
+    SELECT id, is_active, password_hash FROM principals
+     WHERE tenant_id = :tenant_id AND email = :email AND kind = 'user'
+    """
+)
+_FIND_BY_ID = text("SELECT id, is_active, password_hash FROM principals WHERE tenant_id = :tenant_id AND id = :id")
+_SET_PASSWORD = text(
+    """
+    UPDATE principals SET password_hash = :password_hash, version = :version, updated_at = :now
+     WHERE tenant_id = :tenant_id AND id = :id
+    """
+)
+_INSERT_SESSION = text(
+    """
+    INSERT INTO sessions (tenant_id, id, principal_id, method, generation, rotated_at, expires_at, version, created_at)
+    VALUES (:tenant_id, :id, :principal_id, :method, 1, :now, :expires_at, :version, :now)
+    """
+)
+_LOCK_SESSION = text(
+    """
+    SELECT s.id, s.principal_id, s.generation, s.rotated_at, s.expires_at, s.revoked_at, s.version, p.is_active
+      FROM sessions AS s JOIN principals AS p ON p.tenant_id = s.tenant_id AND p.id = s.principal_id
+     WHERE s.tenant_id = :tenant_id AND s.id = :id FOR UPDATE OF s
+    """
+)
+_ROTATE = text(
+    "UPDATE sessions SET generation = :generation, rotated_at = :now WHERE tenant_id = :tenant_id AND id = :id"
+)
+_CLOSE = text("UPDATE sessions SET revoked_at = :now, version = :version WHERE tenant_id = :tenant_id AND id = :id")
+_LOCK_OPEN = text(
+    """
+    SELECT id, principal_id, version FROM sessions
+     WHERE tenant_id = :tenant_id AND principal_id = :principal_id AND revoked_at IS NULL AND expires_at > :now
+     ORDER BY id FOR UPDATE
+    """
+)
+
+
+async def count_attempt(uow: UnitOfWork, address_hash: bytes) -> datetime | None:
+    """Count an attempt; return until when no other is taken instead, if that is so."""
+    values = {"tenant_id": uow.tenant_id, "address_hash": address_hash}
+    if (await uow.execute(_COUNT_ATTEMPT, {**values, "now": uow.now})).one_or_none():
+        return None
+    blocked_until: datetime | None = (await uow.execute(_BLOCKED_UNTIL, values)).scalar_one_or_none()
+    return blocked_until
+
+
+async def forget_attempts(uow: UnitOfWork, address_hash: bytes) -> None:
+    await uow.execute(_FORGET_ATTEMPTS, {"tenant_id": uow.tenant_id, "address_hash": address_hash})
+
+
+async def find_by_email(uow: UnitOfWork, email: str) -> Row[Any] | None:
+    return (await uow.execute(_FIND_BY_EMAIL, {"tenant_id": uow.tenant_id, "email": email})).one_or_none()
+
+
+async def find_by_id(uow: UnitOfWork, user_id: UUID) -> Row[Any] | None:
+    return (await uow.execute(_FIND_BY_ID, {"tenant_id": uow.tenant_id, "id": user_id})).one_or_none()
+
+
+async def set_password(uow: UnitOfWork, user_id: UUID, password_hash: str, version: int) -> None:
+    values = {"id": user_id, "password_hash": password_hash, "version": version}
+    await uow.execute(_SET_PASSWORD, {"tenant_id": uow.tenant_id, "now": uow.now, **values})
+
+
+async def insert_session(uow: UnitOfWork, values: dict[str, Any]) -> None:
+    await uow.execute(_INSERT_SESSION, {"tenant_id": uow.tenant_id, "now": uow.now, **values})
+
+
+async def lock_session(uow: UnitOfWork, session_id: UUID) -> Row[Any] | None:
+    row = (await uow.execute(_LOCK_SESSION, {"tenant_id": uow.tenant_id, "id": session_id})).one_or_none()
+    if row is not None:
+        uow.hold("session", row.id, row.version)
+    return row
+
+
+async def lock_open_sessions(uow: UnitOfWork, principal_id: UUID) -> Sequence[Row[Any]]:
+    """Lock the sessions of a user that have not ended, and return them."""
+    rows = (
+        await uow.execute(_LOCK_OPEN, {"tenant_id": uow.tenant_id, "principal_id": principal_id, "now": uow.now})
+    ).all()
+    for row in rows:
+        uow.hold("session", row.id, row.version)
+    return rows
+
+
+async def rotate_session(uow: UnitOfWork, session_id: UUID, generation: int) -> None:
+    values = {"id": session_id, "generation": generation, "now": uow.now}
+    await uow.execute(_ROTATE, {"tenant_id": uow.tenant_id, **values})
+
+
+async def close_session(uow: UnitOfWork, session_id: UUID, version: int) -> None:
+    values = {"id": session_id, "version": version, "now": uow.now}
+    await uow.execute(_CLOSE, {"tenant_id": uow.tenant_id, **values})
+
+
+async def purge_sign_ins(system_engine: AsyncEngine) -> int:
+    """Delete attempts and sessions that are of no use any more, of every tenant; return how many."""
+    with translated_failures():
+        deleted = [(await run_alone(system_engine, purge)).rowcount for purge in (_PURGE_ATTEMPTS, _PURGE_SESSIONS)]
+    return sum(deleted)

@@ -1,0 +1,192 @@
+"""Signing in and out: a session is opened by a password or a provider, kept by refresh tokens, and closed.
+
+Whoever guesses learns nothing: an unknown address, a wrong password and a user who may not sign in have one answer,
+after the same work, and are counted alike.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from math import ceil
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from rustok.db.unit_of_work import TenantDisabled, UnitOfWork, UnitOfWorkFactory
+from rustok.kernel.context import Context, Principal
+from rustok.kernel.errors import Unauthenticated
+from rustok.kernel.ports import Clock
+from rustok.kernel.secrets import Secrets
+from rustok.modules.access import events
+from rustok.modules.access import session_repository as repository
+from rustok.modules.access.access_token import LIFETIME_S, AccessTokens
+from rustok.modules.access.errors import SignInBlocked, SignInRefused
+from rustok.modules.access.passwords import PASSWORDS
+from rustok.modules.access.refresh_token import Judgement, RefreshToken, RefreshTokens, judge
+
+_SESSION_LIFETIME = timedelta(days=30)
+_REFUSED = "No user of this tenant has this address and this password."
+_ENDED = "The session has ended: sign in again."
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Of a request that has no principal yet."""
+
+    correlation_id: UUID
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """`expires_in_s`: seconds for which the access token is taken."""
+
+    tenant_id: UUID
+    user_id: UUID
+    session_id: UUID
+    access_token: str
+    refresh_token: str
+    expires_in_s: int = LIFETIME_S
+
+
+class Sessions:
+    """Opens, keeps and closes sessions. No transaction is open while a password is hashed."""
+
+    def __init__(self, units: UnitOfWorkFactory, secrets: Secrets, clock: Clock) -> None:
+        self._units = units
+        self._secrets = secrets
+        self._access_tokens = AccessTokens(secrets, clock)
+        self._refresh_tokens = RefreshTokens(secrets)
+
+    async def sign_in(self, tenant_id: UUID | None, email: str, password: str, about: Circumstances) -> SignedIn:
+        """Open a session of the user with this address, in lower case; without a tenant there is none.
+
+        Raises:
+            SignInBlocked: there were too many attempts for this address; for a while not even a good one is taken.
+            SignInRefused: there is no such user, the password is another one, or the user may not sign in.
+            TooManyHashes: passwords are being looked at, two at a time, and others wait already.
+
+        """
+        user = None
+        if tenant_id is not None:
+            try:
+                user = await self._begin(tenant_id, email, about)
+            except TenantDisabled:
+                tenant_id = None
+        matches = await PASSWORDS.verify(user.password_hash if user else None, password)
+        if tenant_id is None:
+            raise SignInRefused(_REFUSED)
+        if user is None or not matches or not user.is_active:
+            await self._tell_refusal(tenant_id, user, about)
+            raise SignInRefused(_REFUSED)
+        forget = self._address_hash(email)
+        return await self.open(tenant_id, user.id, about, method="password", forget=forget)
+
+    async def open(
+        self, tenant_id: UUID, user_id: UUID, about: Circumstances, *, method: str, forget: bytes | None = None
+    ) -> SignedIn:
+        """Open a session of a user who has shown who they are by *method*; *forget* the attempts for an address."""
+        async with self._units.begin(_context(tenant_id, about, user_id)) as uow:
+            if forget is not None:
+                await repository.forget_attempts(uow, forget)
+            session_id = uow.new_id()
+            uow.hold("session", session_id, version=0)
+            version = uow.emit(events.SessionOpened(user_id=str(user_id), method=method), session_id)
+            values = {"id": session_id, "principal_id": user_id, "method": method, "version": version}
+            await repository.insert_session(uow, {**values, "expires_at": uow.now + _SESSION_LIFETIME})
+        return self._signed_in(user_id, RefreshToken(tenant_id, session_id, 1))
+
+    async def refresh(self, text: str, about: Circumstances) -> SignedIn:
+        """Return new tokens for a refresh token, which is of no use afterwards.
+
+        One that is sent again at once, since its answer was lost, gets the same successor. One that is sent again
+        later was copied: its session ends.
+
+        Raises:
+            Unauthenticated: it is none, or its session has ended.
+
+        """
+        token = self._refresh_tokens.read(text)
+        if token is None:
+            raise Unauthenticated(_ENDED)
+        async with self._units.begin(_context(token.tenant_id, about)) as uow:
+            row = await repository.lock_session(uow, token.session_id)
+            if row is None or not row.is_active or row.revoked_at is not None or row.expires_at <= uow.now:
+                raise Unauthenticated(_ENDED)
+            judgement = judge(token.number, row.generation, row.rotated_at, uow.now)
+            if judgement is Judgement.REUSED:
+                await _close(uow, row, "reused")
+            elif judgement is Judgement.ROTATE:
+                await repository.rotate_session(uow, row.id, row.generation + 1)
+        if judgement is Judgement.REUSED:
+            raise Unauthenticated(_ENDED)
+        return self._signed_in(row.principal_id, replace(token, number=token.number + 1))
+
+    async def sign_out(self, text: str, about: Circumstances) -> None:
+        """Close the session of a refresh token, from the next request on. Twice is as once.
+
+        Raises:
+            Unauthenticated: it is no refresh token.
+
+        """
+        token = self._refresh_tokens.read(text)
+        if token is None:
+            raise Unauthenticated(_ENDED)
+        async with self._units.begin(_context(token.tenant_id, about)) as uow:
+            row = await repository.lock_session(uow, token.session_id)
+            if row is not None and row.revoked_at is None:
+                await _close(uow, row, "signed_out")
+
+    async def _begin(self, tenant_id: UUID, email: str, about: Circumstances) -> Row[Any] | None:
+        """Count an attempt, and return the user with this address, if there is one."""
+        async with self._units.begin(_context(tenant_id, about)) as uow:
+            blocked_until = await repository.count_attempt(uow, self._address_hash(email))
+            user = None if blocked_until else await repository.find_by_email(uow, email)
+        if blocked_until is not None:
+            raise SignInBlocked(ceil((blocked_until - uow.now).total_seconds()))
+        return user
+
+    async def _tell_refusal(self, tenant_id: UUID, user: Row[Any] | None, about: Circumstances) -> None:
+        """Tell it of an address that is nobody's, too: both take as long."""
+        async with self._units.begin(_context(tenant_id, about)) as uow:
+            attempt_id = uow.new_id()
+            uow.hold("sign_in", attempt_id, version=0)
+            uow.emit(events.SignInRefused(user_id=None if user is None else str(user.id)), attempt_id)
+
+    def _signed_in(self, user_id: UUID, token: RefreshToken) -> SignedIn:
+        return SignedIn(
+            token.tenant_id,
+            user_id,
+            token.session_id,
+            self._access_tokens.issue(token.tenant_id, user_id, token.session_id),
+            self._refresh_tokens.issue(token),
+        )
+
+    def _address_hash(self, email: str) -> bytes:
+        return self._secrets.keyed_hash("sign-in-address", email.encode())
+
+
+async def close_sessions(uow: UnitOfWork, user_id: UUID) -> int:
+    """Close every session of a user, from the next request on; return how many there were."""
+    rows = await repository.lock_open_sessions(uow, user_id)
+    for row in rows:
+        await _close(uow, row, "closed")
+    return len(rows)
+
+
+async def _close(uow: UnitOfWork, row: Row[Any], reason: str) -> None:
+    version = uow.emit(events.SessionClosed(user_id=str(row.principal_id), reason=reason), row.id)
+    await repository.close_session(uow, row.id, version)
+
+
+def _context(tenant_id: UUID, about: Circumstances, user_id: UUID | None = None) -> Context:
+    principal = Principal("visitor", "anonymous", frozenset())
+    if user_id is not None:
+        principal = Principal("user", str(user_id), frozenset(), subject=user_id)
+    return Context(
+        tenant_id=tenant_id,
+        principal=principal,
+        correlation_id=about.correlation_id,
+        causation_id=about.correlation_id,
+        traceparent=about.traceparent,
+    )

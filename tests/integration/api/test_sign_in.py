@@ -1,0 +1,297 @@
+"""Signing in and out: what a session may do, how it goes on, how it ends, and what a stranger learns."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from rustok.testing import FixedClock, PlatformUnderTest
+from tests.integration.api.support import PRODUCTS, ApiUnderTest, a_product, administrator, assert_problem, bearer
+
+SESSIONS, USERS = "/api/v1/access/sessions", "/api/v1/access/users"
+EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
+NOBODY = {"Authorization": ""}
+
+
+class House:
+    """A tenant with one user, a manager, who has a password; the clock is moved by hand."""
+
+    def __init__(self, api: ApiUnderTest, clock: FixedClock, user_id: str) -> None:
+        self.api = api
+        self.clock = clock
+        self.user_id = user_id
+
+    async def post(self, path: str, body: dict[str, Any], **headers: str) -> httpx2.Response:
+        """Send a request as somebody who has no credential."""
+        return await self.api.client.post(path, json=body, headers={**NOBODY, **headers})
+
+    async def try_to_sign_in(
+        self, email: str = EMAIL, password: str = PASSWORD, tenant: str = "acme"
+    ) -> httpx2.Response:
+        return await self.post(SESSIONS, {"email": email, "password": password}, **{"X-Tenant": tenant})
+
+    async def sign_in(self) -> dict[str, Any]:
+        answer = await self.try_to_sign_in()
+        assert answer.status_code == 201, answer.text
+        tokens: dict[str, Any] = answer.json()
+        return tokens
+
+    async def refresh(self, tokens: dict[str, Any]) -> httpx2.Response:
+        return await self.post(f"{SESSIONS}/refresh", {"refresh_token": tokens["refresh_token"]})
+
+    async def read(self, tokens: dict[str, Any]) -> httpx2.Response:
+        return await self.api.client.get(PRODUCTS, headers=bearer(tokens["access_token"]))
+
+    async def may_read(self, tokens: dict[str, Any]) -> bool:
+        return (await self.read(tokens)).status_code == 200
+
+
+@pytest.fixture
+async def house(rustok: PlatformUnderTest) -> AsyncIterator[House]:
+    clock = FixedClock()
+    async with ApiUnderTest.open(rustok, clock=clock) as api:
+        user = await api.client.post(USERS, json={"email": EMAIL, "name": "Ada", "roles": ["manager"]})
+        house = House(api, clock, user.json()["id"])
+        answer = await api.client.put(f"{USERS}/{house.user_id}/password", json={"password": PASSWORD})
+        assert answer.json()["has_password"], answer.text
+        yield house
+
+
+async def test_who_signs_in_may_do_what_the_user_may(house: House) -> None:
+    """Read and write, under the user's own name; tokens are not to be stored on the way."""
+    answer = await house.try_to_sign_in()
+    tokens = answer.json()
+
+    written = await house.api.client.post(PRODUCTS, json=a_product(), headers=bearer(tokens["access_token"]))
+    events = await house.api.rustok.events()
+
+    assert (answer.status_code, answer.headers["cache-control"]) == (201, "no-store")
+    assert (tokens["token_type"], tokens["expires_in_s"], tokens["user_id"]) == ("Bearer", 600, house.user_id)
+    assert written.status_code == 201
+    assert events[-1].envelope.actor == f"user:{house.user_id}"
+    assert events[-2].envelope.type == "access.session.opened"
+
+
+async def test_a_user_is_found_whatever_the_case_of_the_address(house: House) -> None:
+    """It is one address."""
+    assert (await house.try_to_sign_in("ADA@Example.COM")).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "tenant"),
+    [
+        (EMAIL, "another password", "acme"),
+        ("bob@example.com", PASSWORD, "acme"),
+        (EMAIL, PASSWORD, "globex"),
+        (EMAIL, PASSWORD, "nobody"),
+        (EMAIL, "", "acme"),
+    ],
+)
+async def test_a_stranger_learns_nothing(house: House, email: str, password: str, tenant: str) -> None:
+    """Whether it was the address, the password or the tenant: one answer."""
+    await house.api.rustok.create_tenant("globex")
+
+    problem = assert_problem(await house.try_to_sign_in(email, password, tenant), 401, "sign_in_refused")
+
+    assert problem["detail"] == "No user of this tenant has this address and this password."
+
+
+async def test_who_is_not_active_is_refused_as_a_stranger(house: House) -> None:
+    """With the right password; and so is everybody of a tenant that is switched off."""
+    path = f"{USERS}/{house.user_id}"
+    version = (await house.api.client.get(path)).headers["ETag"]
+    await house.api.client.patch(path, json={"is_active": False}, headers={"If-Match": version})
+    inactive = await house.try_to_sign_in()
+    await house.api.rustok.run("tenants.tenants.disable", house.api.tenant_id)
+    switched_off = await house.try_to_sign_in()
+
+    for answer in (inactive, switched_off):
+        assert_problem(answer, 401, "sign_in_refused")
+
+
+async def test_a_tenant_has_to_be_named(house: House) -> None:
+    """By X-Tenant or a host: the address may be in several."""
+    answer = await house.post(SESSIONS, {"email": EMAIL, "password": PASSWORD})
+
+    assert_problem(answer, 400, "tenant_missing")
+
+
+async def test_a_tenants_host_names_it(house: House) -> None:
+    """And one that contradicts X-Tenant is as a tenant that is not there."""
+    await house.api.rustok.run("tenants.domains.add", house.api.tenant_id, domain="shop.example")
+    await house.api.rustok.create_tenant("globex")
+    body = {"email": EMAIL, "password": PASSWORD}
+
+    at_home = await house.post(SESSIONS, body, Host="shop.example")
+    elsewhere = await house.post(SESSIONS, body, Host="shop.example", **{"X-Tenant": "globex"})
+
+    assert at_home.status_code == 201
+    assert_problem(elsewhere, 401, "sign_in_refused")
+
+
+class TestGuessing:
+    """Of passwords, and of addresses."""
+
+    @pytest.mark.parametrize("email", [EMAIL, "bob@example.com"])
+    async def test_is_slowed_down(self, house: House, email: str) -> None:
+        """After five attempts, for longer each time, whether there is such a user or not."""
+        for _ in range(5):
+            assert_problem(await house.try_to_sign_in(email, "a guess"), 401, "sign_in_refused")
+        waits = []
+        for _ in range(4):
+            answer = await house.try_to_sign_in(email, "a guess")
+            assert_problem(answer, 429, "sign_in_blocked")
+            waits.append(int(answer.headers["retry-after"]))
+            house.clock.advance(waits[-1])
+            assert_problem(await house.try_to_sign_in(email, "a guess"), 401, "sign_in_refused")
+
+        assert waits == [1, 2, 4, 8]
+
+    async def test_keeps_the_right_password_waiting_too(self, house: House) -> None:
+        """Else a guess could be told from the answer; in an hour all is forgotten, and by a good one at once."""
+        for _ in range(5):
+            await house.try_to_sign_in(password="a guess")
+        assert_problem(await house.try_to_sign_in(), 429, "sign_in_blocked")
+
+        house.clock.advance(1)
+        await house.sign_in()
+
+        assert_problem(await house.try_to_sign_in(password="a guess"), 401, "sign_in_refused")
+        assert_problem(await house.try_to_sign_in(password="a guess"), 401, "sign_in_refused")
+
+    async def test_is_told(self, house: House) -> None:
+        """In events, of a user by the id, and of anybody else as nobody."""
+        await house.try_to_sign_in(password="a guess")
+        await house.try_to_sign_in("bob@example.com")
+
+        told = [e.envelope for e in await house.api.rustok.events() if e.envelope.type == "access.sign_in.refused"]
+
+        assert [envelope.payload["user_id"] for envelope in told] == [house.user_id, None]
+        assert EMAIL not in str([envelope.payload for envelope in told])
+
+    async def test_of_one_address_holds_up_no_other(self, house: House) -> None:
+        """Each has its own count."""
+        for _ in range(6):
+            await house.try_to_sign_in("bob@example.com", "a guess")
+
+        await house.sign_in()
+
+
+class TestRefreshing:
+    async def test_goes_on_for_as_long_as_the_session(self, house: House) -> None:
+        """An access token ends after ten minutes, the session after thirty days, however it was kept."""
+        tokens = await house.sign_in()
+        for _ in range(29):
+            house.clock.advance(86_400)
+            assert_problem(await house.read(tokens), 401, "unauthenticated")
+            tokens = (await house.refresh(tokens)).json()
+            assert await house.may_read(tokens)
+
+        house.clock.advance(86_400)
+        assert_problem(await house.refresh(tokens), 401, "unauthenticated")
+
+    async def test_twice_at_once_gets_the_same_successor(self, house: House) -> None:
+        """The first answer may have been lost."""
+        tokens = await house.sign_in()
+
+        first, second = await house.refresh(tokens), await house.refresh(tokens)
+
+        assert first.json()["refresh_token"] == second.json()["refresh_token"]
+        assert await house.may_read(second.json())
+
+    async def test_with_an_old_token_ends_the_session(self, house: House) -> None:
+        """Somebody has copied it: whoever of the two comes, nobody goes on."""
+        stolen = await house.sign_in()
+        tokens = (await house.refresh(stolen)).json()
+        house.clock.advance(11)
+
+        assert_problem(await house.refresh(stolen), 401, "unauthenticated")
+
+        assert_problem(await house.refresh(tokens), 401, "unauthenticated")
+        assert_problem(await house.read(tokens), 401, "unauthenticated")
+        [closed] = [e.envelope for e in await house.api.rustok.events() if e.envelope.type == "access.session.closed"]
+        assert closed.payload == {"user_id": house.user_id, "reason": "reused"}
+
+    @pytest.mark.parametrize("token", ["", "rtr_1", "eyJhbGciOiJub25lIn0.e30."])
+    async def test_with_something_else_is_refused(self, house: House, token: str) -> None:
+        """As a token of a session that has ended."""
+        assert_problem(await house.refresh({"refresh_token": token}), 401, "unauthenticated")
+
+
+class TestASessionEnds:
+    """From the next request on, although this process remembers the token."""
+
+    async def test_when_the_user_signs_out(self, house: House) -> None:
+        """Once or twice; another session of the same user goes on."""
+        first, second = await house.sign_in(), await house.sign_in()
+        assert await house.may_read(first)
+
+        for _ in range(2):
+            answer = await house.post(f"{SESSIONS}/sign-out", {"refresh_token": first["refresh_token"]})
+            assert answer.status_code == 200
+
+        assert_problem(await house.read(first), 401, "unauthenticated")
+        assert_problem(await house.refresh(first), 401, "unauthenticated")
+        assert await house.may_read(second)
+
+    @pytest.mark.parametrize("method", ["sign_out", "set_password", "disable", "delete"])
+    async def test_when_somebody_ends_it(self, house: House, method: str) -> None:
+        """By closing it, by another password, and with the user."""
+        tokens, path = await house.sign_in(), f"{USERS}/{house.user_id}"
+        assert await house.may_read(tokens)
+        seen = {"If-Match": (await house.api.client.get(path)).headers["ETag"]}
+
+        answer = await {
+            "sign_out": lambda: house.api.client.delete(f"{path}/sessions"),
+            "set_password": lambda: house.api.client.put(f"{path}/password", json={"password": "another password"}),
+            "disable": lambda: house.api.client.patch(path, json={"is_active": False}, headers=seen),
+            "delete": lambda: house.api.client.delete(path, headers=seen),
+        }[method]()
+
+        assert answer.status_code == 200, answer.text
+        assert_problem(await house.read(tokens), 401, "unauthenticated")
+        assert_problem(await house.refresh(tokens), 401, "unauthenticated")
+
+
+async def test_a_changed_role_holds_from_the_next_request(house: House) -> None:
+    """In a session that is open."""
+    tokens = await house.sign_in()
+    assert await house.may_read(tokens)
+
+    await house.api.client.put(f"{USERS}/{house.user_id}/roles", json={"roles": []})
+
+    assert_problem(await house.read(tokens), 403, "permission_denied")
+
+
+async def test_an_access_token_belongs_to_one_tenant(house: House) -> None:
+    """As a key does."""
+    tokens = await house.sign_in()
+
+    answer = await house.api.client.get(PRODUCTS, headers={**bearer(tokens["access_token"]), "X-Tenant": "globex"})
+
+    assert_problem(answer, 403, "tenant_mismatch")
+
+
+@pytest.mark.parametrize("password", ["short", "a" * 257, ""])
+async def test_a_new_password_is_long_enough(house: House, password: str) -> None:
+    """And is not echoed where it is not."""
+    answer = await house.api.client.put(f"{USERS}/{house.user_id}/password", json={"password": password})
+
+    problem = assert_problem(answer, 422, "invalid_input")
+    assert problem["errors"][0]["pointer"] == "#/password"
+    await house.sign_in()
+
+
+async def test_nothing_that_could_sign_in_is_kept_in_the_clear(house: House) -> None:
+    """Of a password there is its hash, of tokens nothing, of an address that was tried a keyed hash."""
+    tokens = await house.sign_in()
+    await house.try_to_sign_in("bob@example.com", "a guess of somebody")
+
+    async with administrator(house.api.database) as admin:
+        tables = [r["relname"] for r in await admin.fetch("SELECT relname FROM pg_stat_user_tables")]
+        rows = [str(row) for table in tables for row in await admin.fetch(f'SELECT t::text FROM "{table}" AS t')]
+    kept = "\n".join(rows)
+    secrets = (PASSWORD, "a guess of somebody", tokens["access_token"], tokens["refresh_token"], "bob@example.com")
+    assert [secret for secret in secrets if secret in kept] == []
+    assert "$argon2id$" in kept
