@@ -21,6 +21,7 @@ NOUNS = {
     "user": "Create, list and disable users; give them roles",
     "role": "Make roles of a tenant's own",
     "apikey": "Create, list, rotate and revoke API keys",
+    "audit": "Read the audit log, keep anchors of it, and verify it",
     "import": "Import data through the write path",
     "events": "Follow the event log",
     "dlq": "See what was given up, by cause; redrive or discard it",

@@ -1,5 +1,7 @@
 """Access: who may do what. Users, service principals, roles and API keys."""
 
+from rustok.modules.access.audit import head_of_audit, verify_audit
+from rustok.modules.access.audit_chain import NO_ROW, Head, read_anchor
 from rustok.modules.access.authentication import Authenticator, Identity
 from rustok.modules.access.errors import PrincipalNotFound, SignInBlocked, SignInRefused
 from rustok.modules.access.passwords import TooManyHashes
@@ -10,9 +12,11 @@ from rustok.modules.access.session_repository import purge_sign_ins
 from rustok.modules.access.sessions import Circumstances, Sessions, SignedIn
 
 __all__ = [
+    "NO_ROW",
     "Authenticator",
     "Circumstances",
     "Email",
+    "Head",
     "Identity",
     "PrincipalNotFound",
     "Rights",
@@ -21,7 +25,10 @@ __all__ = [
     "SignInRefused",
     "SignedIn",
     "TooManyHashes",
+    "head_of_audit",
     "is_for_visitors",
     "purge_sign_ins",
+    "read_anchor",
     "rights_of",
+    "verify_audit",
 ]

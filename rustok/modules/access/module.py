@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from rustok.kernel.module import Command, Module, ModuleKind, Query
+from rustok.kernel.module import Command, Module, ModuleKind, Query, Subscription
 from rustok.kernel.permission import Permission
-from rustok.modules.access import errors, passwords, principals, role_service, roles, schemas, service
+from rustok.modules.access import audit, errors, passwords, principals, role_service, roles, schemas, service
 from rustok.modules.access.events import EVENTS
 
 _WEAKER = (errors.RightsExceeded,)
@@ -32,6 +32,7 @@ ACCESS = Module(
         Permission("access.roles.write", "Create, change and delete roles that allow no more than one may oneself"),
         Permission("access.api_keys.read", "List API keys"),
         Permission("access.api_keys.write", "Create, rotate and revoke API keys"),
+        Permission("access.audit.read", "Read the audit log"),
     ),
     events=EVENTS,
     commands=(
@@ -264,6 +265,23 @@ ACCESS = Module(
             handler=service.list_api_keys,
             route="GET /api-keys",
         ),
+        Query(
+            name="access.audit.list",
+            summary="List what was done about access, the newest first",
+            permission="access.audit.read",
+            input=audit.ListAudit,
+            result=audit.AuditPage,
+            handler=audit.list_audit,
+            route="GET /audit",
+        ),
     ),
-    tables=("api_keys", "roles", "principals", "principal_roles", "sessions", "sign_in_attempts"),
+    subscriptions=(
+        Subscription(
+            name="access.audit",
+            summary="Appends to the audit log",
+            subscribes=("*",),  # an extension, which may be missing, has events that are audited
+            handle=audit.append_events,
+        ),
+    ),
+    tables=("api_keys", "audit_log", "roles", "principals", "principal_roles", "sessions", "sign_in_attempts"),
 )

@@ -25,6 +25,7 @@ EXPORTED: tuple[str, ...] = (
     "principals",
     "principal_roles",
     "api_keys",
+    "audit_log",
     "nodes",
     "node_translations",
     "bodies",

@@ -36,6 +36,7 @@ OF_SOMETHING = [operation for operation in OPERATIONS if placeholders(operation.
 COMMANDS_ON_SOMETHING = [operation for operation in OF_SOMETHING if operation.name in REGISTRY.commands]
 TELLS_NO_TEXT = {
     "access.me.get",
+    "access.audit.list",
     "alloy.limits.get",
     "alloy.secrets.list",
     "outbox.events.list",

@@ -202,7 +202,7 @@ async def test_a_name_that_nobody_has_is_a_wrong_call(
 
     told = " ".join(finished.err.replace("│", " ").split())
     assert (finished.code, finished.out) == (2, "")
-    assert "There is no consumer or kind 'alloy.cal': there are alloy.call, " in told
+    assert "There is no consumer or kind 'alloy.cal': there are access.audit, alloy.call, " in told
     assert "commerce.index_products" in told
 
 

@@ -28,6 +28,8 @@ _OPERATOR = "An operator asks, as the role system, of one tenant or of all"
 OF_ALL_TENANTS = {
     "rustok.events.outbox._STAGE": _ROWS,
     "rustok.jobs.ledger._ENQUEUE": _ROWS,
+    "rustok.modules.access.audit_repository._APPEND": "Each row has the tenant of its event",
+    "rustok.modules.access.audit_repository._PREPARE": "Each head is of the tenant of an event",
     "rustok.modules.alloy.run_repository._BOOK": _ROWS,
     "rustok.modules.alloy.run_repository._INSERT": _ROWS,
     "rustok.modules.alloy.run_repository._INSERT_AND_FORGIVE": _ROWS,
