@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.bench import (
+    audit,
     batches,
     before,
     end_to_end,
@@ -58,6 +59,7 @@ BENCHMARKS: Mapping[str, Callable[[Stage], Report]] = {
     "script_limits": script_limits.run,
     "script_path": script_path.run,
     "tenants": tenants.run,
+    "audit": audit.run,
     "jobs": jobs.run,
     "pinned_snapshot": pinned_snapshot.run,
 }
