@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.engine import to_json
 from rustok.db.transaction import run_alone
+from rustok.modules.access import verify_audit
+from rustok.modules.access.audit import AUDITED
 from rustok.modules.alloy.documents import run_id_of
 from tests.chaos.evidence import Evidence
 from tests.checksums import index_checksums, source_checksums
@@ -57,6 +59,14 @@ _LOST = text(
            SELECT FROM witness_effects AS w WHERE w.event_id = e.event_id AND w.tenant_id = e.tenant_id)
     """
 )
+_UNAUDITED = text(
+    f"""
+    SELECT e.tenant_id, e.event_id FROM event_log AS e
+     WHERE e.type LIKE ANY (CAST(:patterns AS text[])) AND NOT {_IS_WAITING.format(consumer="access.audit")}
+       AND NOT EXISTS (SELECT FROM audit_log AS a WHERE a.tenant_id = e.tenant_id AND a.event_id = e.event_id)
+    """
+)
+_TENANTS = text("SELECT id FROM tenants")
 _GHOSTS = text(
     f"""
     {_PROMISES}
@@ -147,6 +157,11 @@ async def nothing_is_lost(engine: AsyncEngine, evidence: Evidence) -> Faults:
         f"{row.place} lacks version {row.version} of {row.aggregate_id} of tenant {row.tenant_id}"
         async for row in _rows(engine, _LOST, evidence)
     ]
+    patterns = [pattern.replace("*", "%") for pattern in AUDITED]
+    lost += [
+        f"access.audit lacks event {row.event_id} of tenant {row.tenant_id}"
+        for row in await run_alone(engine, _UNAUDITED, {"patterns": patterns})
+    ]
     runs = {row.id for row in await run_alone(engine, _RUNS)}
     expected = await _expected_runs(engine, evidence)
     return lost + [
@@ -160,7 +175,10 @@ async def nothing_is_there_that_was_not_written(engine: AsyncEngine, evidence: E
 
 
 async def each_event_takes_effect_once(engine: AsyncEngine, evidence: Evidence) -> Faults:
-    """I3: no consumer that appends, and no hook, has two effects of one event; a run that is done has had its own."""
+    """I3: no consumer that appends, and no hook, has two effects of one event; a run that is done has had its own.
+
+    The chains of the audit log hold.
+    """
     doubled = [
         f"{row.consumer} had {row.times} effects of event {row.event_id}" async for row in _rows(engine, _DOUBLED)
     ]
@@ -171,7 +189,9 @@ async def each_event_takes_effect_once(engine: AsyncEngine, evidence: Evidence) 
         for (event, script), job in (await _expected_runs(engine, evidence)).items()
         if job in done and (event, script) not in spoken
     ]
-    return doubled + silent
+    verdicts = [(row.id, await verify_audit(engine, row.id)) for row in await run_alone(engine, _TENANTS)]
+    broken = [f"audit log of {tenant}: row {v.fault.number} is {v.fault.reason}" for tenant, v in verdicts if v.fault]
+    return doubled + silent + broken
 
 
 async def versions_never_go_back(engine: AsyncEngine, _evidence: Evidence) -> Faults:

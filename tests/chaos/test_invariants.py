@@ -39,7 +39,7 @@ _SPEAK = """
 
 _TABLES = (
     *("products", "product_translations", "variants", "prices", "event_log", "jobs", "finished_jobs"),
-    *("parked_aggregates", "index_products", "index_versions", "witness_effects"),
+    *("parked_aggregates", "index_products", "index_versions", "witness_effects", "audit_log"),
 )
 
 WITHOUT_FOREIGN_KEYS = "SET session_replication_role = replica"
@@ -169,6 +169,7 @@ async def test_a_platform_at_rest_has_no_faults(scene: Scene) -> None:
         ("I1", "DELETE FROM index_versions WHERE aggregate_id = :product", "commerce.index_products lacks version 2"),
         ("I1", "DELETE FROM witness_effects WHERE aggregate_id = :product", "witness.effects lacks version 2"),
         ("I1", "DELETE FROM finished_jobs", "has no job for event"),
+        ("I1", "DELETE FROM audit_log WHERE tenant_id = :tenant", "access.audit lacks event"),
         (
             "I2",
             FORGED_PRODUCT,
@@ -198,6 +199,7 @@ async def test_a_platform_at_rest_has_no_faults(scene: Scene) -> None:
             f"hook {HOOK} had 2 effects of event",
         ),
         ("I3", "DELETE FROM event_log WHERE type = 'alloy.run.emitted'", "and has had no effect"),
+        ("I3", "UPDATE audit_log SET number = 2", "row 1 is missing"),
         (
             "I4",
             "UPDATE event_log SET aggregate_version = 3 - aggregate_version WHERE aggregate_id = :product",
