@@ -17,7 +17,7 @@ from rustok.kernel.event import LoggedEvent, matches
 from rustok.kernel.registry import build_registry
 from rustok.modules.access import NO_ROW, head_of_audit, verify_audit
 from rustok.modules.access.audit import AUDITED, append_events
-from rustok.modules.access.roles import BUILT_IN_ROLES, permissions_of
+from rustok.modules.access.roles import BUILT_IN_ROLES, Roles
 from rustok.testing import Database, PlatformUnderTest
 from tests.integration.access.auditing import append, key_events, rows_of
 from tests.under_fire import answered
@@ -58,7 +58,7 @@ def test_the_module_that_audits_is_never_off() -> None:
 @pytest.mark.parametrize("role", BUILT_IN_ROLES)
 def test_owners_and_admins_read_the_audit_log(role: str) -> None:
     """Nobody else does, unless a role of their own says so."""
-    may_read = "access.audit.read" in permissions_of(role, REGISTRY.permissions.values())
+    may_read = "access.audit.read" in Roles(REGISTRY.permissions.values()).built_in(role)
 
     assert may_read == (role in {"owner", "admin"})
 
