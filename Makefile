@@ -38,7 +38,7 @@ docs: $(VENV)/dev ## write the reference pages from the code
 
 lock: $(VENV)/uv ## pin every dependency by hash, without addresses
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --extra embedded pyproject.toml -o requirements.lock
-	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --extra embedded --group dev pyproject.toml -o requirements-dev.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --extra client --extra embedded --group dev pyproject.toml -o requirements-dev.lock
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --constraints requirements-dev.lock --group bench -o requirements-bench.lock
 	echo uv | $(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate - -o requirements-uv.lock
 

@@ -1,0 +1,61 @@
+"""Many commands of a module in one request."""
+
+from collections.abc import Generator, Sequence
+from typing import Any, Generic, Literal, TypeVar
+from uuid import uuid4
+
+import msgspec
+
+from rustok.client.answers import read_as
+from rustok.client.calls import Request
+from rustok.client.commands import Command
+from rustok.client.consistency import Session
+from rustok.client.problems import ProblemDocument, problem_of
+
+Mode = Literal["atomic", "independent"]
+R = TypeVar("R")
+
+
+class _Result(msgspec.Struct, frozen=True, kw_only=True):
+    body: msgspec.Raw = msgspec.Raw()
+    consistency: str | None = None
+    problem: ProblemDocument | None = None
+
+
+class _Results(msgspec.Struct, frozen=True, kw_only=True):
+    results: tuple[_Result, ...]
+
+
+class Batch(Generic[R]):
+    """Up to 500 commands; `await` it for their results, in their order.
+
+    It has an Idempotency-Key of its own: awaited again, it does nothing twice, and tries again what had failed.
+    """
+
+    __slots__ = ("_commands", "_content", "_name", "_path", "_session", "idempotency_key")
+
+    def __init__(self, session: Session, name: str, path: str, commands: Sequence[Command[Any]], mode: Mode) -> None:
+        self._session = session
+        self._name = name
+        self._path = path
+        self._commands = tuple(commands)
+        self._content = msgspec.json.encode({"mode": mode, "items": [command.as_item() for command in self._commands]})
+        self.idempotency_key = str(uuid4())
+
+    def __await__(self) -> Generator[Any, None, list[R]]:
+        return self._send().__await__()
+
+    async def _send(self) -> list[R]:
+        headers = {"Idempotency-Key": self.idempotency_key, "Content-Type": "application/json"}
+        request = Request(self._name, "POST", self._path, is_repeatable=True, content=self._content, headers=headers)
+        response = await self._session.write(request)
+        results = read_as(self._name, response.content, _Results).results
+        for result in results:
+            self._session.remember(result.consistency)
+        return [_outcome(command, result) for command, result in zip(self._commands, results, strict=True)]
+
+
+def _outcome(command: Command[Any], result: _Result) -> Any:
+    if result.problem is not None:
+        return problem_of(command.name, result.problem)
+    return read_as(command.name, result.body, command.result)

@@ -1,0 +1,26 @@
+# Made from the OpenAPI document. Do not edit: `python -m tests.client_code` writes this file.
+"""Every module of the platform that has operations."""
+
+from rustok.client.consistency import Session
+from rustok.client.modules.alloy import Alloy
+from rustok.client.modules.blog import Blog
+from rustok.client.modules.commerce import Commerce
+from rustok.client.modules.content import Content
+from rustok.client.modules.index import Index
+from rustok.client.modules.jobs import Jobs
+from rustok.client.modules.outbox import Outbox
+from rustok.client.modules.tenants import Tenants
+
+
+class Modules:
+    """The modules, by name."""
+
+    def __init__(self, session: Session) -> None:
+        self.alloy = Alloy(session)
+        self.blog = Blog(session)
+        self.commerce = Commerce(session)
+        self.content = Content(session)
+        self.index = Index(session)
+        self.jobs = Jobs(session)
+        self.outbox = Outbox(session)
+        self.tenants = Tenants(session)
