@@ -10,6 +10,7 @@ from rustok.client.answers import read_as
 from rustok.client.calls import Request
 from rustok.client.commands import Command
 from rustok.client.consistency import Session
+from rustok.client.headers import header_text
 from rustok.client.problems import ProblemDocument, problem_of
 
 Mode = Literal["atomic", "independent"]
@@ -46,7 +47,8 @@ class Batch(Generic[R]):
         return self._send().__await__()
 
     async def _send(self) -> list[R]:
-        headers = {"Idempotency-Key": self.idempotency_key, "Content-Type": "application/json"}
+        key = header_text("idempotency_key", self.idempotency_key)
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         request = Request(self._name, "POST", self._path, is_repeatable=True, content=self._content, headers=headers)
         response = await self._session.write(request)
         results = read_as(self._name, response.content, _Results).results

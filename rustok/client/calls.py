@@ -11,6 +11,7 @@ import httpx2
 import msgspec
 
 from rustok.client.credentials import Credentials
+from rustok.client.headers import header_text
 from rustok.client.problems import CallFailed, NoAnswer, ProblemDocument, Unauthenticated, problem_of
 from rustok.client.retries import Retries
 
@@ -53,7 +54,7 @@ class Calls:
         self._base_url = base_url.rstrip("/")
         self._credentials = credentials
         self._retries = retries
-        self._headers = {} if tenant is None else {"X-Tenant": tenant}
+        self._headers = {} if tenant is None else {"X-Tenant": header_text("tenant", tenant)}
         self._deprecated: set[str] = set()
 
     async def send(self, request: Request) -> httpx2.Response:

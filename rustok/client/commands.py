@@ -10,6 +10,7 @@ import msgspec
 from rustok.client.answers import read_as
 from rustok.client.calls import Request
 from rustok.client.consistency import Session
+from rustok.client.headers import header_text
 from rustok.client.paths import filled
 
 T = TypeVar("T")
@@ -76,7 +77,7 @@ class Command(Generic[T]):
     def _request(self) -> Request:
         headers = {}
         if self.method == "POST":
-            headers["Idempotency-Key"] = self.idempotency_key
+            headers["Idempotency-Key"] = header_text("idempotency_key", self.idempotency_key)
         if self.version == ABSENT:
             headers["If-None-Match"] = "*"
         elif self.version is not None:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from rustok.client.headers import header_text
+
 TokenSource = Callable[[], Awaitable[str]]
 """Returns a valid token, always of the same principal: asked before the first call, and again after a 401.
 
@@ -40,6 +42,4 @@ class Credentials:
 
 
 def _bearer(token: str) -> str:
-    if not token.isascii() or not token.isprintable() or not token.strip():
-        raise ValueError("a token must be printable ASCII")
-    return f"Bearer {token.strip()}"
+    return f"Bearer {header_text('a token', token)}"

@@ -169,6 +169,16 @@ async def test_an_update_that_is_lost_before_the_commit_is_sent_again(client: Ru
     assert await shop.written() == Written(rows=1, created=1, updated=1)
 
 
+async def test_a_post_that_expects_a_version_is_repeated_by_its_key(client: RustokClient, shop: Shop) -> None:
+    """The key is looked at before the version: the repetition is no late one."""
+    product = await a_product(client)
+    shop.network.replies = once(Fate.CUT, place=2)
+
+    published = await client.commerce.products.publish(product.id, expected_version=1)
+
+    assert (shop.network.faults, published.status, published.version) == (1, "active", 2)
+
+
 async def test_a_deletion_whose_answer_is_lost_says_that_it_may_be_done(client: RustokClient, shop: Shop) -> None:
     """What is gone is not found: the caller decides whether that is what was wanted."""
     product = await a_product(client)

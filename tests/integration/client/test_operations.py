@@ -204,11 +204,20 @@ def test_an_address_that_is_none_of_http_is_refused(base_url: str) -> None:
         RustokClient(base_url, "token")
 
 
-@pytest.mark.parametrize("token", ["", " ", "two\nlines", "ключ"])
-def test_a_token_that_cannot_be_sent_is_refused(token: str) -> None:
-    """It would be another header."""
-    with pytest.raises(ValueError, match="printable ASCII"):
-        RustokClient("http://api.test", token)
+@pytest.mark.parametrize("text", ["", " ", "two\nlines", "ключ"])
+async def test_a_text_that_cannot_be_a_header_is_refused(client: RustokClient, text: str) -> None:
+    """As a token, a tenant or a key: it would be another header, or none."""
+    command = a_product(client)
+    batch = client.commerce.batch([command], mode="atomic")
+    command.idempotency_key = batch.idempotency_key = text
+
+    with pytest.raises(ValueError, match="a token must be printable ASCII"):
+        RustokClient("http://api.test", text)
+    with pytest.raises(ValueError, match="tenant must be printable ASCII"):
+        RustokClient("http://api.test", tenant=text)
+    for keyed in (command, batch):
+        with pytest.raises(ValueError, match="idempotency_key must be printable ASCII"):
+            await keyed
 
 
 async def test_whatever_goes_wrong_is_one_exception(client: RustokClient) -> None:

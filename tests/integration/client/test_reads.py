@@ -40,6 +40,17 @@ async def test_a_search_after_a_write_shows_it(client: RustokClient, api: ApiUnd
     assert await searching == {"Red bicycle"}
 
 
+async def test_arguments_of_a_search_are_sent_as_the_api_reads_them(client: RustokClient, api: ApiUnderTest) -> None:
+    """A list, a choice of two, and what is left out."""
+    await a_product(client, "Red bicycle", status="active", tags=["city", "red"])
+    await a_product(client, "Blue bicycle", status="active", tags=["city"])
+    await api.rustok.settle()
+
+    found = client.index.products.search(locale="en", tags=["city", "red"], on_sale=False, sort="title")
+
+    assert [hit.title async for hit in found] == ["Red bicycle"]
+
+
 async def test_a_write_that_was_shown_is_not_waited_for_again(
     client: RustokClient, api: ApiUnderTest, looks: Sequence[int]
 ) -> None:
