@@ -1,7 +1,9 @@
-"""The README's first minute and its hook, run as they stand against a real platform."""
+"""The README's first minute, by curl and by Python, and its hook, run as they stand against a real platform."""
 
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -10,6 +12,7 @@ from tests.e2e.conftest import RunningPlatform, plain_environment, running_platf
 
 README = Path(__file__).parents[2] / "README.md"
 MARKER = "<!-- tests/e2e/test_readme.py runs this block -->"
+PYTHON_MARKER = "<!-- tests/e2e/test_readme.py runs this block, too, by Python -->"
 HOOK_MARKER = "<!-- tests/e2e/test_readme.py runs this block too -->"
 LIMIT_S = 40
 
@@ -18,9 +21,9 @@ def first_minute() -> str:
     return block(MARKER)
 
 
-def block(marker: str) -> str:
-    """Return the shell commands below the marker."""
-    _, found, rest = README.read_text(encoding="utf-8").partition(f"{marker}\n```sh\n")
+def block(marker: str, language: str = "sh") -> str:
+    """Return the code below the marker."""
+    _, found, rest = README.read_text(encoding="utf-8").partition(f"{marker}\n```{language}\n")
     assert found, f"README.md has no block below {marker}"
     return rest.partition("```")[0]
 
@@ -70,6 +73,18 @@ def test_the_first_minute_can_be_lived_twice(platform: RunningPlatform) -> None:
 
     assert second.returncode == 0, second.stdout + second.stderr
     assert statuses(second.stdout) == statuses(first.stdout)
+
+
+def test_the_program_of_the_readme_does_the_same(platform: RunningPlatform) -> None:
+    """By the typed client, as often as one likes."""
+    program = f"{shlex.quote(sys.executable)} - <<'EOF'\n{block(PYTHON_MARKER, 'python')}EOF\n"
+
+    runs = [run(program, platform) for _ in range(2)]
+
+    assert [run_.returncode for run_ in runs] == [0, 0], runs[0].stderr + runs[1].stderr
+    assert [run_.stdout.splitlines() for run_ in runs] == 2 * [
+        ["found Green bicycle", "late version_mismatch", "deleted 3", "gone product_not_found"]
+    ]
 
 
 def test_what_is_printed_can_be_pasted(platform: RunningPlatform) -> None:
