@@ -9,7 +9,7 @@ import msgspec
 from rustok.client.answers import read_as
 from rustok.client.calls import Request
 from rustok.client.commands import Command
-from rustok.client.consistency import Session
+from rustok.client.consistency import Conversation
 from rustok.client.headers import header_text
 from rustok.client.problems import ProblemDocument, problem_of
 
@@ -33,10 +33,12 @@ class Batch(Generic[R]):
     It has an Idempotency-Key of its own: awaited again, it does nothing twice, and tries again what had failed.
     """
 
-    __slots__ = ("_commands", "_content", "_name", "_path", "_session", "idempotency_key")
+    __slots__ = ("_commands", "_content", "_conversation", "_name", "_path", "idempotency_key")
 
-    def __init__(self, session: Session, name: str, path: str, commands: Sequence[Command[Any]], mode: Mode) -> None:
-        self._session = session
+    def __init__(
+        self, conversation: Conversation, name: str, path: str, commands: Sequence[Command[Any]], mode: Mode
+    ) -> None:
+        self._conversation = conversation
         self._name = name
         self._path = path
         self._commands = tuple(commands)
@@ -50,10 +52,10 @@ class Batch(Generic[R]):
         key = header_text("idempotency_key", self.idempotency_key)
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         request = Request(self._name, "POST", self._path, is_repeatable=True, content=self._content, headers=headers)
-        response = await self._session.write(request)
+        response = await self._conversation.write(request)
         results = read_as(self._name, response.content, _Results).results
         for result in results:
-            self._session.remember(result.consistency)
+            self._conversation.remember(result.consistency)
         return [_outcome(command, result) for command, result in zip(self._commands, results, strict=True)]
 
 

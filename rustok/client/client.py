@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from rustok.client.calls import Calls
-from rustok.client.consistency import ReadYourWrites, Session
+from rustok.client.consistency import Conversation, ReadYourWrites
 from rustok.client.credentials import Credentials, TokenSource
 from rustok.client.modules import Modules
 from rustok.client.retries import Retries
@@ -41,7 +41,7 @@ class RustokClient(Modules):
         self._is_mine = http is None
         self._http = http or httpx2.AsyncClient()
         calls = Calls(self._http, base_url, Credentials(token), retries, tenant)
-        super().__init__(Session(calls, read_your_writes))
+        super().__init__(Conversation(calls, read_your_writes))
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ import msgspec
 
 from rustok.client.answers import read_as
 from rustok.client.calls import Request
-from rustok.client.consistency import Session
+from rustok.client.consistency import Conversation
 from rustok.client.headers import header_text
 from rustok.client.paths import filled
 
@@ -28,8 +28,8 @@ class Command(Generic[T]):
     """
 
     __slots__ = (
+        "_conversation",
         "_is_sent",
-        "_session",
         "body",
         "idempotency_key",
         "method",
@@ -42,7 +42,7 @@ class Command(Generic[T]):
 
     def __init__(
         self,
-        session: Session,
+        conversation: Conversation,
         name: str,
         route: str,
         result: type[T],
@@ -52,7 +52,7 @@ class Command(Generic[T]):
         version: int | None,
     ) -> None:
         self._is_sent = False
-        self._session = session
+        self._conversation = conversation
         self.name = name
         self.method, _, self.path = route.partition(" ")
         self.result = result
@@ -66,7 +66,7 @@ class Command(Generic[T]):
         return self._send().__await__()
 
     async def _send(self) -> T:
-        response = await self._session.write(self._request())
+        response = await self._conversation.write(self._request())
         return read_as(self.name, response.content, self.result)
 
     def as_item(self) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Writes:
         self._tokens.clear()
 
 
-class Session:
+class Conversation:
     """Sends what the API is asked, as somebody who remembers what was written."""
 
     def __init__(self, calls: Calls, wanted: ReadYourWrites | None) -> None:

@@ -7,7 +7,7 @@ from rustok.client.answers import read_as
 from rustok.client.batches import Batch, Mode
 from rustok.client.calls import Request
 from rustok.client.commands import Command
-from rustok.client.consistency import Session
+from rustok.client.consistency import Conversation
 from rustok.client.pages import Page, Pages
 from rustok.client.paths import filled
 from rustok.client.problems import Problem
@@ -20,10 +20,8 @@ _NOTHING: Mapping[str, Any] = {}
 class Endpoint:
     """Operations on one kind of thing, such as `commerce.products`."""
 
-    __slots__ = ("_session",)
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
 
     def _command(
         self,
@@ -35,7 +33,7 @@ class Endpoint:
         body: Mapping[str, Any] | None = None,
         version: int | None = None,
     ) -> Command[T]:
-        return Command(self._session, name, route, result, parts=parts, body=body, version=version)
+        return Command(self._conversation, name, route, result, parts=parts, body=body, version=version)
 
     async def _get(
         self,
@@ -49,7 +47,7 @@ class Endpoint:
     ) -> T:
         given = {parameter: value for parameter, value in query.items() if value is not None}
         request = Request(name, "GET", filled(path, parts), is_repeatable=True, query=given or None)
-        read = self._session.read_index if of_index else self._session.read
+        read = self._conversation.read_index if of_index else self._conversation.read
         return read_as(name, (await read(request)).content, result)
 
     def _list(
@@ -75,7 +73,6 @@ class Endpoint:
 class Module(Endpoint):
     """The kinds of things of one module."""
 
-    __slots__ = ()
     name: ClassVar[str]
     batch_path: ClassVar[str]
 
@@ -91,4 +88,4 @@ class Module(Endpoint):
         `atomic`: all are done, or none, and the problem of the one that failed is raised. `independent`: each is done
         by itself, and the result of one that failed is its problem.
         """
-        return Batch(self._session, f"{self.name}.batch", self.batch_path, commands, mode)
+        return Batch(self._conversation, f"{self.name}.batch", self.batch_path, commands, mode)

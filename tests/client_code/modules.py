@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from textwrap import indent
 
-from tests.client_code.hints import Answered, Schema, Sent, pascal, union
+from tests.client_code.hints import Answered, Schema, Sent, pascal, short, union
 from tests.client_code.models import docstring
 from tests.client_code.operations import Operation, operations
 
@@ -16,7 +16,7 @@ _IMPORTED = {
     "uuid": ("UUID",),
     "msgspec": ("UNSET", "UnsetType"),
     "rustok.client.commands": ("Command",),
-    "rustok.client.consistency": ("Session",),
+    "rustok.client.consistency": ("Conversation",),
     "rustok.client.endpoints": ("Endpoint", "Module"),
     "rustok.client.pages": ("Pages",),
 }
@@ -51,11 +51,17 @@ class _Writer:
         classes = [self._entity(f"{name}.{entity}", own) for entity, own in entities.items()]
         base = "Module" if batch_path else "Endpoint"
         batch = f'name = "{name}"\nbatch_path = "{batch_path}"\n\n' if batch_path else ""
-        made = "\n".join(f"    self.{entity} = {pascal(entity)}(session)" for entity in entities)
-        init = f"def __init__(self, session: Session) -> None:\n    super().__init__(session)\n{made}"
+        made = "\n".join(f"    self.{entity} = {pascal(entity)}(conversation)" for entity in entities)
+        init = f"def __init__(self, conversation: Conversation) -> None:\n    super().__init__(conversation)\n{made}"
         body = indent(f"{docstring(summary)}\n\n{batch}{init}", "    ")
+        self._refuse_models_named([*map(pascal, [name, *entities]), *_NO_MODELS])
         code = "\n\n\n".join([*classes, f"class {pascal(name)}({base}):\n{body}"])
         return f'"""Operations of {name}."""\n\n{_imports(code)}\n\n{code}\n'
+
+    def _refuse_models_named(self, taken: Sequence[str]) -> None:
+        models = {short(name) for name in (*self._sent.named, *self._answered.named)} | self._answered.choices.keys()
+        if both := models.intersection(taken):
+            raise ValueError(f"rename these schemas, whose names the client has for something else: {sorted(both)}")
 
     def _entity(self, name: str, its: Iterable[Operation]) -> str:
         methods = "\n\n".join(self._method(operation) for operation in its)
@@ -163,10 +169,10 @@ def _imports(code: str) -> str:
 
 def _package(modules: Sequence[str]) -> str:
     imports = "\n".join(f"from rustok.client.modules.{module} import {pascal(module)}" for module in modules)
-    made = "\n".join(f"        self.{module} = {pascal(module)}(session)" for module in modules)
+    made = "\n".join(f"        self.{module} = {pascal(module)}(conversation)" for module in modules)
     return (
         '"""Every module of the platform that has operations."""\n\n'
-        f"from rustok.client.consistency import Session\n{imports}\n\n\n"
+        f"from rustok.client.consistency import Conversation\n{imports}\n\n\n"
         'class Modules:\n    """The modules, by name."""\n\n'
-        f"    def __init__(self, session: Session) -> None:\n{made}\n"
+        f"    def __init__(self, conversation: Conversation) -> None:\n{made}\n"
     )

@@ -1,7 +1,7 @@
 # Made from the OpenAPI document. Do not edit: `python -m tests.client_code` writes this file.
 """Every module of the platform that has operations."""
 
-from rustok.client.consistency import Session
+from rustok.client.consistency import Conversation
 from rustok.client.modules.alloy import Alloy
 from rustok.client.modules.blog import Blog
 from rustok.client.modules.commerce import Commerce
@@ -15,12 +15,12 @@ from rustok.client.modules.tenants import Tenants
 class Modules:
     """The modules, by name."""
 
-    def __init__(self, session: Session) -> None:
-        self.alloy = Alloy(session)
-        self.blog = Blog(session)
-        self.commerce = Commerce(session)
-        self.content = Content(session)
-        self.index = Index(session)
-        self.jobs = Jobs(session)
-        self.outbox = Outbox(session)
-        self.tenants = Tenants(session)
+    def __init__(self, conversation: Conversation) -> None:
+        self.alloy = Alloy(conversation)
+        self.blog = Blog(conversation)
+        self.commerce = Commerce(conversation)
+        self.content = Content(conversation)
+        self.index = Index(conversation)
+        self.jobs = Jobs(conversation)
+        self.outbox = Outbox(conversation)
+        self.tenants = Tenants(conversation)

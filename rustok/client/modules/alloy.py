@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 
 from rustok.client.commands import Command
-from rustok.client.consistency import Session
+from rustok.client.consistency import Conversation
 from rustok.client.endpoints import Endpoint, Module
 from rustok.client.models import (
     ApiTrigger,
@@ -471,12 +471,12 @@ class Alloy(Module):
     name = "alloy"
     batch_path = "/api/v1/alloy:batch"
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.canaries = Canaries(session)
-        self.kv = Kv(session)
-        self.limits = Limits(session)
-        self.runs = Runs(session)
-        self.scripts = Scripts(session)
-        self.secrets = Secrets(session)
-        self.versions = Versions(session)
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(conversation)
+        self.canaries = Canaries(conversation)
+        self.kv = Kv(conversation)
+        self.limits = Limits(conversation)
+        self.runs = Runs(conversation)
+        self.scripts = Scripts(conversation)
+        self.secrets = Secrets(conversation)
+        self.versions = Versions(conversation)

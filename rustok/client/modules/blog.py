@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 
 from rustok.client.commands import Command
-from rustok.client.consistency import Session
+from rustok.client.consistency import Conversation
 from rustok.client.endpoints import Endpoint, Module
 from rustok.client.models import BodyInput, ContentTranslationInput, DeletedPost, Post, PostWithBodies
 from rustok.client.pages import Pages
@@ -217,8 +217,8 @@ class Blog(Module):
     name = "blog"
     batch_path = "/api/v1/blog:batch"
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.bodies = Bodies(session)
-        self.posts = Posts(session)
-        self.translations = Translations(session)
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(conversation)
+        self.bodies = Bodies(conversation)
+        self.posts = Posts(conversation)
+        self.translations = Translations(conversation)

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 
 from rustok.client.commands import Command
-from rustok.client.consistency import Session
+from rustok.client.consistency import Conversation
 from rustok.client.endpoints import Endpoint, Module
 from rustok.client.models import (
     CommerceTranslationInput,
@@ -380,10 +380,10 @@ class Commerce(Module):
     name = "commerce"
     batch_path = "/api/v1/commerce:batch"
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.options = Options(session)
-        self.prices = Prices(session)
-        self.products = Products(session)
-        self.translations = Translations(session)
-        self.variants = Variants(session)
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(conversation)
+        self.options = Options(conversation)
+        self.prices = Prices(conversation)
+        self.products = Products(conversation)
+        self.translations = Translations(conversation)
+        self.variants = Variants(conversation)

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 
 from rustok.client.commands import Command
-from rustok.client.consistency import Session
+from rustok.client.consistency import Conversation
 from rustok.client.endpoints import Endpoint, Module
 from rustok.client.models import BodyInput, ContentTranslationInput, DeletedNode, Node, NodeWithBodies
 from rustok.client.pages import Pages
@@ -239,8 +239,8 @@ class Content(Module):
     name = "content"
     batch_path = "/api/v1/content:batch"
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.bodies = Bodies(session)
-        self.nodes = Nodes(session)
-        self.translations = Translations(session)
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(conversation)
+        self.bodies = Bodies(conversation)
+        self.nodes = Nodes(conversation)
+        self.translations = Translations(conversation)

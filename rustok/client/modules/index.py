@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from rustok.client.consistency import Session
+from rustok.client.consistency import Conversation
 from rustok.client.endpoints import Endpoint
 from rustok.client.models import ContentHit, ProductHit
 from rustok.client.pages import Pages
@@ -108,7 +108,7 @@ class Products(Endpoint):
 class Index(Endpoint):
     """Denormalised tables that a storefront queries without joins."""
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.content = Content(session)
-        self.products = Products(session)
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(conversation)
+        self.content = Content(conversation)
+        self.products = Products(conversation)

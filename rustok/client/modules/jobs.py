@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 
 from rustok.client.commands import Command
-from rustok.client.consistency import Session
+from rustok.client.consistency import Conversation
 from rustok.client.endpoints import Endpoint, Module
 from rustok.client.models import Accepted, DeadLetterGroups, Operation
 
@@ -102,7 +102,7 @@ class Jobs(Module):
     name = "jobs"
     batch_path = "/api/v1/operations:batch"
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.dead_letters = DeadLetters(session)
-        self.operations = Operations(session)
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(conversation)
+        self.dead_letters = DeadLetters(conversation)
+        self.operations = Operations(conversation)

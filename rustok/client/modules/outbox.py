@@ -1,7 +1,7 @@
 # Made from the OpenAPI document. Do not edit: `python -m tests.client_code` writes this file.
 """Operations of outbox."""
 
-from rustok.client.consistency import Session
+from rustok.client.consistency import Conversation
 from rustok.client.endpoints import Endpoint
 from rustok.client.models import CloudEvent
 from rustok.client.pages import Pages
@@ -24,6 +24,6 @@ class Events(Endpoint):
 class Outbox(Endpoint):
     """The event log: staging, sequencer, checkpoints, parked aggregates."""
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.events = Events(session)
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(conversation)
+        self.events = Events(conversation)

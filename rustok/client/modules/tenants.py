@@ -2,7 +2,7 @@
 """Operations of tenants."""
 
 from rustok.client.commands import Command
-from rustok.client.consistency import Session
+from rustok.client.consistency import Conversation
 from rustok.client.endpoints import Endpoint, Module
 from rustok.client.models import TenantModules
 
@@ -39,6 +39,6 @@ class Tenants(Module):
     name = "tenants"
     batch_path = "/api/v1/tenants:batch"
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.modules = Modules(session)
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(conversation)
+        self.modules = Modules(conversation)

@@ -116,7 +116,7 @@ async def test_who_wants_no_part_in_it_is_not_kept_waiting(api: ApiUnderTest, lo
 
 async def test_tokens_that_the_api_cannot_read_are_refused_once(client: RustokClient) -> None:
     """Those of before a change of the secret, say: whoever kept them could never search again."""
-    client.index._session.remember("of another secret")
+    client.index._conversation.remember("of another secret")
 
     with pytest.raises(InvalidInput, match="invalid_header"):
         await titles(client)
