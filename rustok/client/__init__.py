@@ -27,6 +27,7 @@ from rustok.client.problems import (
     VersionMismatch,
 )
 from rustok.client.retries import Retries
+from rustok.client.sign_in import SignIn
 
 __all__ = [
     "ABSENT",
@@ -48,6 +49,7 @@ __all__ = [
     "ReadYourWrites",
     "Retries",
     "RustokClient",
+    "SignIn",
     "TokenSource",
     "Unauthenticated",
     "Unavailable",

@@ -126,6 +126,124 @@ class VariantInput(TypedDict):
     prices: NotRequired[Mapping[str, PriceInput]]
 
 
+class CreatedApiKey(Struct, frozen=True, kw_only=True):
+    """`token` is the whole key: shown this once, kept nowhere."""
+
+    key_id: str
+    name: str
+    principal_id: UUID
+    scopes: tuple[str, ...] | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    created_at: datetime
+    version: int
+    id: UUID
+    token: str
+
+
+class ApiKeyInfo(Struct, frozen=True, kw_only=True):
+    """A key without its secret."""
+
+    key_id: str
+    name: str
+    principal_id: UUID
+    scopes: tuple[str, ...] | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    created_at: datetime
+    version: int
+
+
+class AuditEntry(Struct, frozen=True, kw_only=True):
+    """What was done, by whom. `number` and `hash` together are an anchor of the chain up to here."""
+
+    number: int
+    event_id: UUID
+    type: str
+    actor: str
+    aggregate_type: str
+    aggregate_id: UUID
+    correlation_id: UUID
+    causation_id: UUID
+    occurred_at: datetime
+    payload: Mapping[str, Any]
+    hash: str
+
+
+class WhoAmI(Struct, frozen=True, kw_only=True):
+    """Who the credential belongs to, and what it may do now."""
+
+    tenant_id: UUID
+    actor: str
+    principal_id: UUID | None
+    permissions: tuple[str, ...]
+    own_permissions: tuple[str, ...]
+
+
+class Role(Struct, frozen=True, kw_only=True):
+    """A role of the tenant, or a built-in one, which has no version.
+
+    `permissions` and `own_permissions` are all that it allows, also by its ancestors.
+    """
+
+    name: str
+    version: int | None
+    summary: str
+    parents: tuple[str, ...]
+    grants: tuple[str, ...]
+    own_grants: tuple[str, ...]
+    permissions: tuple[str, ...]
+    own_permissions: tuple[str, ...]
+
+
+class DeletedRole(Struct, frozen=True, kw_only=True):
+    name: str
+    version: int
+
+
+class RoleList(Struct, frozen=True, kw_only=True):
+    """Every role of the tenant and every built-in one, by name."""
+
+    data: tuple[Role, ...]
+
+
+class ServicePrincipal(Struct, frozen=True, kw_only=True):
+    """A program that acts for the tenant by its keys."""
+
+    id: UUID
+    version: int
+    name: str
+    is_active: bool
+    roles: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+
+
+class DeletedPrincipal(Struct, frozen=True, kw_only=True):
+    id: UUID
+    version: int
+
+
+class User(Struct, frozen=True, kw_only=True):
+    """A person. `has_password`: may sign in by password."""
+
+    id: UUID
+    version: int
+    name: str
+    is_active: bool
+    roles: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+    email: str
+    has_password: bool
+
+
+class ClosedSessions(Struct, frozen=True, kw_only=True):
+    """How many there were."""
+
+    closed: int
+
+
 class Script(Struct, frozen=True, kw_only=True):
     """`failures`: failed attempts since the last that succeeded. `owner`: whose rights bound those of the script."""
 

@@ -62,12 +62,12 @@ class Operation:
 
 
 def operations(document: Schema) -> list[Operation]:
-    """Return every operation but the batches, by name."""
+    """Return every operation but the batches, by name; what asks for no credential is for `rustok.client.sign_in`."""
     every = [
         _operation(document, f"{method.upper()} {path}", described)
         for path, methods in document["paths"].items()
         for method, described in methods.items()
-        if not path.endswith(":batch")
+        if not path.endswith(":batch") and described.get("security") != [{}]
     ]
     return sorted(every, key=lambda operation: operation.name)
 

@@ -2,6 +2,7 @@
 """Every module of the platform that has operations."""
 
 from rustok.client.consistency import Conversation
+from rustok.client.modules.access import Access
 from rustok.client.modules.alloy import Alloy
 from rustok.client.modules.blog import Blog
 from rustok.client.modules.commerce import Commerce
@@ -16,6 +17,7 @@ class Modules:
     """The modules, by name."""
 
     def __init__(self, conversation: Conversation) -> None:
+        self.access = Access(conversation)
         self.alloy = Alloy(conversation)
         self.blog = Blog(conversation)
         self.commerce = Commerce(conversation)

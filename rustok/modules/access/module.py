@@ -195,7 +195,7 @@ ACCESS = Module(
             summary="See who one is, and what one may do",
             permission="access.me.read",
             input=schemas.GetMe,
-            result=schemas.Me,
+            result=schemas.WhoAmI,
             handler=service.get_me,
             route="GET /me",
         ),

@@ -318,7 +318,7 @@ class GetMe(QueryInput):
     pass
 
 
-class Me(Result):
+class WhoAmI(Result):
     """Who the credential belongs to, and what it may do now."""
 
     tenant_id: UUID

@@ -66,10 +66,10 @@ async def list_api_keys(uow: UnitOfWork, data: schemas.ListApiKeys) -> schemas.A
     return schemas.ApiKeyPage(data=[ApiKeyInfo(**row._mapping) for row in page.rows], page=page.links)
 
 
-async def get_me(uow: UnitOfWork, _data: schemas.GetMe) -> schemas.Me:
+async def get_me(uow: UnitOfWork, _data: schemas.GetMe) -> schemas.WhoAmI:
     """Return who acts, as far as the transaction knows."""
     principal = uow.context.principal
-    return schemas.Me(
+    return schemas.WhoAmI(
         tenant_id=uow.tenant_id,
         actor=principal.actor,
         principal_id=principal.subject,

@@ -14,6 +14,7 @@ from rustok.catalog import MODULES
 from rustok.db.transaction import begin
 from rustok.events.consumer import ConsumerConfig
 from rustok.kernel.event import LoggedEvent, matches
+from rustok.kernel.ids import uuid7
 from rustok.kernel.registry import build_registry
 from rustok.modules.access import NO_ROW, head_of_audit, verify_audit
 from rustok.modules.access.audit import AUDITED, append_events
@@ -35,9 +36,9 @@ NOT_AUDITED = {
 FORGED_ERASURE = "CREATE TEMP TABLE erased_tenants AS SELECT id, NULL::timestamptz AS ended_at FROM tenants"
 
 
-async def make_keys(rustok: PlatformUnderTest, tenant_id: UUID, count: int) -> None:
+async def make_roles(rustok: PlatformUnderTest, tenant_id: UUID, count: int) -> None:
     for _ in range(count):
-        await rustok.run("access.api_keys.create", tenant_id, name="key", role="manager")
+        await rustok.run("access.roles.create", tenant_id, name=f"role-{uuid7().hex}")
 
 
 def test_every_event_is_audited_or_there_is_a_reason() -> None:
@@ -67,7 +68,8 @@ def test_owners_and_admins_read_the_audit_log(role: str) -> None:
 async def test_what_was_done_about_access_is_listed_the_newest_first(rustok: PlatformUnderTest) -> None:
     """With who has done it, and the facts of the event; what is business is not there."""
     tenant = await rustok.create_tenant("acme")
-    key = await rustok.run("access.api_keys.create", tenant, name="shop", role="manager")
+    service = await rustok.run("access.service_principals.create", tenant, name="shop", roles=["manager"])
+    key = await rustok.run("access.api_keys.create", tenant, name="shop", principal_id=str(service.id))
     await rustok.run("commerce.products.create", tenant, translations={"en": {"title": "Kettle"}})
     await rustok.run("access.api_keys.revoke", tenant, key_id=key.key_id)
     await rustok.settle()
@@ -75,13 +77,14 @@ async def test_what_was_done_about_access_is_listed_the_newest_first(rustok: Pla
     page = await rustok.query("access.audit.list", tenant)
 
     assert [(entry.number, entry.type, entry.actor) for entry in page.data] == [
-        (3, "access.api_key.revoked", "test:somebody"),
-        (2, "access.api_key.created", "test:somebody"),
+        (4, "access.api_key.revoked", "test:somebody"),
+        (3, "access.api_key.created", "test:somebody"),
+        (2, "access.service_principal.created", "test:somebody"),
         (1, "tenants.tenant.created", "test:somebody"),
     ]
     assert page.data[1].aggregate_id == key.id
-    assert page.data[1].payload == {"key_id": key.key_id, "role": "manager"}
-    assert str(await head_of_audit(rustok.system_engine, tenant)) == f"3:{page.data[0].hash}"
+    assert page.data[1].payload == {"key_id": key.key_id, "principal_id": str(service.id)}
+    assert str(await head_of_audit(rustok.system_engine, tenant)) == f"4:{page.data[0].hash}"
 
 
 async def test_the_list_is_filtered_by_type_and_by_actor(rustok: PlatformUnderTest) -> None:
@@ -95,11 +98,11 @@ async def test_the_list_is_filtered_by_type_and_by_actor(rustok: PlatformUnderTe
     async def numbers(**filters: str) -> list[int]:
         return [entry.number for entry in (await rustok.query("access.audit.list", tenant, **filters)).data]
 
-    assert await numbers() == [4, 3, 2, 1]
-    assert await numbers(type="access.api_key.created") == [3, 1]
+    assert await numbers() == [5, 4, 3, 2, 1]
+    assert await numbers(type="access.api_key.created") == [4, 1]
     assert await numbers(type="tenants.*") == [2]
     assert await numbers(actor="operator:anna") == [1]
-    assert await numbers(type="access.*", actor="test:somebody") == [4, 3]
+    assert await numbers(type="access.*", actor="test:somebody") == [5, 4, 3]
     assert await numbers(actor="nobody:at-all") == []
 
 
@@ -109,7 +112,7 @@ async def test_each_tenant_has_a_chain_of_its_own(rustok: PlatformUnderTest) -> 
     tenants = [await rustok.create_tenant(f"tenant-{number}") for number in range(5)]
     for count in (1, 3):
         for tenant in tenants:
-            await make_keys(rustok, tenant, count)
+            await make_roles(rustok, tenant, count)
     await rustok.settle()
 
     for tenant in tenants:
@@ -122,7 +125,7 @@ async def test_consumers_that_work_at_the_same_time_keep_the_chains(rustok: Plat
     """Each holds other shards of the log; they append one after the other."""
     tenants = [await rustok.create_tenant(f"tenant-{number}") for number in range(3)]
     for tenant in tenants:
-        await make_keys(rustok, tenant, 40)
+        await make_roles(rustok, tenant, 40)
     await rustok.events()
     consumer = build_consumers(REGISTRY, rustok.store, rustok.clock, ConsumerConfig(batch=4))["access.audit"]
 
@@ -140,7 +143,7 @@ async def test_consumers_that_work_at_the_same_time_keep_the_chains(rustok: Plat
 async def test_a_batch_that_is_rolled_back_and_tried_again_is_appended_once(rustok: PlatformUnderTest) -> None:
     """Rows and checkpoint are committed together, or neither."""
     tenant = await rustok.create_tenant("acme")
-    await make_keys(rustok, tenant, 3)
+    await make_roles(rustok, tenant, 3)
     events = await rustok.events()
 
     with pytest.raises(Killed):
@@ -164,14 +167,14 @@ class Killed(Exception):
 async def test_a_log_that_is_read_again_is_appended_once(rustok: PlatformUnderTest) -> None:
     """Whoever sets the checkpoints back: an event has one row, and the chain goes on behind the last."""
     tenant = await rustok.create_tenant("acme")
-    await make_keys(rustok, tenant, 3)
+    await make_roles(rustok, tenant, 3)
     await rustok.settle()
     before = await rows_of(rustok.database, tenant)
     admin = await asyncpg.connect(rustok.database.admin_url)
     await admin.execute("UPDATE checkpoints SET position = 0 WHERE consumer = 'access.audit'")
     await admin.close()
 
-    await make_keys(rustok, tenant, 1)
+    await make_roles(rustok, tenant, 1)
     await rustok.settle()
 
     rows = await rows_of(rustok.database, tenant)

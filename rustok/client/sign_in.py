@@ -1,0 +1,73 @@
+"""Signs a user in, and keeps the session: a source of tokens for `RustokClient`."""
+
+import httpx2
+import msgspec
+
+from rustok.client.calls import Calls, Request
+from rustok.client.credentials import Credentials
+from rustok.client.problems import Unauthenticated
+from rustok.client.retries import Retries
+
+_DEFAULT_RETRIES = Retries()
+_PATH = "/api/v1/access/sessions"
+
+
+class _Tokens(msgspec.Struct, frozen=True):
+    access_token: str
+    refresh_token: str
+
+
+class SignIn:
+    """The `token` of a client that acts for a user of *tenant* (slug or id), who has a password.
+
+    It signs in when a token is first needed, refreshes the session when one is refused, and signs in again where the
+    session has ended. It raises what the API answers: `Unauthenticated` where there is no such user and password.
+    `http` is a client of your own; it is left open.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        email: str,
+        password: str,
+        *,
+        tenant: str,
+        retries: Retries = _DEFAULT_RETRIES,
+        http: httpx2.AsyncClient | None = None,
+    ) -> None:
+        self._user = {"email": email, "password": password}
+        self._is_mine = http is None
+        self._http = http or httpx2.AsyncClient()
+        self._calls = Calls(self._http, base_url, Credentials(None), retries, tenant)
+        self._tokens: _Tokens | None = None
+
+    async def __call__(self) -> str:
+        """Return an access token that has not been refused yet."""
+        self._tokens = await self._next()
+        return self._tokens.access_token
+
+    async def sign_out(self) -> None:
+        """End the session, and close the connections."""
+        if self._tokens is not None:
+            await self._post("close", "/sign-out", {"refresh_token": self._tokens.refresh_token})
+            self._tokens = None
+        if self._is_mine:
+            await self._http.aclose()
+
+    async def _next(self) -> _Tokens:
+        if self._tokens is not None:
+            try:
+                answer = await self._post("refresh", "/refresh", {"refresh_token": self._tokens.refresh_token})
+            except Unauthenticated:
+                self._tokens = None
+            else:
+                return msgspec.json.decode(answer.content, type=_Tokens)
+        return msgspec.json.decode((await self._post("open", "", self._user)).content, type=_Tokens)
+
+    async def _post(self, verb: str, path: str, body: dict[str, str]) -> httpx2.Response:
+        """Send a request that may be repeated: a refresh gets the same answer for a while, two sessions do no harm."""
+        headers = {"Content-Type": "application/json"}
+        operation = f"access.sessions.{verb}"
+        return await self._calls.send(
+            Request(operation, "POST", _PATH + path, True, content=msgspec.json.encode(body), headers=headers)
+        )
