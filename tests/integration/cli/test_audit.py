@@ -12,10 +12,10 @@ from tests.integration.cli.conftest import Cli
 
 @pytest.fixture
 async def acme(rustok: PlatformUnderTest) -> UUID:
-    """A tenant with three rows: itself and two keys."""
+    """A tenant with three rows: itself and two roles."""
     tenant = await rustok.create_tenant("acme")
     for name in ("shop", "till"):
-        await rustok.run("access.api_keys.create", tenant, name=name, role="manager")
+        await rustok.run("access.roles.create", tenant, name=name)
     await rustok.settle()
     return tenant
 
@@ -29,13 +29,13 @@ async def tamper(rustok: PlatformUnderTest, statement: str) -> None:
 async def test_it_lists_the_newest_rows_first(cli: Cli) -> None:
     """Of one tenant, by type and by whom."""
     everything = await cli("audit", "list", "-t", "acme", "--json")
-    keys = await cli("audit", "list", "-t", "acme", "--type", "access.*", "-n", "1", "--json")
+    roles = await cli("audit", "list", "-t", "acme", "--type", "access.*", "-n", "1", "--json")
     table = await cli("audit", "list")
     nobody = await cli("audit", "list", "--actor", "operator:nobody", "--json")
 
     assert [row["number"] for row in json.loads(everything.out)] == [3, 2, 1]
-    assert [row["type"] for row in json.loads(keys.out)] == ["access.api_key.created"]
-    assert '"role": "manager"' in table.out
+    assert [row["type"] for row in json.loads(roles.out)] == ["access.role.created"]
+    assert '"name": "till"' in table.out
     assert json.loads(nobody.out) == []
 
 
