@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.bench import (
+    access,
     audit,
     batches,
     before,
@@ -42,6 +43,7 @@ from tests.bench.table import Report, print_reports
 
 BENCHMARKS: Mapping[str, Callable[[Stage], Report]] = {
     "write_path": write_path.run,
+    "access": access.run,
     "before": before.run,
     "strict_json": strict_json.run,
     "batches": batches.run,

@@ -32,7 +32,7 @@ def _long_enough(password: str) -> str:
     return password
 
 
-NewPassword = Annotated[str, StringConstraints(max_length=256), AfterValidator(_long_enough)]
+NewPassword = Annotated[str, StringConstraints(min_length=_SHORTEST, max_length=256), AfterValidator(_long_enough)]
 """Twelve characters or more, of any kind: length is what counts (NIST SP 800-63B, section 5.1.1.2)."""
 
 

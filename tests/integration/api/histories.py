@@ -13,8 +13,8 @@ from rustok.runtime import SystemClock
 from tests.integration.api.possessions import MARK, OPERATIONS, Operation, Owner, Possessions, request_of
 from tests.integration.api.support import ApiUnderTest, administrator
 
-TRIED = [operation for operation in OPERATIONS if operation.name != "events of an operation"]
-"""All but a stream that would end only with the operation."""
+TRIED = [o for o in OPERATIONS if o.name not in ("events of an operation", "access.audit.list")]
+"""All but a stream that would end only with the operation, and a log in the order in which shards are read."""
 READS = [operation for operation in TRIED if operation.method == "GET"]
 _SEARCHES = [
     {"locale": "en", "q": MARK},
@@ -27,6 +27,7 @@ _SEARCHES = [
 _DAY = datetime(2026, 2, 1, tzinfo=UTC)
 _ID = re.compile(r"\b(?:[0-9a-f]{16}|[0-9a-f]{32}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})\b")
 """Of a row, a trace, an API key."""
+_TOKEN = re.compile(r"rtk_[a-z]+_[0-9a-f_]+")
 _NOT_OF_THE_CLOCK = re.compile(r'"(?!2026-02-01)\d{4}-\d\d-\d\dT[^"]*"')
 _CURSOR = re.compile(r'"(next|prev)":"[^"]+"')
 _VERSION = re.compile(r'"version":\d+')
@@ -111,6 +112,7 @@ class Notes:
         self.add(f"{operation.name} {answer.status_code} {told}")
 
     def add(self, line: str) -> None:
+        line = _TOKEN.sub("a token", line)
         line = _CURSOR.sub(r'"\1":"a cursor"', _NOT_OF_THE_CLOCK.sub('"now"', line))
         self.lines.append(_ID.sub(lambda found: self._names.setdefault(found[0], f"#{len(self._names)}"), line))
 

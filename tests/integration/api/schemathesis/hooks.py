@@ -36,6 +36,8 @@ def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any])
         case.body = _within_limits(case.body)
         for each in _objects(case.body):
             _keep_rules_between_fields(each)
+        if case.path.startswith("/api/v1/access/") and isinstance(case.body, dict):
+            _keep_rules_of_access(case.path, case.body)
     if isinstance(case.body, dict) and case.body.get("mode") in ("atomic", "independent"):
         # An atomic batch is refused for what is wrong with an item; an independent one has its items refused.
         case.body["mode"] = "independent" if is_good else "atomic"
@@ -82,6 +84,22 @@ def _keep_rules_between_fields(fields: dict[str, Any]) -> None:
         fields["parent_id"] = None
     if "is_enabled" in fields:  # what comes after it would be answered by no module
         fields["is_enabled"] = True
+
+
+def _keep_rules_of_access(path: str, fields: dict[str, Any]) -> None:
+    """Name roles and permissions that there are, and an address and a password that could be somebody's."""
+    known = {
+        "roles": ["editor"],
+        "parents": [],
+        "grants": ["commerce.*"],
+        "own_grants": [],
+        "scopes": ["commerce.*"],
+        "email": f"user-{next(_keys)}@example.com",
+        "password": "correct horse battery staple",
+    }
+    fields |= {name: value for name, value in known.items() if name in fields}
+    if path.endswith("/api-keys"):
+        fields |= {"role": "manager", "principal_id": None}
 
 
 def _without_options(variant: dict[str, Any]) -> dict[str, Any]:
