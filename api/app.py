@@ -92,7 +92,7 @@ def build_app(
         routes=[
             *api_routes(parts.platform, callers, parts.admission, parts.read_your_writes, limits),
             *batch_routes(parts.platform, callers, parts.admission, limits),
-            *sign_in_routes(parts.platform.sessions, parts.directory, limits),
+            *sign_in_routes(parts.platform.sessions, parts.logins, parts.directory, limits),
             operation_events_route(parts.platform, callers, clock),
             openapi_route(registry),
             *event_types_routes(registry),

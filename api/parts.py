@@ -1,6 +1,6 @@
 """What an API process is made of: engines, platform, and what runs beside the requests."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from api.startup import check_database
 from api.tenancy import TenantDirectory
 from rustok.bootstrap import Platform, build_consumers, build_platform
 from rustok.db.engine import create_engine
+from rustok.egress import Egress, EgressConfig, parse_networks
 from rustok.events.in_process import InProcessConfig, InProcessConsumers
 from rustok.events.lateness import undelivered_age_s
 from rustok.events.memory import MemoryTransport
@@ -28,6 +29,7 @@ from rustok.kernel.module import Module
 from rustok.kernel.ports import Clock
 from rustok.kernel.secrets import Secrets
 from rustok.kernel.transport import EventTransport
+from rustok.modules.access import OidcLogin, parse_providers
 from rustok.runtime import LocalWake
 from rustok.settings import Settings, required
 
@@ -48,6 +50,7 @@ class Parts:
     log_engine: AsyncEngine | None
     admission: Admission
     read_your_writes: ReadYourWrites
+    logins: Mapping[str, OidcLogin]
     background: Sequence[Callable[[], Awaitable[None]]] = ()
     afterwards: Sequence[Callable[[], Awaitable[None]]] = ()
 
@@ -105,7 +108,8 @@ def assemble(
     read_your_writes = ReadYourWrites(freshness, secrets, clock)
     loops += [admission.run, freshness.run]
     directory = TenantDirectory(engine, clock, settings.tenant_base_domain)
-    return Parts(platform, directory, url, {_APP: engine}, engine, admission, read_your_writes, loops)
+    logins = _logins(settings, secrets, clock)
+    return Parts(platform, directory, url, {_APP: engine}, engine, admission, read_your_writes, logins, loops)
 
 
 def _admission(settings: Settings, read_age_s: Callable[[], Awaitable[float]], clock: Clock) -> Admission:
@@ -135,7 +139,17 @@ def _in_process(
     loops = (loop.run, freshness.run)
     admission = _admission(settings, _on_time, clock)
     directory = TenantDirectory(engine, clock, settings.tenant_base_domain)
-    return Parts(platform, directory, url, engines, None, admission, read_your_writes, loops, (loop.finish,))
+    logins = _logins(settings, secrets, clock)
+    return Parts(platform, directory, url, engines, None, admission, read_your_writes, logins, loops, (loop.finish,))
+
+
+def _logins(settings: Settings, secrets: Secrets, clock: Clock) -> Mapping[str, OidcLogin]:
+    """Return the providers that users may sign in by. Raises Misconfigured."""
+    text = settings.oidc_providers.get_secret_value() if settings.oidc_providers else None
+    egress = Egress(
+        EgressConfig(allowed_networks=parse_networks(settings.oidc_allowed_networks, "RUSTOK_OIDC_ALLOWED_NETWORKS"))
+    )
+    return {provider.name: OidcLogin(provider, egress, secrets, clock) for provider in parse_providers(text)}
 
 
 def _engine(setting: str, url: str, **options: Any) -> AsyncEngine:

@@ -4,6 +4,7 @@ These are no commands: there is nobody yet whose permission could be asked for, 
 transaction is open. They are described as commands are.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -25,6 +26,9 @@ from rustok.kernel.module import Input, Result
 from rustok.modules.access import (
     Circumstances,
     Email,
+    OidcLogin,
+    OidcLoginRefused,
+    OidcProviderUnavailable,
     Sessions,
     SignedIn,
     SignInBlocked,
@@ -62,6 +66,29 @@ class Tokens(Result):
     tenant_id: UUID
     user_id: UUID
     session_id: UUID
+
+
+class BeginLogin(Input):
+    example: ClassVar = {"provider": "example"}
+
+    provider: Annotated[str, StringConstraints(max_length=32)]
+
+
+class BegunLogin(Result):
+    """Keep `login` in the browser (sessionStorage), and lead it to `url`. It comes back to a page of yours."""
+
+    url: str
+    login: str
+
+
+class EndLogin(BeginLogin):
+    """`code` and `state` are of the address that the provider has led the browser to, `login` is what was kept."""
+
+    example: ClassVar = {"provider": "example", "code": "SplxlOBeZQQYbYS6WxSbIA", "state": "af0ifjsldkj", "login": "gA"}
+
+    code: Annotated[str, StringConstraints(max_length=2048)]
+    state: Annotated[str, StringConstraints(max_length=256)]
+    login: Annotated[str, StringConstraints(max_length=4096)]
 
 
 class SignedOut(Result):
@@ -108,12 +135,35 @@ CLOSE = Entrance(
     result=SignedOut,
     errors=(Unauthenticated,),
 )
-ENTRANCES = (OPEN, REFRESH, CLOSE)
+BEGIN = Entrance(
+    name="access.logins.begin",
+    summary="Begin to sign in by an OpenID provider",
+    path=f"{PREFIX}/access/logins",
+    input=BeginLogin,
+    result=BegunLogin,
+    names_tenant=True,
+    errors=(OidcLoginRefused, OidcProviderUnavailable, TenantMissing),
+)
+END = Entrance(
+    name="access.logins.end",
+    summary="Sign in by what an OpenID provider has sent the browser back with",
+    path=f"{PREFIX}/access/logins/end",
+    input=EndLogin,
+    result=Tokens,
+    status=201,
+    names_tenant=True,
+    errors=(OidcLoginRefused, OidcProviderUnavailable, TenantMissing),
+)
+ENTRANCES = (OPEN, REFRESH, CLOSE, BEGIN, END)
 
 
-def sign_in_routes(sessions: Sessions, directory: TenantDirectory, limits: BodyLimits) -> list[Route]:
-    """Return the routes of sessions. They take from nobody's quota, which would tell whose tenant there is: passwords
-    are looked at two at a time, and attempts for an address are counted.
+def sign_in_routes(
+    sessions: Sessions, logins: Mapping[str, OidcLogin], directory: TenantDirectory, limits: BodyLimits
+) -> list[Route]:
+    """Return the routes of sessions, and of logins by providers.
+
+    They take from nobody's quota, which would tell whose tenant there is: passwords are looked at two at a time, and
+    attempts for an address are counted.
     """
 
     async def open_session(request: Request) -> Response:
@@ -130,9 +180,25 @@ def sign_in_routes(sessions: Sessions, directory: TenantDirectory, limits: BodyL
     async def close(request: Request) -> Response:
         data = validate(RefreshToken, await read_fields(request, limits, optional=False))
         await sessions.sign_out(data.refresh_token, _circumstances(request))
-        return Response(SignedOut().model_dump_json(), headers=_NO_STORE, media_type="application/json")
+        return _secret(SignedOut(), CLOSE.status)
 
-    endpoints = ((OPEN, open_session), (REFRESH, refresh), (CLOSE, close))
+    async def begin_login(request: Request) -> Response:
+        tenant = await _tenant(request, directory)
+        data = validate(BeginLogin, await read_fields(request, limits, optional=False))
+        begun = await _login(logins, data.provider).begin(_known(tenant).id)
+        return _secret(BegunLogin(url=begun.url, login=begun.remembered), BEGIN.status)
+
+    async def end_login(request: Request) -> Response:
+        tenant = await _tenant(request, directory)
+        data = validate(EndLogin, await read_fields(request, limits, optional=False))
+        tenant_id = _known(tenant).id
+        identity = await _login(logins, data.provider).exchange(tenant_id, data.code, data.state, data.login)
+        found = await sessions.sign_in_by_provider(tenant_id, identity, _circumstances(request), provider=data.provider)
+        return _answer(found, END.status)
+
+    endpoints = (
+        (OPEN, open_session), (REFRESH, refresh), (CLOSE, close), (BEGIN, begin_login), (END, end_login),
+    )  # fmt: skip
     return [Route(entrance.path, endpoint, methods=["POST"]) for entrance, endpoint in endpoints]
 
 
@@ -159,6 +225,21 @@ def _circumstances(request: Request) -> Circumstances:
     return Circumstances(record.correlation_id, record.traceparent)
 
 
+def _known(tenant: ResolvedTenant | None) -> ResolvedTenant:
+    if tenant is None:
+        raise OidcLoginRefused("The provider signs nobody in for this tenant.")
+    return tenant
+
+
+def _login(logins: Mapping[str, OidcLogin], provider: str) -> OidcLogin:
+    if provider not in logins:
+        raise OidcLoginRefused("There is no such provider: an operator configures them.")
+    return logins[provider]
+
+
 def _answer(signed_in: SignedIn, status: int) -> Response:
-    tokens = Tokens(**asdict(signed_in))
-    return Response(tokens.model_dump_json(), status, _NO_STORE, "application/json")
+    return _secret(Tokens(**asdict(signed_in)), status)
+
+
+def _secret(result: Result, status: int) -> Response:
+    return Response(result.model_dump_json(), status, _NO_STORE, "application/json")

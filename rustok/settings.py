@@ -92,6 +92,12 @@ class Settings(BaseSettings):
     egress_allowed_networks: str | None = None
     """Networks besides the public Internet that calls of scripts may reach: CIDRs with commas. Not set: none."""
 
+    oidc_providers: SecretStr | None = None
+    """OpenID providers that users may sign in by: a JSON list of objects with name, issuer, client_id, client_secret,
+    redirect_uri, and perhaps algorithm and tenants. Not set: none."""
+    oidc_allowed_networks: str | None = None
+    """Networks besides the public Internet where these providers may be: CIDRs with commas. Not set: none."""
+
     log_format: Literal["json", "console"] = "json"
     """One JSON object a line, or text for people."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -20,8 +20,8 @@ def may_connect(address: IPAddress, allowed_networks: Iterable[IPNetwork]) -> bo
     return _is_in(address, allowed_networks) or (_is_in(address, _UNICAST) and not _is_in(address, _SPECIAL))
 
 
-def parse_networks(text: str | None) -> tuple[IPNetwork, ...]:
-    """Return the networks of the setting RUSTOK_EGRESS_ALLOWED_NETWORKS, a list of CIDRs with commas.
+def parse_networks(text: str | None, setting: str = "RUSTOK_EGRESS_ALLOWED_NETWORKS") -> tuple[IPNetwork, ...]:
+    """Return the networks that a *setting* has, a list of CIDRs with commas.
 
     Raises:
         Misconfigured: a part is no network, or has bits set below its prefix.
@@ -30,9 +30,7 @@ def parse_networks(text: str | None) -> tuple[IPNetwork, ...]:
     try:
         return tuple(ip_network(part.strip()) for part in (text or "").split(",") if part.strip())
     except ValueError as error:
-        raise Misconfigured(
-            f"RUSTOK_EGRESS_ALLOWED_NETWORKS: {error}. Write CIDRs with commas, like 10.1.0.0/16,fd12::/64."
-        ) from None
+        raise Misconfigured(f"{setting}: {error}. Write CIDRs with commas, like 10.1.0.0/16,fd12::/64.") from None
 
 
 def _is_in(address: IPAddress, networks: Iterable[IPNetwork]) -> bool:

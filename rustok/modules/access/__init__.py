@@ -3,7 +3,15 @@
 from rustok.modules.access.audit import head_of_audit, verify_audit
 from rustok.modules.access.audit_chain import NO_ROW, Head, read_anchor
 from rustok.modules.access.authentication import Authenticator, Identity
-from rustok.modules.access.errors import PrincipalNotFound, SignInBlocked, SignInRefused
+from rustok.modules.access.errors import (
+    OidcLoginRefused,
+    OidcProviderUnavailable,
+    PrincipalNotFound,
+    SignInBlocked,
+    SignInRefused,
+)
+from rustok.modules.access.oidc import OidcLogin
+from rustok.modules.access.oidc_provider import parse_providers
 from rustok.modules.access.passwords import TooManyHashes
 from rustok.modules.access.rights import Rights, rights_of
 from rustok.modules.access.roles import is_for_visitors
@@ -18,6 +26,9 @@ __all__ = [
     "Email",
     "Head",
     "Identity",
+    "OidcLogin",
+    "OidcLoginRefused",
+    "OidcProviderUnavailable",
     "PrincipalNotFound",
     "Rights",
     "Sessions",
@@ -27,6 +38,7 @@ __all__ = [
     "TooManyHashes",
     "head_of_audit",
     "is_for_visitors",
+    "parse_providers",
     "purge_sign_ins",
     "read_anchor",
     "rights_of",

@@ -1,6 +1,6 @@
 """What may go wrong with principals, roles and keys."""
 
-from rustok.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound, RustokError, Unauthenticated
+from rustok.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound, RustokError, Unauthenticated, Unavailable
 
 
 class ApiKeyNotFound(NotFound):
@@ -66,6 +66,18 @@ class SignInBlocked(RustokError):
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"Too many attempts for this address: try again in {retry_after_s} s.")
         self.retry_after_s = retry_after_s
+
+
+class OidcLoginRefused(Unauthenticated):
+    """The login at a provider has not come to an end that can be believed."""
+
+    code = "oidc_login_refused"
+
+
+class OidcProviderUnavailable(Unavailable):
+    """An OpenID provider does not answer, or not as it should."""
+
+    code = "oidc_provider_unavailable"
 
 
 class RightsExceeded(Forbidden):

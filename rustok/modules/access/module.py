@@ -283,5 +283,14 @@ ACCESS = Module(
             handle=audit.append_events,
         ),
     ),
-    tables=("api_keys", "audit_log", "roles", "principals", "principal_roles", "sessions", "sign_in_attempts"),
+    tables=(
+        "api_keys",
+        "audit_log",
+        "roles",
+        "principals",
+        "principal_roles",
+        "sessions",
+        "sign_in_attempts",
+        "identities",
+    ),
 )

@@ -57,7 +57,22 @@ _FIND_BY_EMAIL = text(
      WHERE tenant_id = :tenant_id AND email = :email AND kind = 'user'
     """
 )
-_FIND_BY_ID = text("SELECT id, is_active, password_hash FROM principals WHERE tenant_id = :tenant_id AND id = :id")
+_FIND_BY_IDENTITY = text(
+    """
+    SELECT p.id, p.is_active FROM identities AS i
+      JOIN principals AS p ON p.tenant_id = i.tenant_id AND p.id = i.principal_id
+     WHERE i.tenant_id = :tenant_id AND i.issuer = :issuer AND i.subject = :subject
+    """
+)
+# A user who is somebody else there already is left alone.
+_BIND_IDENTITY = text(
+    """
+    INSERT INTO identities (tenant_id, issuer, subject, principal_id, created_at)
+    SELECT tenant_id, :issuer, :subject, id, CAST(:now AS timestamptz) FROM principals
+     WHERE tenant_id = :tenant_id AND email = :email AND kind = 'user' AND is_active
+        ON CONFLICT DO NOTHING
+    """
+)
 _SET_PASSWORD = text(
     """
     UPDATE principals SET password_hash = :password_hash, version = :version, updated_at = :now
@@ -107,8 +122,14 @@ async def find_by_email(uow: UnitOfWork, email: str) -> Row[Any] | None:
     return (await uow.execute(_FIND_BY_EMAIL, {"tenant_id": uow.tenant_id, "email": email})).one_or_none()
 
 
-async def find_by_id(uow: UnitOfWork, user_id: UUID) -> Row[Any] | None:
-    return (await uow.execute(_FIND_BY_ID, {"tenant_id": uow.tenant_id, "id": user_id})).one_or_none()
+async def find_by_identity(uow: UnitOfWork, issuer: str, subject: str, email: str) -> Row[Any] | None:
+    """Return the user whom a provider knows as *subject*; at first, the one with the address that it has verified."""
+    of_it = {"tenant_id": uow.tenant_id, "issuer": issuer, "subject": subject}
+    found = (await uow.execute(_FIND_BY_IDENTITY, of_it)).one_or_none()
+    if found is not None:
+        return found
+    await uow.execute(_BIND_IDENTITY, {**of_it, "email": email, "now": uow.now})
+    return (await uow.execute(_FIND_BY_IDENTITY, of_it)).one_or_none()
 
 
 async def set_password(uow: UnitOfWork, user_id: UUID, password_hash: str, version: int) -> None:

@@ -20,7 +20,8 @@ from rustok.kernel.secrets import Secrets
 from rustok.modules.access import events
 from rustok.modules.access import session_repository as repository
 from rustok.modules.access.access_token import LIFETIME_S, AccessTokens
-from rustok.modules.access.errors import SignInBlocked, SignInRefused
+from rustok.modules.access.errors import OidcLoginRefused, SignInBlocked, SignInRefused
+from rustok.modules.access.id_token import OidcIdentity
 from rustok.modules.access.passwords import PASSWORDS
 from rustok.modules.access.refresh_token import Judgement, RefreshToken, RefreshTokens, judge
 
@@ -81,6 +82,24 @@ class Sessions:
             raise SignInRefused(_REFUSED)
         forget = self._address_hash(email)
         return await self.open(tenant_id, user.id, about, method="password", forget=forget)
+
+    async def sign_in_by_provider(
+        self, tenant_id: UUID, identity: OidcIdentity, about: Circumstances, *, provider: str
+    ) -> SignedIn:
+        """Open a session of the user whom *provider* vouches for.
+
+        At first somebody is known by the address that it has verified, then by what stays the same there.
+
+        Raises:
+            OidcLoginRefused: that is no user of the tenant, or one who may not sign in.
+
+        """
+        async with self._units.begin(_context(tenant_id, about)) as uow:
+            user = await repository.find_by_identity(uow, identity.issuer, identity.subject, identity.email)
+        if user is None or not user.is_active:
+            await self._tell_refusal(tenant_id, user, about)
+            raise OidcLoginRefused("The provider vouches for somebody who is no user of this tenant.")
+        return await self.open(tenant_id, user.id, about, method=provider)
 
     async def open(
         self, tenant_id: UUID, user_id: UUID, about: Circumstances, *, method: str, forget: bytes | None = None

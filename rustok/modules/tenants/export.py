@@ -24,6 +24,7 @@ EXPORTED: tuple[str, ...] = (
     "roles",
     "principals",
     "principal_roles",
+    "identities",
     "api_keys",
     "audit_log",
     "nodes",
