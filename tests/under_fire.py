@@ -66,6 +66,16 @@ class PlatformUnderFire(PlatformUnderTest):
         await answered(super().settle)
 
 
+def engine_of_processes(platform: PlatformUnderTest) -> AsyncEngine:
+    """Return what relays, workers and commands of operators connect with; it fails under fire."""
+    return platform.failing_system_engine if isinstance(platform, PlatformUnderFire) else platform.system_engine
+
+
+async def insist(platform: PlatformUnderTest, work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Do *work*, under fire until it ends otherwise than by a fault."""
+    return await (answered(work) if isinstance(platform, PlatformUnderFire) else work())
+
+
 class RepeatingTransport(httpx2.AsyncBaseTransport):
     """A client that sends a request again, a POST with the same Idempotency-Key, until the API can answer it."""
 

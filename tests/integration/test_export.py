@@ -8,6 +8,7 @@ import tracemalloc
 import zipfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from tempfile import TemporaryFile
 from threading import Thread
 from typing import IO, Any
@@ -22,6 +23,7 @@ from rustok.modules.tenants.export import EXPORTED, LEFT_OUT, SECRET, TenantExpo
 from rustok.testing import Database, PlatformUnderTest
 from tests.integration.db.tenant_tables import tenant_tables
 from tests.integration.db.tenants_with_everything import tenants_with_everything
+from tests.under_fire import engine_of_processes, insist
 
 _LARGE = """
     INSERT INTO products (tenant_id, id, status, vendor, version, created_at, updated_at)
@@ -53,17 +55,20 @@ class TwoTenants:
     theirs: UUID
 
     async def export(self, **parts: Any) -> Exported:
-        file = io.BytesIO()
-        manifest = await TenantExport(self.platform.system_engine, **parts).write(self.ours, file)
+        file, manifest = await insist(self.platform, partial(self._export, **parts))
         with zipfile.ZipFile(file) as archive:
             files = {name: archive.read(name) for name in archive.namelist()}
         assert json.loads(files["manifest.json"]) == manifest
         return Exported(manifest, files)
 
+    async def _export(self, **parts: Any) -> tuple[IO[bytes], Mapping[str, Any]]:
+        file = io.BytesIO()
+        return file, await TenantExport(engine_of_processes(self.platform), **parts).write(self.ours, file)
+
 
 @pytest.fixture
-async def tenants(database: Database) -> AsyncIterator[TwoTenants]:
-    async with PlatformUnderTest.open(MODULES, database) as platform:
+async def tenants(database: Database, platform_class: type[PlatformUnderTest]) -> AsyncIterator[TwoTenants]:
+    async with platform_class.open(MODULES, database) as platform:
         admin = await asyncpg.connect(database.admin_url)
         yield TwoTenants(platform, admin, *await tenants_with_everything(platform, admin, "ours", "theirs"))
         await admin.close()
@@ -76,6 +81,7 @@ async def test_every_table_with_rows_of_tenants_has_a_decision(tenants: TwoTenan
     assert sorted([*EXPORTED, *LEFT_OUT]) == sorted([*tables, "tenants"])
 
 
+@pytest.mark.under_fire
 async def test_all_rows_are_in_it_and_none_of_another_tenant(tenants: TwoTenants) -> None:
     """As the manifest says: how many, with which digest, of which columns."""
     exported = await tenants.export()
@@ -93,6 +99,7 @@ async def test_all_rows_are_in_it_and_none_of_another_tenant(tenants: TwoTenants
     assert str(tenants.theirs) not in str(exported.files)
 
 
+@pytest.mark.under_fire
 async def test_texts_are_in_it_as_they_were_written(tenants: TwoTenants) -> None:
     """Whatever they hold: nothing of them ends a line, or a text."""
     title = 'quote " backslash \\ newline \n tab \t line separator \u2028 control \u0001\u0002 ✓'
@@ -103,6 +110,7 @@ async def test_texts_are_in_it_as_they_were_written(tenants: TwoTenants) -> None
     assert title in [row["title"] for row in exported.rows("product_translations")]
 
 
+@pytest.mark.under_fire
 async def test_no_secret_is_in_it(tenants: TwoTenants) -> None:
     """Neither what opens doors nor what secrets are kept as."""
     await tenants.platform.run("alloy.secrets.set", tenants.ours, name="token", value="hunter2")
@@ -122,6 +130,7 @@ async def test_no_secret_is_in_it(tenants: TwoTenants) -> None:
     assert "token" in [row["name"] for row in exported.rows("script_secrets")]
 
 
+@pytest.mark.under_fire
 async def test_what_hooks_have_sent_is_not_in_it(tenants: TwoTenants) -> None:
     """A hook may put a secret that it was shown into a call; the job keeps what it had sent."""
     sent = '{"url": "https://example.com", "headers": {"x": "hunter2"}}'

@@ -20,7 +20,7 @@ from rustok.kernel.ids import uuid7
 from rustok.kernel.module import JobKind
 from rustok.runtime import SystemClock
 from rustok.testing import Database, PlatformUnderTest
-from tests.under_fire import PlatformUnderFire, answered
+from tests.under_fire import PlatformUnderFire, engine_of_processes, insist
 
 Answer = TypeVar("Answer")
 
@@ -50,13 +50,11 @@ class Ledger:
     @property
     def workers_engine(self) -> AsyncEngine:
         """What relays and workers connect with; all that a test does by hand has steady connections."""
-        if isinstance(self.platform, PlatformUnderFire):
-            return self.platform.failing_system_engine
-        return self.platform.system_engine
+        return engine_of_processes(self.platform)
 
     async def answered(self, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """Do *work*, under fire until it ends otherwise than by a fault."""
-        return await (answered(work) if isinstance(self.platform, PlatformUnderFire) else work())
+        return await insist(self.platform, work)
 
     async def work(self, runner: JobRunner, ids: Sequence[UUID]) -> None:
         """Have *runner* do these jobs; what a fault has interrupted is done again, uncounted."""
