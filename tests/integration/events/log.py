@@ -77,7 +77,7 @@ class Log:
     transport: OutboxTransport
     sequencer: PostgresSequencerStore
     failing_engine: AsyncEngine | None = None
-    """Under fire, what workers connect with; all that a test does by hand has steady connections."""
+    """Under fire, what relays and workers connect with; all that a test does by hand has steady connections."""
 
     @property
     def workers_engine(self) -> AsyncEngine:
@@ -101,8 +101,11 @@ class Log:
         return ids
 
     async def sequence_all(self, batch: int = 1000) -> None:
-        while await self.sequencer.sequence(batch):
+        while await self.answered(partial(self.sequencer.sequence, batch)):
             pass
+
+    async def raise_floor(self) -> None:
+        await self.answered(self.sequencer.raise_floor)
 
     async def read_all(self) -> list[LoggedEvent]:
         """Return the whole log in order of position."""
@@ -164,7 +167,7 @@ async def open_log(
             failing = await stack.enter_async_context(engine)
         transport = OutboxTransport(system)
         units = UnitOfWorkFactory(app, transport, SystemClock(), Secrets("a secret of the tests, long enough"))
-        yield Log(database, units, system, transport, PostgresSequencerStore(system), failing)
+        yield Log(database, units, system, transport, PostgresSequencerStore(failing or system), failing)
 
 
 async def redrive(engine: AsyncEngine, tenant_id: UUID, choice: Choice | None = None) -> int:

@@ -168,6 +168,7 @@ async def test_a_parked_aggregate_is_listed_with_what_waits_for_it(station: Stat
     assert letter.waiting_events == 3
 
 
+@pytest.mark.under_fire
 async def test_the_error_of_a_parked_aggregate_is_told_without_the_statement(station: Station) -> None:
     """One line, for a person."""
     station.handler.broken = {B}
@@ -229,6 +230,7 @@ async def test_a_redriven_aggregate_that_is_still_broken_has_all_its_attempts_ag
     assert (letter.state, letter.attempts, letter.position) == ("retrying", 1, 2)
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize(
     ("tenant_id", "chosen"),
     [
@@ -311,6 +313,7 @@ async def test_the_sweep_sees_what_was_redriven(station: Station) -> None:
     assert (while_dead, await station.behind()) == ([], ["clocks.recorder"])
 
 
+@pytest.mark.under_fire
 async def test_what_was_parked_after_a_claim_was_made_is_seen_by_its_batch(station: Station) -> None:
     """A holder that let go while the claim's statement ran parked it: its events must wait here as well.
 
@@ -386,12 +389,13 @@ async def test_an_old_snapshot_makes_no_question_longer(station: Station, questi
     assert (entries < 200, scans) == (True, 0)
 
 
+@pytest.mark.under_fire
 async def test_preparing_again_leaves_consumers_where_they_are(station: Station) -> None:
     """Every process does that when it starts."""
     await station.write(A, *ELSEWHERE)
     await station.drain()
 
-    await station.store.prepare([station.handler.name])
+    await station.log.answered(partial(station.store.prepare, [station.handler.name]))
 
     async with station.log.admin() as admin:
         rows = await admin.fetch("SELECT shard, max(position) AS last, count(*) AS rows FROM checkpoints GROUP BY 1")
@@ -433,6 +437,7 @@ async def drain_as_before(station: Station) -> None:
                 )
 
 
+@pytest.mark.under_fire
 async def test_a_release_that_moves_checkpoints_in_place_works_beside_this_one(station: Station) -> None:
     """Each sees what the other has done, and a shard has one holder."""
     for _ in range(6):
@@ -440,7 +445,8 @@ async def test_a_release_that_moves_checkpoints_in_place_works_beside_this_one(s
     config = ConsumerConfig(batch=4, batches_a_drain=1000)
     workers = [Consumer(config, station.store, station.clock, station.handler) for _ in range(2)]
 
-    await asyncio.gather(drain_as_before(station), drain_as_before(station), *(worker.drain() for worker in workers))
+    beside = [station.log.answered(worker.drain) for worker in workers]
+    await asyncio.gather(drain_as_before(station), drain_as_before(station), *beside)
     await station.drain()
 
     assert await station.effects() == {clock: [*range(1, 7)] for clock in (A, B, C, *ELSEWHERE)}
@@ -448,6 +454,7 @@ async def test_a_release_that_moves_checkpoints_in_place_works_beside_this_one(s
         assert await admin.fetchval("SELECT count(*) = 16 FROM checkpoints")
 
 
+@pytest.mark.under_fire
 async def test_several_workers_apply_every_event_once_and_in_order(station: Station) -> None:
     """They take each other's shards in turns, from a backlog and in small batches."""
     for _ in range(3):
@@ -455,11 +462,12 @@ async def test_several_workers_apply_every_event_once_and_in_order(station: Stat
     config = ConsumerConfig(batch=4, batches_a_drain=1000)
     workers = [Consumer(config, station.store, station.clock, station.handler) for _ in range(4)]
 
-    await asyncio.gather(*(worker.drain() for worker in workers))
+    await asyncio.gather(*(station.log.answered(worker.drain) for worker in workers))
 
     assert await station.effects() == {clock: [1, 2, 3] for clock in (A, B, C, *ELSEWHERE)}
 
 
+@pytest.mark.under_fire
 async def test_a_redrive_waits_for_a_retry_that_runs(station: Station) -> None:
     """Otherwise the retry's end would overwrite it."""
     station.handler.broken = {B}
@@ -479,6 +487,7 @@ async def test_a_redrive_waits_for_a_retry_that_runs(station: Station) -> None:
     assert (letter.state, letter.attempts) == ("retrying", 0)
 
 
+@pytest.mark.under_fire
 async def test_a_retry_does_not_wait_for_a_redrive(station: Station) -> None:
     """Which may wait for another retry of the same claim: the aggregate is left for the next look."""
     station.handler.broken = {B}
@@ -514,11 +523,12 @@ async def test_a_database_with_another_number_of_shards_is_refused(station: Stat
         await station.store.prepare(["clocks.recorder"])
 
 
+@pytest.mark.under_fire
 async def test_preparing_a_consumer_again_leaves_it_where_it_is(station: Station) -> None:
     """Every process prepares at its start."""
     await station.write(A)
     await station.drain()
-    await station.store.prepare([station.handler.name])
+    await station.log.answered(partial(station.store.prepare, [station.handler.name]))
     await station.drain()
 
     assert await station.effects() == {A: [1]}

@@ -3,6 +3,7 @@
 import json
 
 import asyncpg
+import pytest
 
 from rustok.testing import DatabaseServer
 from tests.integration.events.log import Log, connected, stage
@@ -11,10 +12,11 @@ from tests.integration.events.log import Log, connected, stage
 async def raise_floor(log: Log, times: int = 3) -> int:
     """Raise it several times, as the relays' loops do, and return where it is then."""
     for _ in range(times):
-        await log.sequencer.raise_floor()
+        await log.raise_floor()
     return await log.floor()
 
 
+@pytest.mark.under_fire
 async def test_a_writer_in_another_database_does_not_hold_the_floor(log: Log, database_server: DatabaseServer) -> None:
     """A floor from the snapshot's xmin froze there: transaction ids belong to the whole cluster."""
     async with database_server.throw_away() as elsewhere, connected(elsewhere.admin_url) as other:

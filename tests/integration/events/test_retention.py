@@ -1,6 +1,7 @@
 """Retention: the log loses its oldest partitions, and nobody misses an event."""
 
 import asyncio
+from functools import partial
 
 import asyncpg
 import pytest
@@ -36,6 +37,11 @@ async def old_log(log: Log) -> Log:
     return log
 
 
+async def shorten(log: Log, kept_days: int = KEPT_DAYS) -> int:
+    """Shorten the log as a relay does; return how many partitions it has dropped, as far as it was told."""
+    return await log.answered(partial(shorten_log, log.workers_engine, kept_days))
+
+
 async def partitions(connection: asyncpg.Connection) -> list[str]:
     rows = await connection.fetch(
         "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'event_log'::regclass"
@@ -49,15 +55,16 @@ async def positions(log: Log) -> list[int]:
 
 async def test_what_is_old_and_read_is_dropped(old_log: Log) -> None:
     """All but the partition with the newest event; a shard without events holds nothing back."""
-    dropped = await shorten_log(old_log.system_engine, KEPT_DAYS)
+    dropped = await shorten(old_log)
 
     assert dropped == 2
     assert await positions(old_log) == list(range(20, 26))
 
 
+@pytest.mark.under_fire
 async def test_the_log_goes_on_without_a_gap(old_log: Log) -> None:
     """Positions are counted on from the newest event."""
-    await shorten_log(old_log.system_engine, KEPT_DAYS)
+    await shorten(old_log)
 
     async with old_log.admin() as admin:
         await stage(admin, 3)
@@ -66,6 +73,7 @@ async def test_the_log_goes_on_without_a_gap(old_log: Log) -> None:
     assert await positions(old_log) == list(range(20, 29))
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize(
     ("change", "first_kept"),
     [
@@ -92,15 +100,16 @@ async def test_what_somebody_needs_is_kept_with_all_above_it(old_log: Log, chang
     async with old_log.admin() as admin:
         await admin.execute(change)
 
-    await shorten_log(old_log.system_engine, KEPT_DAYS)
+    await shorten(old_log)
 
     kept = await positions(old_log)
     assert kept == list(range(first_kept, kept[-1] + 1))
 
 
+@pytest.mark.under_fire
 async def test_without_a_limit_everything_is_kept(old_log: Log) -> None:
     """0 days is for ever, not at once."""
-    assert await shorten_log(old_log.system_engine, 0) == 0
+    assert await shorten(old_log, 0) == 0
     assert await positions(old_log) == list(range(1, 26))
 
 
@@ -109,17 +118,17 @@ async def test_a_long_reader_is_not_waited_for(old_log: Log) -> None:
     async with old_log.admin() as reader:
         await reader.execute("BEGIN; SELECT count(*) FROM event_log")
 
-        assert await shorten_log(old_log.system_engine, KEPT_DAYS) == 0
+        assert await shorten(old_log) == 0
 
-    assert await shorten_log(old_log.system_engine, KEPT_DAYS) == 2
+    assert await shorten(old_log) == 2
 
 
 async def test_relays_that_do_it_at_once_do_it_once(old_log: Log) -> None:
     """Neither fails, whoever is first."""
-    dropped = await asyncio.gather(*(shorten_log(old_log.system_engine, KEPT_DAYS) for _ in range(4)))
+    dropped = await asyncio.gather(*(shorten(old_log) for _ in range(4)))
 
     assert sum(dropped) <= 2
-    assert await shorten_log(old_log.system_engine, KEPT_DAYS) == 2 - sum(dropped)
+    assert await shorten(old_log) == 2 - sum(dropped)
 
 
 async def test_nothing_but_a_partition_of_the_log_is_dropped(old_log: Log) -> None:

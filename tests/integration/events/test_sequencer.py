@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import defaultdict
 from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -11,7 +12,6 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from rustok.db.failures import is_transient
-from rustok.events.store import PostgresSequencerStore
 from rustok.testing import DatabaseServer
 from tests.integration.events.log import TENANT, Log, connected, stage, until_gone, until_waiting, wind
 
@@ -52,14 +52,14 @@ class Writers:
 
 async def relay(log: Log, writers_done: asyncio.Event) -> None:
     """Sequence until the writers have ended and nothing is left."""
-    store = PostgresSequencerStore(log.system_engine)
     moved = True
     while moved or not writers_done.is_set():
-        moved = bool(await store.sequence(50))
-        await store.raise_floor()
+        moved = bool(await log.answered(partial(log.sequencer.sequence, 50)))
+        await log.raise_floor()
         await asyncio.sleep(0.004)  # the relays' own poll interval
 
 
+@pytest.mark.under_fire
 async def test_no_event_is_lost_or_reordered_under_concurrency(log: Log, database_server: DatabaseServer) -> None:
     """Eight writers, three relays, a writer left open here and one in another database: seed 20260201."""
     clocks = await log.create_clocks(6)
@@ -114,6 +114,7 @@ async def test_a_naive_poller_loses_what_commits_late(log: Log) -> None:
     assert (first, second, seen) == (1, 2, [2])
 
 
+@pytest.mark.under_fire
 async def test_the_sequencer_does_not_lose_what_commits_late(log: Log) -> None:
     """The same script as the control's."""
     async with log.admin() as early, log.admin() as late:
@@ -147,6 +148,7 @@ async def test_a_relay_that_is_killed_in_mid_call_loses_nothing(log: Log) -> Non
     assert [event.position for event in await log.read_all()] == list(range(1, 11))
 
 
+@pytest.mark.under_fire
 async def test_a_relay_that_is_killed_before_its_commit_loses_nothing(log: Log) -> None:
     """Also when it had finished its work."""
     async with log.admin() as admin, log.admin() as doomed:
@@ -160,6 +162,7 @@ async def test_a_relay_that_is_killed_before_its_commit_loses_nothing(log: Log) 
     assert [event.position for event in await log.read_all()] == list(range(1, 11))
 
 
+@pytest.mark.under_fire
 async def test_the_log_gets_its_next_partition_without_a_gap(log: Log) -> None:
     """Positions go on across the boundary at a million, whoever of the relays meets it."""
     async with log.admin() as admin:
@@ -177,6 +180,7 @@ async def test_the_log_gets_its_next_partition_without_a_gap(log: Log) -> None:
     assert [row["relname"] for row in partitions] == ["event_log_000000", "event_log_000001"]
 
 
+@pytest.mark.under_fire
 async def test_a_shard_is_read_across_the_boundary_of_partitions(log: Log) -> None:
     """One page may lie in two of them."""
     async with log.admin() as admin:

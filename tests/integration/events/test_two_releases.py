@@ -170,6 +170,7 @@ async def test_a_redrive_is_not_for_what_has_not_failed(rollout: Rollout) -> Non
     assert await redrive(rollout.log.system_engine, TENANT) == 0
 
 
+@pytest.mark.under_fire
 async def test_what_a_release_took_up_that_is_gone_waits_for_the_next_one(rollout: Rollout) -> None:
     """It was taken back before it came to it: the old one makes it needs_version again, for all to see, and to discard.
 
@@ -189,6 +190,7 @@ async def test_what_a_release_took_up_that_is_gone_waits_for_the_next_one(rollou
     assert states == ["retrying", "needs_version"]
 
 
+@pytest.mark.under_fire
 async def test_a_release_gives_nothing_back_that_it_knows(rollout: Rollout) -> None:
     """It may have had no time yet, or have failed at it."""
     known, failed = await rollout.log.create_clocks(2)
