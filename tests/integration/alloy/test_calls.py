@@ -179,6 +179,7 @@ async def test_a_secret_that_the_server_quotes_is_not_kept(workshop: Workshop, r
     assert letter.error["body"] == "***"
 
 
+@pytest.mark.under_fire
 async def test_nothing_is_sent_to_a_host_that_the_script_does_not_name(workshop: Workshop, receiver: Receiver) -> None:
     """The allow-list is the script's."""
     script = await workshop.script(f"ctx.http.post('{receiver.host}/')", on=None, hosts=["example.com"])
@@ -191,6 +192,7 @@ async def test_nothing_is_sent_to_a_host_that_the_script_does_not_name(workshop:
     assert letter.error["code"] == "host_not_allowed"
 
 
+@pytest.mark.under_fire
 async def test_nothing_is_sent_by_a_run_that_failed(workshop: Workshop, receiver: Receiver) -> None:
     """The request is an effect as any other: all or none."""
     body = f"ctx.http.post('{receiver.host}/')\nctx.command('commerce.nothing.here')"
@@ -202,6 +204,7 @@ async def test_nothing_is_sent_by_a_run_that_failed(workshop: Workshop, receiver
     assert receiver.heard == []
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize(
     ("call", "told"),
     [

@@ -42,6 +42,7 @@ async def test_the_scheme_is_compared_without_case(shared_api: ApiUnderTest) -> 
     assert response.status_code == 200
 
 
+@pytest.mark.under_fire
 async def test_a_revoked_key_is_refused_at_the_next_request(api: ApiUnderTest) -> None:
     """Although this process remembers it."""
     token = await api.new_key()
@@ -53,6 +54,7 @@ async def test_a_revoked_key_is_refused_at_the_next_request(api: ApiUnderTest) -
         assert_problem(await api.client.get(PRODUCTS, headers=bearer(token)), 401, "unauthenticated")
 
 
+@pytest.mark.under_fire
 async def test_a_revocation_does_not_disturb_other_keys(api: ApiUnderTest) -> None:
     """Their rights are read again, and found to be the same."""
     await api.client.get(PRODUCTS)
@@ -63,6 +65,7 @@ async def test_a_revocation_does_not_disturb_other_keys(api: ApiUnderTest) -> No
     assert (await api.client.get(PRODUCTS)).status_code == 200
 
 
+@pytest.mark.under_fire
 async def test_an_expired_key_is_refused(rustok: PlatformUnderTest) -> None:
     """From the very moment on, although this process remembers it."""
     clock = FixedClock()
@@ -76,6 +79,7 @@ async def test_an_expired_key_is_refused(rustok: PlatformUnderTest) -> None:
     assert_problem(after, 401, "unauthenticated")
 
 
+@pytest.mark.under_fire
 async def test_a_missing_permission_is_named(api: ApiUnderTest) -> None:
     """403 says what would be needed."""
     token = await api.new_key(role="customer")
@@ -85,6 +89,7 @@ async def test_a_missing_permission_is_named(api: ApiUnderTest) -> None:
     assert "commerce.products.write" in assert_problem(response, 403, "permission_denied")["detail"]
 
 
+@pytest.mark.under_fire
 async def test_a_granted_permission_holds_from_the_next_request(api: ApiUnderTest) -> None:
     """A remembered lack of a right is looked up again before it is final."""
     token = await api.new_key(role="customer")
@@ -97,6 +102,7 @@ async def test_a_granted_permission_holds_from_the_next_request(api: ApiUnderTes
     assert (await api.client.get(PRODUCTS, headers=bearer(token))).status_code == 200
 
 
+@pytest.mark.under_fire
 async def test_a_disabled_tenant_is_refused(api: ApiUnderTest) -> None:
     """Reads and writes alike."""
     async with administrator(api.database) as admin:
@@ -106,6 +112,7 @@ async def test_a_disabled_tenant_is_refused(api: ApiUnderTest) -> None:
     assert_problem(await api.client.post(PRODUCTS, json=a_product()), 403, "tenant_disabled")
 
 
+@pytest.mark.under_fire
 async def test_x_tenant_may_confirm_the_tenant_of_the_credential(api: ApiUnderTest) -> None:
     """By slug or by id."""
     for reference in ("acme", str(api.tenant_id)):
@@ -130,6 +137,7 @@ async def test_no_x_tenant_may_name_another_tenant(shared_api: ApiUnderTest, ref
     assert_problem(await shared_api.client.get(PRODUCTS, headers=headers), 403, "tenant_mismatch")
 
 
+@pytest.mark.under_fire
 async def test_another_tenants_product_reads_as_one_that_never_was(api: ApiUnderTest) -> None:
     """Byte for byte the same answer, but for the request's id, whatever the method."""
     globex = await api.rustok.create_tenant("globex")

@@ -53,6 +53,7 @@ async def test_what_is_not_json_is_malformed(shared_api: ApiUnderTest, body: byt
     assert_problem(await shared_api.post_text(body), 400, "malformed_json")
 
 
+@pytest.mark.under_fire
 async def test_what_is_json_is_kept_and_what_is_not_is_refused(api: ApiUnderTest) -> None:
     """Each text of JSONTestSuite, alone and as a part of a body; what is kept is answered as it was sent."""
     kept = 0

@@ -30,6 +30,7 @@ async def test_path_and_body_together_are_the_input(api: ApiUnderTest) -> None:
     assert response.json()["translations"]["de"]["title"] == "Rad"
 
 
+@pytest.mark.under_fire
 async def test_a_body_may_not_repeat_what_the_path_says(api: ApiUnderTest) -> None:
     """One of the two would have to be ignored."""
     product = await api.create()

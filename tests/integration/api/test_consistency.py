@@ -49,6 +49,7 @@ def found(answer: httpx2.Response) -> list[str]:
     return [hit["product_id"] for hit in answer.json()["data"]]
 
 
+@pytest.mark.under_fire
 async def test_a_reader_is_told_whether_the_index_shows_its_write(api: ApiUnderTest) -> None:
     """Without a preference it does not wait; a projection that has never begun is behind."""
     product, token = await written(api)
@@ -61,6 +62,7 @@ async def test_a_reader_is_told_whether_the_index_shows_its_write(api: ApiUnderT
     assert (after.headers["rustok-freshness"], found(after)) == ("fresh", [product])
 
 
+@pytest.mark.under_fire
 async def test_a_reader_that_shows_no_token_is_told_nothing(api: ApiUnderTest) -> None:
     """It has no opinion on what it should see."""
     answer = await api.client.get(SEARCH, headers={"Prefer": "wait=5, handling=strict"})
@@ -69,6 +71,7 @@ async def test_a_reader_that_shows_no_token_is_told_nothing(api: ApiUnderTest) -
     assert "rustok-freshness" not in answer.headers
 
 
+@pytest.mark.under_fire
 async def test_a_reader_waits_until_the_index_shows_its_write(api: ApiUnderTest) -> None:
     """As soon as it does, and not until its patience is at an end."""
     product, token = await written(api)
@@ -96,6 +99,7 @@ async def test_a_deletion_is_waited_for_as_well(api: ApiUnderTest) -> None:
     assert (after.headers["rustok-freshness"], found(after)) == ("fresh", [])
 
 
+@pytest.mark.under_fire
 async def test_without_a_worker_the_wait_ends(api: ApiUnderTest) -> None:
     """With what there is, and how old the write is that it lacks."""
     _, token = await written(api)
@@ -108,6 +112,7 @@ async def test_without_a_worker_the_wait_ends(api: ApiUnderTest) -> None:
     assert float(lag) >= 1
 
 
+@pytest.mark.under_fire
 async def test_a_strict_reader_gets_no_answer_without_its_write(api: ApiUnderTest) -> None:
     """503, to be tried again; once the index shows it, it is answered."""
     product, token = await written(api)
@@ -121,6 +126,7 @@ async def test_a_strict_reader_gets_no_answer_without_its_write(api: ApiUnderTes
     assert (answer.headers["preference-applied"], found(answer)) == ("handling=strict", [product])
 
 
+@pytest.mark.under_fire
 async def test_a_write_that_was_begun_before_another_and_committed_after_it_is_waited_for(api: ApiUnderTest) -> None:
     """A token names versions: that a place behind it in the outbox is done with means nothing."""
     rustok = api.rustok
@@ -141,6 +147,7 @@ async def test_a_write_that_was_begun_before_another_and_committed_after_it_is_w
     assert [answer.headers["rustok-freshness"] for answer in after] == ["fresh", "fresh"]
 
 
+@pytest.mark.under_fire
 async def test_a_projection_that_does_not_subscribe_to_it_has_nothing_to_catch_up_with(api: ApiUnderTest) -> None:
     """A script is no product; a write that changed nothing has made no events."""
     script = await api.client.post("/api/v1/alloy/scripts", json={"name": "hook"})
@@ -152,6 +159,7 @@ async def test_a_projection_that_does_not_subscribe_to_it_has_nothing_to_catch_u
         assert (await search(api, answer.headers[TOKEN])).headers["rustok-freshness"] == "fresh"
 
 
+@pytest.mark.under_fire
 async def test_what_is_read_where_it_is_written_is_fresh(api: ApiUnderTest) -> None:
     """A module's own route follows nothing."""
     product, token = await written(api)
@@ -163,6 +171,7 @@ async def test_what_is_read_where_it_is_written_is_fresh(api: ApiUnderTest) -> N
     assert unchanged.status_code == 304
 
 
+@pytest.mark.under_fire
 async def test_a_repeated_write_has_the_token_of_the_first(api: ApiUnderTest) -> None:
     """Its events are those that the reader waits for."""
     answers = [
@@ -173,6 +182,7 @@ async def test_a_repeated_write_has_the_token_of_the_first(api: ApiUnderTest) ->
     assert answers[0].headers[TOKEN] == answers[1].headers[TOKEN]
 
 
+@pytest.mark.under_fire
 async def test_several_tokens_are_waited_for_together(api: ApiUnderTest) -> None:
     """In one header or in many."""
     (_, one), (_, other) = (
@@ -189,6 +199,7 @@ async def test_several_tokens_are_waited_for_together(api: ApiUnderTest) -> None
     assert after.headers["rustok-freshness"] == "fresh"
 
 
+@pytest.mark.under_fire
 async def test_the_lag_is_that_of_the_write_that_is_not_shown(api: ApiUnderTest) -> None:
     """What is shown long since has none."""
     _, old = await written(api)
@@ -203,6 +214,7 @@ async def test_the_lag_is_that_of_the_write_that_is_not_shown(api: ApiUnderTest)
     assert lag_s < time.monotonic() - began_s + 0.2
 
 
+@pytest.mark.under_fire
 async def test_a_question_that_does_not_fit_is_refused_at_once(api: ApiUnderTest) -> None:
     """Nobody waits for an answer to it."""
     _, token = await written(api)
@@ -214,6 +226,7 @@ async def test_a_question_that_does_not_fit_is_refused_at_once(api: ApiUnderTest
     assert_problem(answer, 422, "invalid_input")
 
 
+@pytest.mark.under_fire
 async def test_a_token_that_this_tenant_was_not_given_is_refused(api: ApiUnderTest) -> None:
     """Garbage, another tenant's, or more than anybody needs."""
     _, token = await written(api)
@@ -230,6 +243,7 @@ async def test_a_token_that_this_tenant_was_not_given_is_refused(api: ApiUnderTe
         assert_problem(answer, 400, "invalid_header")
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize(
     ("prefer", "applied"),
     [

@@ -1,5 +1,7 @@
 """A tenant's dead letters over HTTP: groups, and operations on them."""
 
+import pytest
+
 from rustok.db.transaction import begin
 from rustok.jobs import NewJob, enqueue, fail
 from rustok.jobs.kinds import REDRIVE
@@ -25,6 +27,7 @@ async def a_dead_letter(api: ApiUnderTest) -> None:
         await fail(transaction, leased, {"code": "sum_too_large", "message": "17 does not fit."}, None)
 
 
+@pytest.mark.under_fire
 async def test_dead_letters_are_seen_by_cause_and_redriven_by_an_operation(api: ApiUnderTest) -> None:
     """The fingerprint of a group says which are meant; the operation tells how many that were."""
     await a_dead_letter(api)
@@ -45,6 +48,7 @@ async def test_dead_letters_are_seen_by_cause_and_redriven_by_an_operation(api: 
     assert (accepted.status_code, operation["status"], operation["result"]) == (202, "done", {"count": 1})
 
 
+@pytest.mark.under_fire
 async def test_another_tenant_sees_none_of_them(api: ApiUnderTest) -> None:
     """Not even that there are any."""
     await a_dead_letter(api)
@@ -55,6 +59,7 @@ async def test_another_tenant_sees_none_of_them(api: ApiUnderTest) -> None:
     assert (seen.status_code, seen.json()) == (200, {"data": []})
 
 
+@pytest.mark.under_fire
 async def test_redriving_and_discarding_take_their_permissions(api: ApiUnderTest) -> None:
     """An editor may look."""
     editor = {"Authorization": f"Bearer {await api.new_key('editor')}"}
@@ -68,6 +73,7 @@ async def test_redriving_and_discarding_take_their_permissions(api: ApiUnderTest
     assert [answer.status_code for answer in answers] == [200, 403, 403]
 
 
+@pytest.mark.under_fire
 async def test_a_choice_until_a_moment_without_a_zone_is_refused(api: ApiUnderTest) -> None:
     """When that is depends on who reads it."""
     answer = await api.client.post(f"{DEAD_LETTERS}/redrive", json={"until": "2026-11-27T03:00:00"})
@@ -88,6 +94,7 @@ async def test_what_waits_for_another_release_is_in_the_metrics(api: ApiUnderTes
     assert 'rustok_queue_depth{queue="default",state="dead"} 0.0' in lines
 
 
+@pytest.mark.under_fire
 async def test_a_run_that_was_discarded_says_so(api: ApiUnderTest) -> None:
     """As its operation does."""
     owner = await Owner.create(api)

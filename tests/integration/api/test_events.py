@@ -53,6 +53,7 @@ async def types(api: ApiUnderTest, **parameters: Any) -> list[str]:
     return [event["type"] async for events in pages(api, **parameters) for event in events]
 
 
+@pytest.mark.under_fire
 async def test_the_log_is_read_from_its_start_and_each_event_once(api: ApiUnderTest) -> None:
     """In pages of any size, in the order in which things happened."""
     product = await api.create()
@@ -251,6 +252,7 @@ async def test_the_cursor_of_the_end_outlives_what_the_log_has_dropped(api: ApiU
     assert (await page(api, cursor))[0] == []
 
 
+@pytest.mark.under_fire
 async def test_the_index_of_a_tenant_serves_the_read(api: ApiUnderTest) -> None:
     """As the role app, with row level security on, although the events of some make up a large part of the log."""
     await api.rustok.settle()

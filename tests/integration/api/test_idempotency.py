@@ -38,6 +38,7 @@ async def test_a_repeated_request_gets_the_first_answer(api: ApiUnderTest) -> No
     assert await count(api, "products") == 1
 
 
+@pytest.mark.under_fire
 async def test_the_order_of_names_in_the_body_does_not_matter(api: ApiUnderTest) -> None:
     """A client's JSON library may sort them differently the second time."""
     first = await api.post_text('{"vendor": "A", "translations": {"en": {"title": "T"}}}', **KEY)
@@ -47,6 +48,7 @@ async def test_the_order_of_names_in_the_body_does_not_matter(api: ApiUnderTest)
     assert second.content == first.content
 
 
+@pytest.mark.under_fire
 async def test_another_body_with_the_same_key_is_refused(api: ApiUnderTest) -> None:
     """The client has mixed two requests up."""
     await api.client.post(PRODUCTS, json=a_product(), headers=KEY)
@@ -56,6 +58,7 @@ async def test_another_body_with_the_same_key_is_refused(api: ApiUnderTest) -> N
     assert_problem(response, 422, "idempotency_key_reused")
 
 
+@pytest.mark.under_fire
 async def test_the_same_key_for_another_product_is_refused(api: ApiUnderTest) -> None:
     """What the path names is part of the request, also where there is no body."""
     one = await api.create()
@@ -83,6 +86,7 @@ async def test_ten_concurrent_requests_do_it_once(api: ApiUnderTest) -> None:
     assert await count(api, "outbox", "type = 'commerce.product.created'") == 1
 
 
+@pytest.mark.under_fire
 async def test_principals_and_tenants_do_not_share_keys(api: ApiUnderTest) -> None:
     """Everybody may number their requests from 1."""
     colleague = bearer(await api.new_key())
@@ -100,6 +104,7 @@ async def test_principals_and_tenants_do_not_share_keys(api: ApiUnderTest) -> No
     assert not any("idempotent-replayed" in response.headers for response in responses)
 
 
+@pytest.mark.under_fire
 async def test_a_refused_request_is_not_kept(api: ApiUnderTest) -> None:
     """After a 409 or a 422 the client mends its request and may use the key again."""
     await api.create()

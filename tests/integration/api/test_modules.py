@@ -36,6 +36,7 @@ def needed_module(operation: Operation) -> str:
     return REGISTRY.needed_module(declared) if declared else "jobs"
 
 
+@pytest.mark.under_fire
 async def test_a_new_tenant_has_all_modules(shared_api: ApiUnderTest) -> None:
     """In the order of their dependencies, with what may be switched."""
     response = await shared_api.client.get(MODULES)
@@ -45,6 +46,7 @@ async def test_a_new_tenant_has_all_modules(shared_api: ApiUnderTest) -> None:
     assert sorted(may_be_disabled) == sorted(OPTIONAL)
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("module", OPTIONAL)
 async def test_no_operation_of_a_module_that_is_off_is_there(api: ApiUnderTest, module: str) -> None:
     """Whatever is sent, before it is read; all others answer as before."""
@@ -71,6 +73,7 @@ async def test_no_operation_of_a_module_that_is_off_is_there(api: ApiUnderTest, 
             assert_problem(garbage, 404, "module_off")
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("module", OPTIONAL)
 async def test_no_batch_of_a_module_that_is_off_is_taken(api: ApiUnderTest, module: str) -> None:
     """Nor does one of another module reach its commands: a batch has commands of one module."""
@@ -81,6 +84,7 @@ async def test_no_batch_of_a_module_that_is_off_is_taken(api: ApiUnderTest, modu
     assert_problem(response, 404, "module_off")
 
 
+@pytest.mark.under_fire
 async def test_searching_what_a_module_that_is_off_publishes_finds_nothing_there(api: ApiUnderTest) -> None:
     """The index is its module's, although another serves it."""
     await disable(api, "commerce")
@@ -89,6 +93,7 @@ async def test_searching_what_a_module_that_is_off_publishes_finds_nothing_there
     assert (await api.client.get("/api/v1/search/content", params={"locale": "en"})).status_code == 200
 
 
+@pytest.mark.under_fire
 async def test_it_is_off_for_this_tenant_alone(api: ApiUnderTest) -> None:
     """The neighbour notices nothing."""
     neighbour = await Owner.create(api)
@@ -98,6 +103,7 @@ async def test_it_is_off_for_this_tenant_alone(api: ApiUnderTest) -> None:
     assert_problem(await api.client.get(PRODUCTS), 404, "module_off")
 
 
+@pytest.mark.under_fire
 async def test_all_is_there_again_when_it_is_on_again(api: ApiUnderTest) -> None:
     """At the next request, in every process."""
     product = await api.create()
@@ -154,6 +160,7 @@ async def test_switching_it_at_the_same_time_is_switching_it_once(api: ApiUnderT
         assert {(answer.status_code, answer.content) for answer in answers} == {(200, answers[0].content)}
 
 
+@pytest.mark.under_fire
 async def test_what_another_module_depends_on_stays(api: ApiUnderTest) -> None:
     """The refusal names the dependent; once that is off, it may go."""
     problem = assert_problem(await switch(api, "content", is_enabled=False), 409, "module_in_use")
@@ -162,6 +169,7 @@ async def test_what_another_module_depends_on_stays(api: ApiUnderTest) -> None:
     await disable(api, "blog", "content")
 
 
+@pytest.mark.under_fire
 async def test_a_module_wants_those_that_it_depends_on(api: ApiUnderTest) -> None:
     """The refusal names what is to be enabled first."""
     await disable(api, "blog", "content")
@@ -170,12 +178,14 @@ async def test_a_module_wants_those_that_it_depends_on(api: ApiUnderTest) -> Non
     assert problem["detail"] == "blog depends on content: enable that first."
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("module", ["tenants", "access", "outbox", "jobs", "index"])
 async def test_what_the_platform_cannot_do_without_stays(shared_api: ApiUnderTest, module: str) -> None:
     """Who has switched off the access rules could not switch them on again."""
     assert_problem(await switch(shared_api, module, is_enabled=False), 409, "module_always_on")
 
 
+@pytest.mark.under_fire
 async def test_there_is_no_such_module(shared_api: ApiUnderTest) -> None:
     """A mistyped name changes nothing."""
     assert_problem(await switch(shared_api, "comerce", is_enabled=False), 404, "module_not_found")
@@ -191,6 +201,7 @@ async def test_if_match_is_the_version_of_the_tenant(api: ApiUnderTest) -> None:
     assert_problem(second, 412, "version_mismatch")
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("role", ["admin", "manager", "editor", "customer"])
 async def test_only_an_owner_switches(api: ApiUnderTest, role: str) -> None:
     """It decides what everybody else may do."""

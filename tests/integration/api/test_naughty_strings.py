@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rustok.testing import DatabaseServer
+from rustok.testing import DatabaseServer, PlatformUnderTest
 from tests.corpora.read import naughty_strings
 from tests.integration.api.possessions import OPERATIONS, Operation, Owner
 from tests.integration.api.support import ApiUnderTest
@@ -15,7 +15,7 @@ from tests.integration.api.texts import places, send_text
 
 STRINGS = naughty_strings()
 EFFORTS = (
-    pytest.param(80, id="some"),
+    pytest.param(80, id="some", marks=pytest.mark.under_fire),
     pytest.param(6, marks=[pytest.mark.deep, pytest.mark.timeout(900)], id="many"),
 )
 """Of how many strings one is tried at a place, which is another one at the next."""
@@ -23,8 +23,8 @@ QUOTAS = {"scripts": 10_000, "versions_a_script": 10_000, "values_a_script": 100
 
 
 @pytest.fixture(scope="module")
-async def owner(database_server: DatabaseServer) -> AsyncIterator[Owner]:
-    async with ApiUnderTest.alone(database_server) as api:
+async def owner(database_server: DatabaseServer, platform_class: type[PlatformUnderTest]) -> AsyncIterator[Owner]:
+    async with ApiUnderTest.alone(database_server, platform_class=platform_class) as api:
         owner = await Owner.create(api)
         await owner.run("alloy.limits.set", **QUOTAS)
         yield owner

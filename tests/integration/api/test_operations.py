@@ -4,6 +4,8 @@ import json
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from rustok.db.transaction import begin
 from rustok.jobs import NewJob, enqueue, fail, finish
 from rustok.jobs.store import PostgresJobStore
@@ -28,6 +30,7 @@ async def end(api: ApiUnderTest, job_id: UUID, how: Any, *arguments: Any) -> Non
         await how(transaction, job, *arguments)
 
 
+@pytest.mark.under_fire
 async def test_an_operation_tells_how_it_is_doing(api: ApiUnderTest) -> None:
     """Before and after."""
     job_id = await an_operation(api)
@@ -39,6 +42,7 @@ async def test_an_operation_tells_how_it_is_doing(api: ApiUnderTest) -> None:
     assert (after["status"], after["result"], after["kind"]) == ("done", {"counted": 3}, "tenants.count")
 
 
+@pytest.mark.under_fire
 async def test_a_stream_tells_of_each_change_up_to_the_end(api: ApiUnderTest) -> None:
     """A failed operation has ended, as far as the client can tell."""
     job_id = await an_operation(api)
@@ -53,6 +57,7 @@ async def test_a_stream_tells_of_each_change_up_to_the_end(api: ApiUnderTest) ->
     assert json.loads(data.removeprefix("data: "))["error"]["code"] == "sum_too_large"
 
 
+@pytest.mark.under_fire
 async def test_an_operation_can_be_cancelled(api: ApiUnderTest) -> None:
     """And stays cancelled."""
     job_id = await an_operation(api)
@@ -62,6 +67,7 @@ async def test_an_operation_can_be_cancelled(api: ApiUnderTest) -> None:
     assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(200, "cancelled")] * 2
 
 
+@pytest.mark.under_fire
 async def test_what_is_not_there_is_not_found(api: ApiUnderTest) -> None:
     """Whoever asks, and in whatever way; an operation of another tenant is not there either."""
     job_id = await an_operation(api)
@@ -80,6 +86,7 @@ async def test_what_is_not_there_is_not_found(api: ApiUnderTest) -> None:
     assert [(a.status_code, a.json()["code"]) for a in answers] == [(404, "operation_not_found")] * 6
 
 
+@pytest.mark.under_fire
 async def test_cancelling_takes_its_permission(api: ApiUnderTest) -> None:
     """An editor may look."""
     job_id = await an_operation(api)

@@ -14,7 +14,7 @@ from api.batches import batch_commands, batch_path
 from api.sign_in import ENTRANCES
 from rustok.kernel.ids import uuid7
 from rustok.kernel.registry import placeholders
-from rustok.testing import Database, DatabaseServer
+from rustok.testing import Database, DatabaseServer, PlatformUnderTest
 from tests.integration.api.possessions import MARK, OPERATIONS, REGISTRY, Operation, Owner, request_of
 from tests.integration.api.support import ApiUnderTest, assert_problem, settings_for
 from tests.integration.api.trespass import gives_away, of_nobody, told
@@ -55,8 +55,8 @@ class TwoTenants:
 
 
 @pytest.fixture(scope="module")
-async def api(database_server: DatabaseServer) -> AsyncIterator[ApiUnderTest]:
-    async with ApiUnderTest.alone(database_server) as api:
+async def api(database_server: DatabaseServer, platform_class: type[PlatformUnderTest]) -> AsyncIterator[ApiUnderTest]:
+    async with ApiUnderTest.alone(database_server, platform_class=platform_class) as api:
         yield api
 
 
@@ -103,6 +103,7 @@ async def test_an_item_of_a_batch_is_no_way_around(tenants: TwoTenants, operatio
     assert own.json()["results"][0]["status"] < 300, own.text
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 async def test_no_route_tells_of_another_tenant(tenants: TwoTenants, operation: Operation) -> None:
     """Nor does one name it with a credential of its own, or go without one."""
@@ -121,6 +122,7 @@ async def test_no_route_tells_of_another_tenant(tenants: TwoTenants, operation: 
         assert MARK in (await tenants.first.send(operation, theirs)).text
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("operation", LISTS, ids=lambda operation: operation.name)
 async def test_a_cursor_is_of_no_use_to_another_tenant(tenants: TwoTenants, operation: Operation) -> None:
     """It is as one that somebody has made up."""
@@ -140,6 +142,7 @@ async def test_a_cursor_is_of_no_use_to_another_tenant(tenants: TwoTenants, oper
     assert MARK not in used.text
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("name", ["content.nodes.create", "content.nodes.update"])
 async def test_nothing_is_put_below_anothers_node(tenants: TwoTenants, name: str) -> None:
     """Neither a new node nor one that moves; whether it exists is not told."""

@@ -145,6 +145,7 @@ async def test_a_fault_is_told_with_its_place(api: ApiUnderTest, body: dict[str,
     assert fault in pointers(assert_problem(answer, 422, answer.json()["code"]))
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize(
     ("method", "path", "code"),
     [

@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 
+import pytest
+
 from rustok.modules.tenants import Erasure
 from rustok.runtime import SystemClock
 from rustok.testing import PlatformUnderTest
@@ -14,6 +16,7 @@ _WRITERS = 8
 _WRITES_A_WRITER = 25
 
 
+@pytest.mark.under_fire
 async def test_every_route_is_refused_from_the_next_request_on(api: ApiUnderTest) -> None:
     """Also batches, and to a process that knows the credential; another tenant is served."""
     owner, other = await Owner.create(api), await Owner.create(api)
@@ -29,6 +32,7 @@ async def test_every_route_is_refused_from_the_next_request_on(api: ApiUnderTest
     assert (await other.send(create, others)).is_success
 
 
+@pytest.mark.under_fire
 async def test_a_tenant_that_is_switched_on_again_is_served(api: ApiUnderTest) -> None:
     """With the same credential, and with what it had."""
     product = await api.create()
@@ -40,6 +44,7 @@ async def test_a_tenant_that_is_switched_on_again_is_served(api: ApiUnderTest) -
     assert (answer.status_code, answer.json()["id"]) == (200, product["id"])
 
 
+@pytest.mark.under_fire
 async def test_a_key_of_a_tenant_that_was_erased_is_nobodys(api: ApiUnderTest) -> None:
     """Also to a process that remembers whose it was."""
     assert (await api.client.get(PRODUCTS)).status_code == 200
@@ -50,6 +55,7 @@ async def test_a_key_of_a_tenant_that_was_erased_is_nobodys(api: ApiUnderTest) -
     assert_problem(await api.client.post(PRODUCTS, json=a_product()), 401, "unauthenticated")
 
 
+@pytest.mark.under_fire
 async def test_switching_twice_is_as_switching_once(rustok: PlatformUnderTest) -> None:
     """One event each time that something has changed, in the order of the tenant's versions."""
     tenant = await rustok.create_tenant()
@@ -70,6 +76,7 @@ async def test_switching_twice_is_as_switching_once(rustok: PlatformUnderTest) -
     ]
 
 
+@pytest.mark.under_fire
 async def test_nothing_is_lost_that_was_answered(api: ApiUnderTest) -> None:
     """Switched off and on in the middle of writes: each is done or refused, and the index has those that are done."""
     answers: Counter[int] = Counter()

@@ -37,6 +37,7 @@ async def test_a_change_of_an_older_version_is_refused(api: ApiUnderTest) -> Non
     assert (await api.client.get(path)).json()["vendor"] == "A"
 
 
+@pytest.mark.under_fire
 async def test_a_change_without_a_version_is_refused(api: ApiUnderTest) -> None:
     """428 (RFC 6585): the caller must say what it has seen."""
     product = await api.create()
@@ -46,6 +47,7 @@ async def test_a_change_without_a_version_is_refused(api: ApiUnderTest) -> None:
     assert_problem(response, 428, "version_required")
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize(
     "value", ["*", 'W/"1"', "1", '""', '"01"', '"0"', '"-1"', '"1", "2"', '"x"', '"9999999999999999999"', ""]
 )
@@ -58,6 +60,7 @@ async def test_an_if_match_of_another_form_is_refused(api: ApiUnderTest, value: 
     assert_problem(response, 400, "invalid_header")
 
 
+@pytest.mark.under_fire
 async def test_if_match_sent_twice_is_refused(api: ApiUnderTest) -> None:
     """Two headers are two opinions."""
     product = await api.create()
@@ -68,6 +71,7 @@ async def test_if_match_sent_twice_is_refused(api: ApiUnderTest) -> None:
     assert_problem(response, 400, "invalid_header")
 
 
+@pytest.mark.under_fire
 async def test_if_match_on_what_has_no_version_changes_nothing(api: ApiUnderTest) -> None:
     """412, instead of a check that there was not (RFC 9110, section 13.1.1)."""
     created = await api.client.post(PRODUCTS, json=a_product(), headers={"If-Match": '"1"'})
@@ -80,6 +84,7 @@ async def test_if_match_on_what_has_no_version_changes_nothing(api: ApiUnderTest
     assert (await api.client.get(PRODUCTS)).json()["data"] == []
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize("value", ['"1"', 'W/"1"', '"7", "1"', "*"])
 async def test_a_read_of_a_known_version_is_not_sent_again(api: ApiUnderTest, value: str) -> None:
     """304 with the ETag and no body; If-None-Match compares weakly."""
@@ -90,6 +95,7 @@ async def test_a_read_of_a_known_version_is_not_sent_again(api: ApiUnderTest, va
     assert (response.status_code, response.content, response.headers["etag"]) == (304, b"", '"1"')
 
 
+@pytest.mark.under_fire
 async def test_a_read_of_another_version_is_sent(api: ApiUnderTest) -> None:
     """The client's copy is of another version."""
     product = await api.create()
@@ -123,6 +129,7 @@ async def test_of_those_who_make_it_at_once_one_does(api: ApiUnderTest, name: st
     assert Counter(answer.status_code for answer in answers) == {200: 1, 412: 7}
 
 
+@pytest.mark.under_fire
 async def test_a_create_is_always_of_something_new(api: ApiUnderTest) -> None:
     """What a name of its belongs to already is a conflict, with the header and without it."""
     first = await api.client.post(PRODUCTS, json=a_product(), headers={"If-None-Match": "*"})
@@ -146,6 +153,7 @@ async def test_nothing_that_is_there_is_changed_by_who_wants_it_absent(api: ApiU
     assert await owner.what_there_is() == before
 
 
+@pytest.mark.under_fire
 @pytest.mark.parametrize(
     "headers",
     [
@@ -162,6 +170,7 @@ async def test_an_if_none_match_of_another_form_is_refused_on_a_write(
     assert_problem(await api.client.post(PRODUCTS, json=a_product(), headers=headers), 400, "invalid_header")
 
 
+@pytest.mark.under_fire
 async def test_nothing_is_at_a_version_and_absent_at_once(api: ApiUnderTest) -> None:
     """Both conditions hold together, or the write is refused (RFC 9110, section 13.2.2)."""
     path, body = await a_named_thing(api, "alloy.secrets.set")
