@@ -92,6 +92,24 @@ async def test_who_waits_for_too_long_is_refused() -> None:
     assert await asyncio.gather(*at_it) == [True, True]
 
 
+async def test_whoever_gives_up_makes_no_room_for_a_third() -> None:
+    """A thread cannot be stopped: clients that hang up, one after the other, do not have it all computed at once."""
+    slow = SlowHasher()
+    hasher = PasswordHasher(slow, patience_s=0.01)
+    password_hash = CHEAP.hash("a password")
+    gone = [asyncio.create_task(hasher.verify(password_hash, "a password")) for _ in range(2)]
+    await asyncio.to_thread(eventually, lambda: slow.at_work == 2)
+
+    for task in gone:
+        task.cancel()
+    await asyncio.wait(gone)
+
+    with pytest.raises(TooManyHashes):
+        await hasher.verify(password_hash, "a password")
+    slow.may_end.set()
+    assert slow.most == 2
+
+
 @pytest.mark.parametrize("password", ["", "short", "eleven char", "ﬃ" * 3, "a" * 257])
 def test_a_new_password_is_long_enough(password: str) -> None:
     """And not endless."""

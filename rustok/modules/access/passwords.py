@@ -2,10 +2,10 @@
 
 import asyncio
 import unicodedata
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -18,6 +18,7 @@ _PATIENCE_S = 5.0
 # OWASP Password Storage Cheat Sheet, Argon2id: m = 19 MiB, t = 2, p = 1. Salt and tag: RFC 9106, section 3.1.
 _ARGON2ID = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16)
 _SHORTEST = 12
+Result = TypeVar("Result")
 
 
 class TooManyHashes(Unavailable):
@@ -37,12 +38,15 @@ NewPassword = Annotated[str, StringConstraints(min_length=_SHORTEST, max_length=
 
 
 class PasswordHasher:
-    """Hashes in threads, two at a time; a few more wait, the others are refused."""
+    """Hashes in two threads of its own; a few more callers wait, the others are refused.
+
+    Whoever gives up leaves a thread at its work, and nobody's begins beside it.
+    """
 
     def __init__(self, hasher: argon2.PasswordHasher = _ARGON2ID, patience_s: float = _PATIENCE_S) -> None:
         self._hasher = hasher
         self._patience_s = patience_s
-        self._turns = asyncio.Semaphore(_AT_A_TIME)
+        self._threads = ThreadPoolExecutor(_AT_A_TIME, "passwords")
 
     @cached_property
     def _of_nobody(self) -> str:
@@ -50,8 +54,7 @@ class PasswordHasher:
 
     async def hash(self, password: str) -> str:
         """Return the hash of *password*, with its salt and its parameters. Raises TooManyHashes."""
-        async with self._turn():
-            return await asyncio.to_thread(self._hasher.hash, _normal(password))
+        return await self._in_turn(self._hasher.hash, _normal(password))
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
         """Tell whether *password* is the one that was hashed; without a hash it is not, after the same work.
@@ -60,28 +63,26 @@ class PasswordHasher:
             TooManyHashes: no turn came in time.
 
         """
-        async with self._turn():
-            compared = self._of_nobody if password_hash is None else password_hash
-            matches = await asyncio.to_thread(self._matches, compared, _normal(password))
-        return matches and password_hash is not None
+        return await self._in_turn(self._matches, password_hash, _normal(password))
 
-    def _matches(self, password_hash: str, password: str) -> bool:
+    def _matches(self, password_hash: str | None, password: str) -> bool:
+        of_nobody = self._of_nobody  # made by whoever comes first, and not only by whoever needs it
         try:
-            return self._hasher.verify(password_hash, password)
+            matches = self._hasher.verify(of_nobody if password_hash is None else password_hash, password)
         except (VerificationError, InvalidHashError):
             return False
+        return matches and password_hash is not None
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _in_turn(self, work: Callable[..., Result], *arguments: str | None) -> Result:
+        running = self._threads.submit(work, *arguments)
+        answer = asyncio.wrap_future(running)
         try:
-            async with asyncio.timeout(self._patience_s):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise TooManyHashes("Too many sign in at this moment: try again.") from None
-        try:
-            yield
+            await asyncio.wait([answer], timeout=self._patience_s)
+            if running.cancel():  # it has not begun
+                raise TooManyHashes("Too many sign in at this moment: try again.")
+            return await answer
         finally:
-            self._turns.release()
+            answer.cancel()  # whoever has gone wants no turn
 
 
 def _normal(password: str) -> str:
