@@ -83,7 +83,7 @@ def last_bits_changed(token: str) -> str:
 
 def duplicated(name: str, value: str) -> str:
     payload = json.dumps(claims())
-    return signed(HEADER, f'{payload[:-1]}, "{name}": "{value}"}}'.encode(), b"another key, as long as ours is")
+    return signed(HEADER, f'{payload[:-1]}, "{name}": "{value}"}}'.encode())
 
 
 ABUSES: dict[str, Callable[[], str]] = {
@@ -141,6 +141,11 @@ ABUSES: dict[str, Callable[[], str]] = {
     "no audience": lambda: with_claims(aud=None),
     "no subject": lambda: with_claims(sub=None),
     "a subject that is no id": lambda: with_claims(sub="admin"),
+    "a subject that is a number": lambda: with_claims(sub=7),
+    "a subject that is a list": lambda: with_claims(sub=[str(USER)]),
+    "a subject in another spelling": lambda: with_claims(sub=f"{{{USER}}}"),
+    "no id of its own": lambda: with_claims(jti=None),
+    "an id of its own that is a number": lambda: with_claims(jti=7),
     "no tenant": lambda: with_claims(tid=None),
     "no session": lambda: with_claims(sid=None),
     "a claim of one's own": lambda: with_claims(permissions=["*"]),

@@ -12,11 +12,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
-from jwt.types import Options
 
-from rustok.kernel.errors import Unauthenticated
+from rustok.kernel.errors import RustokError, Unauthenticated
 from rustok.kernel.ports import Clock
 from rustok.kernel.secrets import Secrets
+from rustok.kernel.strict_json import parse_object
 
 LIFETIME_S = 600
 _LEEWAY_S = 30
@@ -28,11 +28,6 @@ _HEADER = {"typ": "at+jwt", "kid": "rustok-1", "alg": _ALGORITHM}
 _ISSUER, _AUDIENCE = "rustok", "rustok-api"
 _CLAIMS = {"iss", "aud", "sub", "tid", "sid", "iat", "nbf", "exp", "jti"}
 _MOMENTS = ("iat", "nbf", "exp")
-_SIGNATURE_ALONE: Options = {
-    "verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False, "verify_iss": False,
-    "verify_sub": False, "verify_jti": False,
-}  # fmt: skip
-"""The library would compare claims with its own clock, and less strictly than is done here."""
 _REFUSED = "The access token is not valid, or not any more: refresh it, or sign in again."
 
 
@@ -76,7 +71,7 @@ class AccessTokens:
         """
         try:
             return self._read(text)
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        except (jwt.PyJWTError, RustokError, ValueError, RecursionError):
             raise Unauthenticated(_REFUSED) from None
 
     def _read(self, text: str) -> AccessToken:
@@ -84,7 +79,7 @@ class AccessTokens:
             raise ValueError("no token of ours")
         if jwt.get_unverified_header(text) != _HEADER:
             raise ValueError("no header of ours")
-        claims: dict[str, Any] = jwt.decode(text, self._key, [_ALGORITHM], options=_SIGNATURE_ALONE)
+        claims = parse_object(jwt.PyJWS().decode(text, self._key, [_ALGORITHM]))
         signed, _, signature = text.rpartition(".")
         if not hmac.compare_digest(signature, _base64(hmac.digest(self._key, signed.encode(), "sha256"))):
             raise ValueError("a signature in another spelling")
@@ -95,8 +90,15 @@ class AccessTokens:
         now_s = self._clock.now().timestamp()
         if not claims["nbf"] - _LEEWAY_S <= now_s < claims["exp"] <= claims["nbf"] + LIFETIME_S:
             raise ValueError("not now")
-        ids = (UUID(claims["tid"]), UUID(claims["sub"]), UUID(claims["sid"]))
-        return AccessToken(*ids, datetime.fromtimestamp(claims["exp"], UTC))
+        tenant_id, principal_id, session_id, _ = (_id(claims[name]) for name in ("tid", "sub", "sid", "jti"))
+        return AccessToken(tenant_id, principal_id, session_id, datetime.fromtimestamp(claims["exp"], UTC))
+
+
+def _id(value: Any) -> UUID:
+    found = UUID(str(value))
+    if str(found) != value:
+        raise ValueError("an id in another spelling")
+    return found
 
 
 def _base64(data: bytes) -> str:
