@@ -1,6 +1,7 @@
 """Keyset pages of a list, onwards and back: rows that come and go meanwhile shift nothing."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -57,7 +58,7 @@ async def read_page(
         next=link(-1, backwards=False) if ahead else None,
         prev=link(0, backwards=True) if behind else None,
     )
-    return Page(rows, links)
+    return Page(rows, links.with_rows(partial(link, backwards=False)))
 
 
 class Listing:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from typing import Annotated, TypeVar
+from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
@@ -59,6 +60,9 @@ Title = Annotated[
     Field(json_schema_extra={"pattern": r"[^\s\u0085]"}),
 ]
 """A text without the spaces around it; there is something else in it."""
+
+Ids = Annotated[list[UUID], Field(max_length=100)]
+"""Ids of things that are asked for together."""
 
 QuotaText = Annotated[str, AfterValidator(_quota)]
 """NUMBER/s, NUMBER/min or NUMBER/h, NUMBER up to 999,999."""

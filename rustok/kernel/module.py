@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from rustok.kernel.errors import RustokError
 from rustok.kernel.event import AggregateKey, Event, LoggedEvent
@@ -53,6 +53,16 @@ class PageLinks(Result):
 
     next: str | None
     prev: str | None
+    _behind: Callable[[int], str] = PrivateAttr()
+
+    def with_rows(self, behind: Callable[[int], str]) -> Self:
+        """Return self, which makes the cursor of a row from its place in the page by *behind*."""
+        self._behind = behind
+        return self
+
+    def behind(self, row: int) -> str:
+        """Return the cursor of the page that begins behind a row of this one, from 0."""
+        return self._behind(row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The SQL of commerce: one statement a function, sets instead of loops, `tenant_id` first."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -80,13 +81,10 @@ _SELECT_PRODUCTS = """
       FROM products AS p
 """
 _GET_PRODUCT = text(_SELECT_PRODUCTS + "WHERE p.tenant_id = :tenant_id AND p.id = :product_id")
-_LIST_PRODUCTS = Listing(
-    "commerce.products",
-    _SELECT_PRODUCTS + "WHERE p.tenant_id = :tenant_id AND (CAST(:status AS text) IS NULL OR p.status = :status)",
-    key="p.id",
-    key_type="uuid",
-    descending=True,
-)
+_newest_products = partial(Listing, "commerce.products", key="p.id", key_type="uuid", descending=True)
+_IN_LIST = "WHERE p.tenant_id = :tenant_id AND (CAST(:status AS text) IS NULL OR p.status = :status)"
+_LIST_PRODUCTS = _newest_products(_SELECT_PRODUCTS + _IN_LIST)
+_LIST_PRODUCTS_OF = _newest_products(f"{_SELECT_PRODUCTS} {_IN_LIST} AND p.id = ANY (CAST(:ids AS uuid[]))")
 _SET_STATUS = text(
     """
     UPDATE products SET status = :status, version = :version, updated_at = :now, published_at = :published_at
@@ -233,8 +231,12 @@ async def find_product(uow: UnitOfWork, product_id: UUID) -> Row[Any] | None:
     return (await uow.execute(_GET_PRODUCT, _of(uow, product_id))).one_or_none()
 
 
-async def list_products(uow: UnitOfWork, status: str | None, cursor: str | None, limit: int) -> Page:
-    return await _LIST_PRODUCTS.page(uow, {"status": status}, cursor, limit)
+async def list_products(
+    uow: UnitOfWork, status: str | None, ids: Sequence[UUID] | None, cursor: str | None, limit: int
+) -> Page:
+    if ids is None:
+        return await _LIST_PRODUCTS.page(uow, {"status": status}, cursor, limit)
+    return await _LIST_PRODUCTS_OF.page(uow, {"status": status, "ids": [*map(str, ids)]}, cursor, limit)
 
 
 async def update_product(uow: UnitOfWork, product_id: UUID, version: int, values: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from rustok.kernel.fields import EXAMPLE_ID, Currency, Distinct, JsonObject, Locale, Minor, Slug, Title
+from rustok.kernel.fields import EXAMPLE_ID, Currency, Distinct, Ids, JsonObject, Locale, Minor, Slug, Title
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
 
 Description = Annotated[str, StringConstraints(max_length=100_000)]
@@ -215,9 +215,10 @@ class GetProduct(QueryInput):
 
 
 class ListProducts(QueryInput):
-    """Every product of the tenant, newest first, whatever its status."""
+    """Every product of the tenant, newest first, whatever its status; or those of some `ids`."""
 
     status: Status | None = None
+    ids: Ids | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     after: str | None = None
 

@@ -67,7 +67,7 @@ async def get_product(uow: UnitOfWork, data: schemas.GetProduct) -> Product:
 
 async def list_products(uow: UnitOfWork, data: schemas.ListProducts) -> schemas.ProductPage:
     """Return products, newest first."""
-    page = await repository.list_products(uow, data.status, data.after, data.limit)
+    page = await repository.list_products(uow, data.status, data.ids, data.after, data.limit)
     return schemas.ProductPage(data=[Product(**row._mapping) for row in page.rows], page=page.links)
 
 

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -73,16 +74,13 @@ _GET_NODE_WITH_BODIES = text(
       FROM nodes AS n WHERE n.tenant_id = :tenant_id AND n.id = :node_id AND {_IN_SIGHT}
     """
 )
-_LIST_NODES = Listing(
-    "content.nodes",
-    f"""
+_newest_nodes = partial(Listing, "content.nodes", key="n.id", key_type="uuid", descending=True)
+_SELECT_NODES = f"""
     SELECT {_NODE} FROM nodes AS n
      WHERE n.tenant_id = :tenant_id AND {_IN_SIGHT} AND (CAST(:status AS text) IS NULL OR n.status = :status)
-    """,
-    key="n.id",
-    key_type="uuid",
-    descending=True,
-)
+"""
+_LIST_NODES = _newest_nodes(_SELECT_NODES)
+_LIST_NODES_OF = _newest_nodes(_SELECT_NODES + "AND n.id = ANY (CAST(:ids AS uuid[]))")
 _GET_PARENT = text("SELECT kind, depth FROM nodes WHERE tenant_id = :tenant_id AND id = :node_id")
 _IS_BELOW = text(
     """
@@ -194,12 +192,15 @@ async def list_nodes(
     status: str | None,
     cursor: str | None,
     limit: int,
+    ids: Sequence[UUID] | None = None,
 ) -> Page:
-    """Return the nodes in sight of *face*, of one *kind* if it is given."""
+    """Return the nodes in sight of *face*, of one *kind* if it is given, and of these *ids* if they are."""
     filters = {"status": status, **_face(face)}
     if kind is not None:
         filters["kind"] = kind
-    return await _LIST_NODES.page(uow, filters, cursor, limit)
+    if ids is None:
+        return await _LIST_NODES.page(uow, filters, cursor, limit)
+    return await _LIST_NODES_OF.page(uow, {**filters, "ids": [*map(str, ids)]}, cursor, limit)
 
 
 async def find_parent(uow: UnitOfWork, parent_id: UUID) -> Row[Any] | None:

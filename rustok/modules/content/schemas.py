@@ -7,7 +7,7 @@ from uuid import UUID
 import orjson
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from rustok.kernel.fields import EXAMPLE_ID, JsonObject, Locale, Slug, Title
+from rustok.kernel.fields import EXAMPLE_ID, Ids, JsonObject, Locale, Slug, Title
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
 from rustok.modules.content.kinds import WRAPPED_KINDS
 
@@ -170,9 +170,10 @@ class Listing(QueryInput):
 
 
 class ListNodes(Listing):
-    """Nodes of every kind that no wrapper has, newest first, whatever their status."""
+    """Nodes of every kind that no wrapper has, newest first, whatever their status; or those of some `ids`."""
 
     kind: FreeKind | None = None
+    ids: Ids | None = None
 
 
 class Translation(Result):

@@ -56,7 +56,7 @@ async def get_node(uow: UnitOfWork, data: schemas.GetNode, kind: NodeKind | None
 async def list_nodes(uow: UnitOfWork, data: schemas.ListNodes, kind: NodeKind | None = None) -> schemas.NodePage:
     """Return nodes without their bodies, newest first."""
     page = await repository.list_nodes(
-        uow, kind, kind=data.kind, status=data.status, cursor=data.after, limit=data.limit
+        uow, kind, kind=data.kind, status=data.status, cursor=data.after, limit=data.limit, ids=data.ids
     )
     return schemas.NodePage(data=[Node(**row._mapping) for row in page.rows], page=page.links)
 

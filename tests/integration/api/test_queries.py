@@ -1,8 +1,10 @@
 """Queries over HTTP."""
 
+from typing import Any
+
 import pytest
 
-from tests.integration.api.support import PRODUCTS, UNKNOWN_ID, ApiUnderTest, assert_problem, pointers
+from tests.integration.api.support import PRODUCTS, UNKNOWN_ID, ApiUnderTest, assert_problem, bearer, pointers
 
 pytestmark = pytest.mark.under_fire
 
@@ -39,6 +41,43 @@ async def test_a_list_of_one_is_a_list(shared_api: ApiUnderTest) -> None:
     response = await shared_api.client.get(f"{SEARCH}?locale=en&tags=a")
 
     assert (response.status_code, response.json()["data"]) == (200, [])
+
+
+NODES = "/api/v1/content/nodes"
+
+
+@pytest.mark.parametrize(
+    ("path", "example"),
+    [
+        (PRODUCTS, {"translations": {"en": {"title": "One"}}}),
+        (NODES, {"kind": "faq", "translations": {"en": {"title": "One"}}}),
+    ],
+)
+async def test_some_are_listed_by_their_ids(api: ApiUnderTest, path: str, example: dict[str, Any]) -> None:
+    """With the other filters and in pages; what is not there, or another tenant's, is left out."""
+    other = await api.rustok.create_tenant("globex")
+    others = bearer(await api.new_key(tenant_id=other))
+    first, second, _ = [(await api.client.post(path, json=example | _named(n))).json()["id"] for n in range(3)]
+    theirs = (await api.client.post(path, json=example, headers=others)).json()["id"]
+    asked: dict[str, Any] = {"ids": [first, second, theirs, UNKNOWN_ID], "limit": 1}
+
+    page = (await api.client.get(path, params=asked)).json()
+    rest = (await api.client.get(path, params={**asked, "after": page["page"]["next"]})).json()
+    published = (await api.client.get(path, params={"ids": [first], "status": "archived"})).json()
+    of_another_list = await api.client.get(path, params={"after": page["page"]["next"]})
+
+    assert [[each["id"] for each in found["data"]] for found in (page, rest, published)] == [[second], [first], []]
+    assert_problem(of_another_list, 422, "invalid_input")
+
+
+def _named(number: int) -> dict[str, Any]:
+    return {"translations": {"en": {"title": f"Number {number}"}}}
+
+
+async def test_too_many_ids_are_refused(shared_api: ApiUnderTest) -> None:
+    response = await shared_api.client.get(PRODUCTS, params={"ids": [UNKNOWN_ID] * 101})
+
+    assert pointers(assert_problem(response, 422, "invalid_input")) == [("#/ids", "too_long")]
 
 
 async def test_an_unknown_parameter_is_refused(shared_api: ApiUnderTest) -> None:
