@@ -18,6 +18,8 @@ from api.docs_page import docs_route
 from api.error_docs import error_docs_route
 from api.errors import on_error, on_http_exception
 from api.event_types import event_types_routes
+from api.graphql.route import PATH as GRAPHQL_PATH
+from api.graphql.route import graphql_route
 from api.health import health_routes
 from api.in_progress import InProgress
 from api.metrics import metrics_route
@@ -93,6 +95,14 @@ def build_app(
             *api_routes(parts.platform, callers, parts.admission, parts.read_your_writes, limits),
             *batch_routes(parts.platform, callers, parts.admission, limits),
             *sign_in_routes(parts.platform.sessions, parts.logins, parts.directory, limits),
+            graphql_route(
+                parts.platform,
+                callers,
+                parts.admission,
+                parts.read_your_writes,
+                limits,
+                allows_introspection=settings.tells_graphql_schema,
+            ),
             operation_events_route(parts.platform, callers, clock),
             openapi_route(registry),
             *event_types_routes(registry),
@@ -105,7 +115,7 @@ def build_app(
             Middleware(PlainStartFailure),
             Middleware(Observed, clock),
             Middleware(Guarded),
-            Middleware(InProgress, PREFIX, settings.requests_in_progress),
+            Middleware(InProgress, (PREFIX, GRAPHQL_PATH), settings.requests_in_progress),
         ],
         exception_handlers={HTTPException: on_http_exception, RustokError: on_error},
         lifespan=lifespan,

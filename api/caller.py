@@ -54,14 +54,25 @@ class Callers:
 
         """
         may_visit = permission is not None and is_for_visitors(permission)
-        identity = await self.authenticate(request, may_visit=may_visit)
-        await self.charge(request, identity)
-        if not _is_visitor(identity):
-            await self._refuse_other_tenants(request, identity)
+        identity = await self._admitted(request, may_visit=may_visit)
         if module in identity.principal.modules_off:
             identity = await self.authenticate(request, may_visit=may_visit, fresh=True)
             identity.principal.require_module(module)
         return Caller(self, request, identity, may_visit=may_visit)
+
+    async def identify_anybody(self, request: Request) -> "Caller":
+        """Return who sends *request*, which may want several things; who may have none of them is told when it is run.
+
+        Raises as `identify` does, but ModuleOff.
+        """
+        return Caller(self, request, await self._admitted(request, may_visit=True), may_visit=True)
+
+    async def _admitted(self, request: Request, *, may_visit: bool) -> Identity:
+        identity = await self.authenticate(request, may_visit=may_visit)
+        await self.charge(request, identity)
+        if not _is_visitor(identity):
+            await self._refuse_other_tenants(request, identity)
+        return identity
 
     async def authenticate(self, request: Request, *, may_visit: bool, fresh: bool = False) -> Identity:
         """Return who sends *request*; with *fresh* nothing of it is remembered. Raises as `identify` does."""

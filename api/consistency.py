@@ -3,8 +3,10 @@
 `Prefer: wait` and `handling=strict` are RFC 7240's.
 """
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
@@ -45,11 +47,11 @@ class ReadYourWrites:
         self._tokens = Tokens(secrets)
         self._clock = clock
 
-    async def look(self, request: Request, tenant_id: UUID, table: str | None) -> dict[str, str]:
+    async def look(self, request: Request, tenant_id: UUID, tables: Iterable[str]) -> dict[str, str]:
         """Wait as the reader prefers, and return the headers that tell it what it is going to read.
 
-        There are none where it shows no token. *table*: the index table that is read; what is read in the tables of a
-        module is always fresh.
+        There are none where it shows no token. *tables*: the index tables that are read; what is read in the tables of
+        a module is always fresh.
 
         Raises:
             InvalidHeader: a token was not issued to this tenant.
@@ -62,10 +64,9 @@ class ReadYourWrites:
         preferences = read_preferences(request)
         headers = {"Preference-Applied": preferences.applied} if preferences.applied else {}
         changes = {change for written in writes for change in written.changes}
-        missing = frozenset[Change]()
-        if table is not None:
-            with aside(request.scope):
-                missing = await self._freshness.missing(table, tenant_id, changes, preferences.wait_s)
+        look = partial(self._freshness.missing, tenant_id=tenant_id, changes=changes, patience_s=preferences.wait_s)
+        with aside(request.scope):
+            missing = frozenset[Change]().union(*await asyncio.gather(*map(look, tables)))
         if not missing:
             return {FRESHNESS: "fresh", **headers}
         if preferences.is_strict:

@@ -60,7 +60,7 @@ _ROUTER_FAULTS = {
     404: faults.RouteNotFound("There is no such route: /api/openapi.json lists them."),
     405: faults.MethodNotAllowed("This route has other methods: see the Allow header."),
 }
-_INTERNAL = faults.InternalError("Something went wrong here. The log has it under this request_id.")
+INTERNAL = faults.InternalError("Something went wrong here. The log has it under this request_id.")
 _SERVER_ERROR = 500
 _LISTED = 100
 """Faults that a problem lists at most."""
@@ -125,7 +125,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 def internal_error(record: RequestRecord) -> Response:
     """Answer an exception that nobody expected; nothing of it is told."""
-    return problem(_INTERNAL, record)
+    return problem(INTERNAL, record)
 
 
 def _headers(error: errors.RustokError) -> Mapping[str, str]:

@@ -66,9 +66,13 @@ def idempotency_key(request: Request) -> str | None:
 
     """
     text = _only(request, "idempotency-key") if request.method == "POST" else None
-    if text is not None and not _IDEMPOTENCY_KEY.fullmatch(text):
+    if text is not None and not is_idempotency_key(text):
         raise InvalidHeader("Idempotency-Key must be 1 to 255 printable ASCII characters.")
     return text
+
+
+def is_idempotency_key(text: str) -> bool:
+    return _IDEMPOTENCY_KEY.fullmatch(text) is not None
 
 
 def bearer_token(request: Request) -> str:

@@ -22,19 +22,19 @@ _KEY = "rustok.place"
 
 
 class InProgress:
-    """Lets *most* requests for paths with *prefix* be in progress; what else is asked for is always answered.
+    """Lets *most* requests for paths with one of *prefixes* be in progress; what else is asked for is always answered.
 
     A request is in progress from its turn to the first byte of its answer, but for the time in which it waits for its
     client or, `aside`, for others. So neither slow bodies nor streams keep anybody out.
     """
 
-    def __init__(self, app: ASGIApp, prefix: str, most: int, patience_s: float = _PATIENCE_S) -> None:
+    def __init__(self, app: ASGIApp, prefixes: tuple[str, ...], most: int, patience_s: float = _PATIENCE_S) -> None:
         self._app = app
-        self._prefix = prefix
+        self._prefixes = prefixes
         self._places = Places(most, patience_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _path(scope).startswith(self._prefix):
+        if scope["type"] != "http" or not _path(scope).startswith(self._prefixes):
             await self._app(scope, receive, send)
         elif await self._places.come():
             await self._serve(scope, receive, send)

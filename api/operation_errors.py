@@ -2,6 +2,7 @@
 
 from api import faults
 from api.sign_in import Entrance
+from api.graphql.errors import KINDS as OF_DOCUMENTS
 from rustok.db.idempotency import IdempotencyKeyReused, RequestInProgress
 from rustok.db.unit_of_work import TenantDisabled
 from rustok.kernel import errors
@@ -19,6 +20,7 @@ WITHOUT_ROUTE: tuple[ErrorClass, ...] = (
     faults.MethodNotAllowed,
     faults.RequestTimeout,
     faults.HeadTooLarge,
+    *OF_DOCUMENTS,
 )
 """What is answered before a request has come to an operation."""
 

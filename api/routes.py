@@ -115,6 +115,7 @@ def _query_endpoint(platform: Platform, callers: Callers, query: Query, read_you
     in_path = placeholders(query.route)
     parameters = query.input.model_fields.keys() - set(in_path)
     lists = list_fields(query.input)
+    tables = [query.reads] if query.reads else []
     module = platform.registry.needed_module(query)
 
     async def endpoint(request: Request) -> Response:
@@ -127,7 +128,7 @@ def _query_endpoint(platform: Platform, callers: Callers, query: Query, read_you
             nonlocal freshness
             data = admit_query(query, arguments, context)
             if freshness is None:  # nobody waits twice
-                freshness = await read_your_writes.look(request, context.tenant_id, query.reads)
+                freshness = await read_your_writes.look(request, context.tenant_id, tables)
             return await platform.dispatcher.query(query, data, context)
 
         result = await caller.run(work)

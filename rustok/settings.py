@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     body_limit_bytes: int = Field(default=1_048_576, ge=1024)
     """Largest request body; that of a batch may be four times as large."""
 
+    graphql_introspection: Literal["auto", "on", "off"] = "auto"
+    """Whether GraphQL tells its schema to who asks; `auto`: everywhere but in the environment `live`."""
+
     worker_processes: int = Field(default=1, ge=1, le=64)
     """Worker processes of `rustok worker` and `rustok dev`."""
     worker_threads: int = Field(default=8, ge=1, le=64)
@@ -102,6 +105,11 @@ class Settings(BaseSettings):
     """One JSON object a line, or text for people."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least important lines that are written."""
+
+    @property
+    def tells_graphql_schema(self) -> bool:
+        is_live = self.environment == "live"
+        return self.graphql_introspection == "on" or (self.graphql_introspection == "auto" and not is_live)
 
 
 def load_settings() -> Settings:

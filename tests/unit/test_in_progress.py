@@ -126,6 +126,6 @@ async def test_what_is_bounded_is_below_the_prefix_wherever_the_application_is(
         """Send, or receive."""
 
     scope = {"type": "http", "path": path, "root_path": root_path}
-    await InProgress(app, "/api/v1/", most=1)(scope, nothing, nothing)
+    await InProgress(app, ("/api/v1/",), most=1)(scope, nothing, nothing)
 
     assert seen == [is_bounded]

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from api.app import build_app
 from api.batches import batch_commands, batch_path
 from api.sign_in import ENTRANCES
+from api.graphql.route import PATH as GRAPHQL
 from rustok.kernel.ids import uuid7
 from rustok.kernel.registry import placeholders
 from rustok.testing import Database, DatabaseServer, PlatformUnderTest
@@ -71,7 +72,7 @@ def test_every_route_is_an_operation_or_public(database: Database) -> None:
     paths = {route.path for route in app.routes if isinstance(route, Route)}
 
     batches = {batch_path(module) for module in REGISTRY.modules if batch_commands(REGISTRY, module)}
-    assert paths == PUBLIC | batches | {operation.path for operation in OPERATIONS}
+    assert paths == PUBLIC | {GRAPHQL} | batches | {operation.path for operation in OPERATIONS}
 
 
 @pytest.mark.parametrize("operation", OF_SOMETHING, ids=lambda operation: operation.name)

@@ -1,0 +1,1 @@
+"""GraphQL over the commands and queries of the modules."""

@@ -1,0 +1,128 @@
+"""What can be wrong with a document, and how what goes wrong with its fields is told."""
+
+from typing import Any
+
+import structlog
+from graphql import GraphQLError
+
+from api.errors import INTERNAL, status_of, violations_of
+from api.faults import BadRequest
+from api.record import RequestRecord
+from rustok.db.failures import describe
+from rustok.kernel.errors import RustokError
+
+log = structlog.get_logger(__name__)
+
+_SERVER_ERROR = 500
+_MESSAGE_LIMIT = 300
+"""Characters of a message: graphql-core quotes what it does not understand."""
+
+
+class DocumentRefused(BadRequest):
+    """The document does not fit the schema, or its variables do not."""
+
+    code = "graphql_invalid"
+
+    def __init__(self, message: str, found: list[GraphQLError] | None = None) -> None:
+        super().__init__(message)
+        self.found = found or [GraphQLError(message)]
+
+
+class DocumentMalformed(DocumentRefused):
+    """The document is not GraphQL."""
+
+    code = "graphql_malformed"
+
+
+class DocumentTooLong(DocumentRefused):
+    """The document has more tokens or comments than this API reads."""
+
+    code = "graphql_too_long"
+
+
+class DocumentTooDeep(DocumentRefused):
+    """Selections or values are nested more deeply than this API follows."""
+
+    code = "graphql_too_deep"
+
+
+class TooManyAliases(DocumentRefused):
+    """The document renames more fields than this API allows."""
+
+    code = "graphql_too_many_aliases"
+
+
+class TooManyDirectives(DocumentRefused):
+    """The document has more directives than this API allows."""
+
+    code = "graphql_too_many_directives"
+
+
+class TooManyRootFields(DocumentRefused):
+    """The operation asks for more at once than this API does for a request."""
+
+    code = "graphql_too_many_fields"
+
+
+class DocumentTooCostly(DocumentRefused):
+    """The operation may find more values than this API returns for a request."""
+
+    code = "graphql_too_costly"
+
+
+class IntrospectionOff(DocumentRefused):
+    """The schema is not told here."""
+
+    code = "graphql_introspection_off"
+
+
+class OperationUnknown(DocumentRefused):
+    """The document has no such query or mutation, or several of which the request names none."""
+
+    code = "graphql_operation_unknown"
+
+
+KINDS: tuple[type[DocumentRefused], ...] = (
+    DocumentRefused,
+    DocumentMalformed,
+    DocumentTooLong,
+    DocumentTooDeep,
+    TooManyAliases,
+    TooManyDirectives,
+    TooManyRootFields,
+    DocumentTooCostly,
+    IntrospectionOff,
+    OperationUnknown,
+)
+
+
+def told(error: GraphQLError, record: RequestRecord, kind: type[RustokError] = DocumentRefused) -> dict[str, Any]:
+    """Return *error* as a member of an answer's `errors`; nothing is told of an exception that nobody expected.
+
+    *kind*: what it is where it is none of a field's.
+    """
+    cause = error.original_error
+    if cause is None or isinstance(cause, GraphQLError):
+        fault: RustokError = kind(error.message[:_MESSAGE_LIMIT])
+    elif isinstance(cause, RustokError) and status_of(type(cause)) != _SERVER_ERROR:
+        fault = cause
+        _log_failure(fault)
+    else:
+        log.error("graphql_field_failed", path=error.path, exc_info=cause)
+        fault = INTERNAL
+    record.error_code = record.error_code or fault.code
+    extensions = {
+        "code": fault.code,
+        "request_id": record.request_id,
+        "retryable": fault.retryable,
+        "violations": violations_of(fault),
+    }
+    places = {"locations": [place.formatted for place in error.locations]} if error.locations else {}
+    path = {"path": error.path} if error.path else {}
+    return {"message": str(fault), **places, **path, "extensions": extensions}
+
+
+def _log_failure(fault: RustokError) -> None:
+    if status_of(type(fault)) > _SERVER_ERROR:
+        cause = describe(fault.__cause__) if fault.__cause__ else None
+        log.warning("graphql_field_failed", code=fault.code, cause=cause)

@@ -1,0 +1,67 @@
+"""One request of GraphQL: runs the commands and queries of its fields, one at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import orjson
+
+from api.caller import Caller
+from api.graphql.loaders import Loader
+from api.routes import scoped
+from rustok.dispatch import Call, Dispatcher, Outcome, admit_query
+from rustok.kernel.context import Context
+from rustok.kernel.module import Query, Result
+
+T = TypeVar("T")
+
+
+class Session:
+    """`tokens` are those of the writes so far. A request has one connection to the database at a time."""
+
+    def __init__(self, caller: Caller, dispatcher: Dispatcher) -> None:
+        self._caller = caller
+        self._dispatcher = dispatcher
+        self._turn = asyncio.Lock()
+        self._loaders: dict[str, Loader] = {}
+        self.tokens: list[str] = []
+
+    async def query(self, query: Query, arguments: Mapping[str, Any]) -> Result:
+        """Answer *query*. Raises what the Dispatcher raises."""
+
+        async def work(context: Context) -> Result:
+            return await self._dispatcher.query(query, admit_query(query, arguments, context), context)
+
+        return await self._run(work)
+
+    async def run(self, call: Call, key: str | None) -> Any:
+        """Run a command and return its result in JSON's form. Raises what the Dispatcher raises.
+
+        *key* is the client's for this very command: with it a repeated one is done once.
+        """
+
+        async def work(context: Context) -> Outcome:
+            fields = {"input": call.input, "version": call.expected_version}
+            return await self._dispatcher.run(
+                call, context, scoped(key, context, f"graphql {call.command.name}", fields)
+            )
+
+        outcome = await self._run(work)
+        if outcome.token is not None:
+            self.tokens.append(outcome.token)
+        return orjson.loads(outcome.body)
+
+    async def load(self, query: Query, key: str) -> Any:
+        """Return what *query*, a list that takes `ids`, finds under one of them; None where it finds nothing."""
+
+        async def fetch(keys: Sequence[str]) -> Mapping[str, Any]:
+            page = await self.query(query, {"ids": keys, "limit": len(keys)})
+            return {found["id"]: found for found in page.model_dump(mode="json")["data"]}
+
+        if query.name not in self._loaders:
+            self._loaders[query.name] = Loader(fetch)
+        return await self._loaders[query.name].load(key)
+
+    async def _run(self, work: Callable[[Context], Awaitable[T]]) -> T:
+        async with self._turn:
+            return await self._caller.run(work)

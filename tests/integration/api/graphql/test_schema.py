@@ -1,0 +1,112 @@
+"""The schema: generated, kept in git, and true to clients that were written against it."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, GraphQLString, build_schema, print_schema
+
+from api.graphql.roots import OPERATION
+from api.graphql.schema import build_schema as schema_of
+from api.graphql.schema import check_roots
+from rustok.catalog import MODULES
+from rustok.kernel.errors import Misconfigured
+from rustok.kernel.module import Command, Deprecation, Module, Query
+from rustok.kernel.registry import build_registry
+from tests.integration.api.graphql.refresh_schema import SNAPSHOT, broken, schema
+
+
+def test_the_snapshot_is_the_schema_of_this_build() -> None:
+    """If not: `python -m tests.integration.api.graphql.refresh_schema`."""
+    assert f"{print_schema(schema())}\n" == SNAPSHOT.read_text()
+
+
+def test_the_schema_keeps_what_it_has_promised() -> None:
+    assert broken(SNAPSHOT.read_text(), schema()) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        ("type Query { a: Int b: Int }", "type Query { a: Int }", "Field Query.b was removed."),
+        (
+            "type Query { a: Int b: Int }",
+            "type Query { a: String b: Int }",
+            "Field Query.a changed type from Int to String.",
+        ),
+        ("type Query { a: Int! }", "type Query { a: Int }", "Field Query.a changed type from Int! to Int."),
+        ("type Query { a: Int }", "type Query { a(b: Int!): Int }", "A required argument Query.a(b:) was added."),
+    ],
+)
+def test_what_breaks_clients_is_found(before: str, after: str, fault: str) -> None:
+    assert broken(before, build_schema(after)) == [fault]
+
+
+def test_what_is_added_breaks_nobody() -> None:
+    assert broken("type Query { a: Int }", build_schema("type Query { a(b: Int): Int! c: Int }")) == []
+
+
+def test_every_root_field_runs_an_operation_of_the_registry() -> None:
+    """Whose permission the Dispatcher checks."""
+    registry = build_registry(MODULES)
+    built = schema_of(registry)
+    operations: dict[str, Command | Query] = {**registry.commands, **registry.queries}
+
+    for root in (built.query_type, built.mutation_type):
+        assert root
+        for field in root.fields.values():
+            operation = field.extensions[OPERATION]
+            assert operations[operation.name] is operation
+            assert operation.permission in registry.permissions
+
+
+def test_a_root_field_without_an_operation_stops_the_process() -> None:
+    bare = GraphQLSchema(GraphQLObjectType("Query", {"bare": GraphQLField(GraphQLString)}))
+
+    with pytest.raises(Misconfigured, match=r"Query\.bare of GraphQL names no command or query"):
+        check_roots(bare)
+
+
+def test_two_operations_with_one_name_stop_the_process() -> None:
+    """Another module has a route that reads the same."""
+    commerce = _module("commerce")
+    [query] = [query for query in commerce.queries if query.name == "commerce.products.list"]
+    twin = replace(query, name="blog.products.list", permission="blog.posts.read")
+    blog = _module("blog")
+    modules = [replace(blog, queries=(*blog.queries, twin)) if module is blog else module for module in MODULES]
+
+    with pytest.raises(Misconfigured, match=r"are both products in GraphQL"):
+        schema_of(build_registry(modules))
+
+
+def test_a_deprecated_operation_is_a_deprecated_field() -> None:
+    blog = _module("blog")
+    deprecation = Deprecation(since=date(2026, 1, 1), use="blog.posts.list")
+    old = tuple(
+        replace(each, deprecation=deprecation) if each.name == "blog.posts.get" else each for each in blog.queries
+    )
+    modules = [replace(blog, queries=old) if module is blog else module for module in MODULES]
+
+    root = schema_of(build_registry(modules)).query_type
+
+    assert root
+    assert root.fields["post"].deprecation_reason == "Deprecated since 2026-01-01. Use `blog.posts.list`."
+    assert root.fields["posts"].deprecation_reason is None
+
+
+def test_there_are_no_doors_to_what_operators_do() -> None:
+    """Front ends have what they show and change; keys, tenants, jobs and scripts have REST and the command line."""
+    built = schema()
+    assert built.query_type
+    assert built.mutation_type
+    shown = {
+        field.extensions[OPERATION].permission.split(".")[0]
+        for root in (built.query_type, built.mutation_type)
+        for field in root.fields.values()
+    }
+
+    assert shown == {"blog", "commerce", "content", "index"}
+
+
+def _module(name: str) -> Module:
+    return next(module for module in MODULES if module.name == name)
