@@ -11,6 +11,7 @@ from api.graphql.annotations import item_of, read
 from api.graphql.plain import PlainField
 from rustok.kernel.module import PageLinks, Result
 
+EDGES = "edges"
 _PAGE = {"data", "page"}
 
 
@@ -71,7 +72,7 @@ def connection_of(item: GraphQLObjectType) -> GraphQLObjectType:
     return GraphQLObjectType(
         f"{item.name}Connection",
         {
-            "edges": GraphQLField(edges, resolve=lambda page, _info: page.edges),
+            EDGES: GraphQLField(edges, resolve=lambda page, _info: page.edges),
             "pageInfo": GraphQLField(GraphQLNonNull(_PAGE_INFO), resolve=lambda page, _info: page.page_info),
         },
     )

@@ -29,6 +29,7 @@ from graphql import (
 )
 
 from api.consistency import MOST_TOKENS
+from api.graphql.connections import EDGES
 from api.graphql.errors import (
     DocumentMalformed,
     DocumentRefused,
@@ -190,7 +191,7 @@ class _Measure:
 
     def _times(self, node: FieldNode, field: GraphQLField | None) -> int:
         """Return how many values a field is taken to have."""
-        if field is None:
+        if field is None or node.name.value == EDGES:  # which `first` has counted
             return 1
         if "first" in field.args:
             return self._first(node, field)
