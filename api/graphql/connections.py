@@ -1,10 +1,10 @@
 """Pages as Relay has them: connections with edges, whose cursors are those of REST."""
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import partial
 from typing import Any
 
-from graphql import GraphQLBoolean, GraphQLField, GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLString
+from graphql import GraphQLBoolean, GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLString
 from pydantic import BaseModel
 
 from api.graphql.annotations import item_of, read
@@ -22,18 +22,17 @@ class Connection:
         self._page: PageLinks = vars(result)["page"]
         self._nodes: list[Mapping[str, Any]] = result.model_dump(mode="json", include={"data"})["data"]
 
-    @cached_property
+    @property
     def edges(self) -> list[Mapping[str, Any]]:
-        return [{"node": node, "cursor": self._page.behind(row)} for row, node in enumerate(self._nodes)]
+        return [{"node": node, "cursor": partial(self._page.behind, row)} for row, node in enumerate(self._nodes)]
 
     @property
     def page_info(self) -> Mapping[str, Any]:
-        first, last = (self.edges[0], self.edges[-1]) if self.edges else ({}, {})
         return {
             "hasNextPage": self._page.next is not None,
             "hasPreviousPage": self._page.prev is not None,
-            "startCursor": first.get("cursor"),
-            "endCursor": last.get("cursor"),
+            "startCursor": self._page.behind(0) if self._nodes else None,
+            "endCursor": self._page.behind(-1) if self._nodes else None,
         }
 
 
@@ -60,10 +59,10 @@ def connection_of(item: GraphQLObjectType) -> GraphQLObjectType:
     edge = GraphQLObjectType(
         f"{item.name}Edge",
         {
-            "node": GraphQLField(GraphQLNonNull(item), resolve=lambda edge, _info: edge["node"]),
+            "node": PlainField(GraphQLNonNull(item), lambda edge: edge["node"]),
             "cursor": PlainField(
                 GraphQLNonNull(GraphQLString),
-                lambda edge: edge["cursor"],
+                lambda edge: edge["cursor"](),
                 description="What `after` takes, for what follows this one.",
             ),
         },
@@ -72,7 +71,7 @@ def connection_of(item: GraphQLObjectType) -> GraphQLObjectType:
     return GraphQLObjectType(
         f"{item.name}Connection",
         {
-            EDGES: GraphQLField(edges, resolve=lambda page, _info: page.edges),
-            "pageInfo": GraphQLField(GraphQLNonNull(_PAGE_INFO), resolve=lambda page, _info: page.page_info),
+            EDGES: PlainField(edges, lambda page: page.edges),
+            "pageInfo": PlainField(GraphQLNonNull(_PAGE_INFO), lambda page: page.page_info),
         },
     )

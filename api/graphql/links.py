@@ -1,13 +1,12 @@
 """Fields that lead from one thing to another, by an id that it has."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graphql import GraphQLField, GraphQLResolveInfo
 
 from api.graphql.connections import listed
 from api.graphql.outputs import Outputs
-from api.graphql.plain import Source
 from api.graphql.session import Session
 from rustok.kernel.module import Query
 from rustok.kernel.registry import Registry
@@ -46,7 +45,7 @@ def add_links(registry: Registry, outputs: Outputs) -> None:
 
 
 def _resolver(query: Query, by: str) -> Any:
-    async def resolve(source: Source, info: GraphQLResolveInfo[Session]) -> Any:
+    async def resolve(source: Mapping[str, Any], info: GraphQLResolveInfo[Session]) -> Any:
         return None if source[by] is None else await info.context.load(query, source[by])
 
     return resolve

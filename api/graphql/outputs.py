@@ -1,7 +1,7 @@
 """Object types of the results of commands and queries."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, get_origin
 
 from graphql import (
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from api.graphql.annotations import is_model, item_of, key_of, read, value_of
 from api.graphql.names import camel, doc_of, pascal
-from api.graphql.plain import PlainField, Reader, Source
+from api.graphql.plain import PlainField, Reader
 from api.graphql.scalars import Enums, member, scalar
 
 
@@ -61,12 +61,12 @@ class Outputs:
         if entry := value_of(kind):
             key = key_of(name)
             entries = _list_of(self._inner(entry, module, key))
-            return GraphQLField(typed(entries), resolve=_resolver(_entries_reader(name, key)))
+            return PlainField(typed(entries), _entries_reader(name, key))
         if is_model(kind):
-            return GraphQLField(typed(self._inner(kind, module)), resolve=_resolver(_reader(name)))
+            return PlainField(typed(self._inner(kind, module)), _reader(name))
         item = item_of(kind)
         if is_model(item):
-            return GraphQLField(typed(_list_of(self._inner(item, module))), resolve=_resolver(_reader(name)))
+            return PlainField(typed(_list_of(self._inner(item, module))), _reader(name))
         leaf = self._leaf(item or kind, f"{owner}{pascal(name)}")
         read_value = _member_reader(name) if isinstance(leaf, GraphQLEnumType) else _reader(name)
         return PlainField(typed(_list_of(leaf) if item else leaf), read_value)
@@ -82,10 +82,6 @@ def _list_of(type_: Any) -> GraphQLList[Any]:
     return GraphQLList(GraphQLNonNull(type_))
 
 
-def _resolver(reader: Reader) -> Any:
-    return lambda source, _info: reader(source)
-
-
 def _reader(name: str) -> Reader:
     return lambda source: source[name]
 
@@ -95,7 +91,7 @@ def _member_reader(name: str) -> Reader:
 
 
 def _entries_reader(name: str, key: str) -> Reader:
-    def entries(source: Source) -> Sequence[Source]:
+    def entries(source: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         return [{key: value, **entry} for value, entry in sorted(source[name].items())]
 
     return entries

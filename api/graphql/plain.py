@@ -1,25 +1,33 @@
-"""Fields that only read what is there, and an executor that reads them all at once.
+"""Fields that only read what is there, and an executor that reads whole trees of them.
 
 A result is valid already, and in JSON's form: to ask of each of its values whether it must be awaited, is null or can
 be serialized takes longer than the query that has found them.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
 
-from graphql import GraphQLField, GraphQLObjectType, GraphQLOutputType
+from graphql import GraphQLField, GraphQLObjectType, GraphQLOutputType, get_named_type
 from graphql.execution import Executor
 
-Source = Mapping[str, Any]
-Reader = Callable[[Source], Any]
+Reader = Callable[[Any], Any]
+Fields = dict[str, Any]
+"""Fields of a selection by their names in the answer, as graphql-core collects them."""
 
 
 class PlainField(GraphQLField):
-    """`read` returns the value as the answer has it, from a result in JSON's form."""
+    """`read` returns the value as the answer has it; of an object, or a list of them, what its own fields read from."""
 
     def __init__(self, type_: GraphQLOutputType, read: Reader, description: str | None = None) -> None:
         super().__init__(type_, resolve=lambda source, _info: read(source), description=description)
         self.read = read
+
+
+class _Plan(NamedTuple):
+    """How a selection is read, and what of it is to be executed."""
+
+    readers: Sequence[tuple[str, Reader]]
+    others: Fields
 
 
 class PlainExecutor(Executor[Any]):
@@ -31,19 +39,46 @@ class PlainExecutor(Executor[Any]):
         grouped_field_set: Any,
         position_context: Any,
     ) -> Any:
-        values: dict[str, Any] = {}
-        others = {}
-        for name, details in grouped_field_set.items():
-            field = parent_type.fields.get(details[0].node.name.value)
-            if isinstance(field, PlainField):
-                values[name] = field.read(source_value)
-            else:
-                values[name] = None
-                others[name] = details
-        if not others:
+        plan = self._plan(parent_type, grouped_field_set)
+        values = {name: read(source_value) for name, read in plan.readers}
+        if not plan.others:
             return values
-        found = super().execute_fields(parent_type, source_value, path, others, position_context)
+        values = {**dict.fromkeys(grouped_field_set), **values}  # in the order of the document
+        found = super().execute_fields(parent_type, source_value, path, plan.others, position_context)
         return values | found if isinstance(found, dict) else _awaited(values, found)
+
+    def _plan(self, parent_type: GraphQLObjectType, fields: Fields) -> _Plan:
+        """Return the plan of a selection, made once: each item of a list has the same one."""
+        plans: dict[int, tuple[Fields, _Plan]] = self.__dict__.setdefault("plans", {})
+        if id(fields) not in plans:
+            readers = {name: self._reader(parent_type, details) for name, details in fields.items()}
+            plan = _Plan(
+                [(name, read) for name, read in readers.items() if read is not None],
+                {name: fields[name] for name, read in readers.items() if read is None},
+            )
+            plans[id(fields)] = fields, plan  # as long as the fields are kept, nothing else has their id
+        return plans[id(fields)][1]
+
+    def _reader(self, parent_type: GraphQLObjectType, details: Any) -> Reader | None:
+        """Return how a field is read with all that is selected of it; None where some of that is to be executed."""
+        field = parent_type.fields.get(details[0].node.name.value)
+        if not isinstance(field, PlainField):
+            return None
+        inner = get_named_type(field.type)
+        if not isinstance(inner, GraphQLObjectType):
+            return field.read
+        plan = self._plan(inner, self.collect_subfields(inner, details).grouped_field_set)
+        return None if plan.others else _tree_reader(field.read, plan.readers)
+
+
+def _tree_reader(read: Reader, readers: Sequence[tuple[str, Reader]]) -> Reader:
+    def read_tree(source: Any) -> Any:
+        found = read(source)
+        if isinstance(found, list):
+            return [{name: of(each) for name, of in readers} for each in found]
+        return None if found is None else {name: of(found) for name, of in readers}
+
+    return read_tree
 
 
 async def _awaited(values: dict[str, Any], found: Awaitable[dict[str, Any]]) -> dict[str, Any]:
