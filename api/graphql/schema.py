@@ -22,7 +22,8 @@ def build_schema(registry: Registry) -> GraphQLSchema:
     """Return the schema of *registry*.
 
     Raises:
-        Misconfigured: two operations have the same field, or a root field has no operation with a permission.
+        Misconfigured: two operations have the same field, two models make types of one name, or a root field has no
+            operation with a permission.
 
     """
     enums = Enums()
@@ -31,9 +32,11 @@ def build_schema(registry: Registry) -> GraphQLSchema:
     queries = _named((each, roots.query(each, registry.module_of(each.name).name)) for each in _queries(registry))
     commands = _named((each, roots.mutation(each, registry.module_of(each.name).name)) for each in _commands(registry))
     add_links(registry, outputs)
-    schema = GraphQLSchema(
-        GraphQLObjectType("Query", queries), GraphQLObjectType("Mutation", commands) if commands else None
-    )
+    mutation = GraphQLObjectType("Mutation", commands) if commands else None
+    try:
+        schema = GraphQLSchema(GraphQLObjectType("Query", queries), mutation)
+    except TypeError as error:
+        raise Misconfigured(f"GraphQL: {error}") from error
     check_roots(schema)
     return schema
 

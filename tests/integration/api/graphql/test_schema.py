@@ -1,19 +1,28 @@
 """The schema: generated, kept in git, and true to clients that were written against it."""
 
+import re
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, GraphQLString, build_schema, print_schema
 
+from api.graphql import limits
+from api.graphql.names import root_field
 from api.graphql.roots import OPERATION
 from api.graphql.schema import build_schema as schema_of
 from api.graphql.schema import check_roots
 from rustok.catalog import MODULES
 from rustok.kernel.errors import Misconfigured
-from rustok.kernel.module import Command, Deprecation, Module, Query
+from rustok.kernel.module import Command, Deprecation, Module, Query, Result
 from rustok.kernel.registry import build_registry
 from tests.integration.api.graphql.refresh_schema import SNAPSHOT, broken, schema
+from tests.integration.api.graphql.support import data
+from tests.integration.api.support import ApiUnderTest
+from tests.unit.modules_by_hand import Lamp, a_command, a_query, lamps
+
+PAGE = Path(__file__).parents[4] / "docs/graphql.md"
 
 
 def test_the_snapshot_is_the_schema_of_this_build() -> None:
@@ -77,6 +86,85 @@ def test_two_operations_with_one_name_stop_the_process() -> None:
 
     with pytest.raises(Misconfigured, match=r"are both products in GraphQL"):
         schema_of(build_registry(modules))
+
+
+def test_two_types_with_one_name_stop_the_process() -> None:
+    class Product(Result):
+        id: str
+
+    blog = _module("blog")
+    [query] = [query for query in blog.queries if query.name == "blog.posts.get"]
+    queries = (*blog.queries, replace(query, name="blog.goods.get", result=Product, route="GET /goods/{post_id}"))
+    modules = [replace(blog, queries=queries) if module is blog else module for module in MODULES]
+
+    with pytest.raises(Misconfigured, match="multiple types named 'Product'"):
+        schema_of(build_registry(modules))
+
+
+def test_a_new_operation_is_there_by_itself() -> None:
+    """With its arguments and its result."""
+    registry = build_registry([*MODULES, lamps()])
+
+    told = print_schema(schema_of(registry))
+
+    assert "findRoomLamps(room: String!): Lamp\n" in told
+    assert "lightLamp(\n" in told
+    assert "input LightLampInput {\n  lampId: String!\n}" in told
+
+
+@pytest.mark.parametrize(
+    ("route", "name", "field"),
+    [
+        ("GET /lamps", "lamps.lamps.list", "lamps"),
+        ("GET /lamps/{lamp_id}", "lamps.lamps.get", "lamp"),
+        ("GET /lamps", "lamps.lamps.search", "searchLamps"),
+        ("POST /lamps", "lamps.lamps.create", "createLamp"),
+        ("POST /lamps/{lamp_id}/light", "lamps.lamps.light", "lightLamp"),
+        ("PUT /lamps/{lamp_id}/bulb-sizes", "lamps.sizes.set", "setLampBulbSizes"),
+        ("PUT /lamps/{lamp_id}/bodies/{locale}", "lamps.bodies.set", "setLampBody"),
+    ],
+)
+def test_a_root_field_is_called_by_its_route(route: str, name: str, field: str) -> None:
+    assert root_field(a_command(route=route, name=name)) == field
+
+
+def test_a_map_without_a_name_for_its_keys_stops_the_process() -> None:
+    class Shelf(Result):
+        boxes: dict[str, Lamp]
+
+    modules = [*MODULES, lamps(queries=(a_query(result=Shelf),))]
+
+    with pytest.raises(Misconfigured, match="no name for the keys of boxes"):
+        schema_of(build_registry(modules))
+
+
+def test_the_page_names_the_bounds() -> None:
+    rows = [line for line in PAGE.read_text().splitlines() if "`graphql_too_" in line]
+
+    assert [re.findall(r"\d+(?:,\d+)*", row.split("|")[2])[0] for row in rows] == [
+        f"{bound:,}"
+        for bound in (
+            limits.MOST_TOKENS_READ,
+            limits.DEEPEST,
+            limits.MOST_ALIASES,
+            limits.MOST_DIRECTIVES,
+            limits.MOST_ROOT_FIELDS,
+            limits.HIGHEST_COST,
+        )
+    ]
+
+
+async def test_the_examples_of_the_page_run(api: ApiUnderTest) -> None:
+    [body] = re.findall(r"-d '(.+?)'\n", PAGE.read_text(), re.DOTALL)
+    [mutation] = re.findall(r"```\n(mutation .+?)```", PAGE.read_text(), re.DOTALL)
+    product = await api.create(status="active")
+    await api.rustok.settle()
+
+    found = await api.client.post("/api/graphql", content=body, headers={"Content-Type": "application/json"})
+    changed = await data(api, mutation, id=product["id"], seen=product["version"])
+
+    assert [edge["node"]["title"] for edge in found.json()["data"]["searchProducts"]["edges"]] == ["Red bicycle"]
+    assert changed["updateProduct"]["vendor"] == "Acme"
 
 
 def test_a_deprecated_operation_is_a_deprecated_field() -> None:
