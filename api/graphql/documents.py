@@ -21,14 +21,17 @@ from graphql import (
     validate,
 )
 
+from api.graphql.cost import check_operation
 from api.graphql.errors import DocumentMalformed, DocumentRefused, DocumentTooDeep, DocumentTooLong, OperationUnknown
-from api.graphql.limits import MOST_TOKENS_READ, check_document, check_operation
+from api.graphql.limits import MOST_TOKENS_READ, check_document
 from api.graphql.roots import OPERATION
 from rustok.kernel.module import Command, Query
 
 _MOST_KEPT = 200
 _LONGEST_KEPT = 4096
-"""Characters of a document that is kept, or that is read while others wait."""
+"""Characters of a document that is kept."""
+_LARGE = 1000
+"""Characters of a document that is read on another thread: others have their turn meanwhile."""
 _MOST_ERRORS = 10
 _SYNTAX_FAULTS = {"more than": DocumentTooLong, "nested too deeply": DocumentTooDeep}
 """How graphql-core words what is not a fault in the grammar."""
@@ -59,10 +62,12 @@ class Documents:
         if document := self._kept.get(text):
             self._kept.move_to_end(text)
             return self._asked(document, operation_name, variables)
-        if len(text) > _LONGEST_KEPT:
-            return await asyncio.to_thread(self._read_anew, text, operation_name, variables)
-        asked = self._read_anew(text, operation_name, variables)
-        self._kept[text] = asked.document
+        if len(text) > _LARGE:
+            asked = await asyncio.to_thread(self._read_anew, text, operation_name, variables)
+        else:
+            asked = self._read_anew(text, operation_name, variables)
+        if len(text) <= _LONGEST_KEPT:
+            self._kept[text] = asked.document
         if len(self._kept) > _MOST_KEPT:
             self._kept.popitem(last=False)
         return asked

@@ -47,9 +47,15 @@ class DocumentTooDeep(DocumentRefused):
 
 
 class TooManyAliases(DocumentRefused):
-    """The document renames more fields than this API allows."""
+    """The document renames or repeats more fields than this API allows."""
 
     code = "graphql_too_many_aliases"
+
+
+class TooManyFragments(DocumentRefused):
+    """The document uses fragments more often than this API allows."""
+
+    code = "graphql_too_many_fragments"
 
 
 class TooManyDirectives(DocumentRefused):
@@ -88,6 +94,7 @@ KINDS: tuple[type[DocumentRefused], ...] = (
     DocumentTooLong,
     DocumentTooDeep,
     TooManyAliases,
+    TooManyFragments,
     TooManyDirectives,
     TooManyRootFields,
     DocumentTooCostly,

@@ -1,58 +1,45 @@
-"""Bounds what a document may ask for, before any of it is looked up in the schema.
+"""Bounds what a document may hold, before any of it is looked up in the schema.
 
-What is counted here takes time in proportion to the document; validating and running it takes more than that.
+What is counted here takes time in proportion to the document; validating it takes more than that.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
 
 from graphql import (
     DirectiveNode,
     DocumentNode,
     FieldNode,
     FloatValueNode,
-    FragmentDefinitionNode,
     FragmentSpreadNode,
-    GraphQLField,
-    GraphQLNamedType,
-    GraphQLObjectType,
-    GraphQLSchema,
     InlineFragmentNode,
     IntValueNode,
     ListValueNode,
     Node,
     ObjectValueNode,
-    OperationDefinitionNode,
     SelectionSetNode,
-    VariableNode,
-    get_named_type,
 )
 
-from api.consistency import MOST_TOKENS
-from api.graphql.connections import EDGES
 from api.graphql.errors import (
     DocumentMalformed,
     DocumentRefused,
-    DocumentTooCostly,
     DocumentTooDeep,
     IntrospectionOff,
     TooManyAliases,
     TooManyDirectives,
-    TooManyRootFields,
+    TooManyFragments,
 )
 
 MOST_TOKENS_READ = 1500
-DEEPEST = 20
-"""Levels of selections: fields and fragments alike."""
 MOST_ALIASES = 30
+MOST_FRAGMENTS = 40
 MOST_DIRECTIVES = 20
-MOST_ROOT_FIELDS = MOST_TOKENS
-"""As many as a reader can name the tokens of, where they are writes."""
-HIGHEST_COST = 10_000
-"""Fields of an answer: those of a connection count `first` times, those of other lists a few times."""
 
-_LIST = 5
-"""How many values a list that is no connection is taken to have."""
+_BOUNDS: Mapping[type[DocumentRefused], tuple[int, str]] = {
+    TooManyAliases: (MOST_ALIASES, "aliases and repeated fields"),
+    TooManyFragments: (MOST_FRAGMENTS, "uses of fragments"),
+    TooManyDirectives: (MOST_DIRECTIVES, "directives"),
+}
 _DEEPEST_VALUE = 32
 _LONGEST_NUMBER = 30
 _INTROSPECTION = {"__schema", "__type"}
@@ -62,25 +49,41 @@ def check_document(document: DocumentNode, *, allows_introspection: bool) -> Non
     """Check what does not depend on the operation or its variables.
 
     Raises:
-        TooManyAliases, TooManyDirectives, DocumentTooDeep, DocumentMalformed, IntrospectionOff: as they say.
+        DocumentRefused: of the kind that says why.
 
     """
-    aliases = directives = 0
+    counts = Counter[type[DocumentRefused]]()
     for node, depth in _nodes(document):
-        if isinstance(node, FieldNode):
-            aliases += node.alias is not None
-            if node.name.value in _INTROSPECTION and not allows_introspection:
-                raise IntrospectionOff("The schema is not told here: it comes with the platform's sources.")
-        elif isinstance(node, DirectiveNode):
-            directives += 1
-        elif isinstance(node, IntValueNode | FloatValueNode) and len(node.value) > _LONGEST_NUMBER:
-            raise DocumentMalformed(f"A number must have {_LONGEST_NUMBER} digits at most.")
-        if depth > _DEEPEST_VALUE:
-            raise DocumentTooDeep(f"Values must be nested {_DEEPEST_VALUE} levels deep at most.")
-    if aliases > MOST_ALIASES:
-        raise TooManyAliases(f"A document must have {MOST_ALIASES} aliases at most.")
-    if directives > MOST_DIRECTIVES:
-        raise TooManyDirectives(f"A document must have {MOST_DIRECTIVES} directives at most.")
+        _check_node(node, depth, allows_introspection=allows_introspection)
+        counts.update(_counted(node))
+    for kind, (most, what) in _BOUNDS.items():
+        if counts[kind] > most:
+            raise kind(f"A document must have {most} {what} at most.")
+
+
+def _check_node(node: Node, depth: int, *, allows_introspection: bool) -> None:
+    if isinstance(node, FieldNode) and node.name.value in _INTROSPECTION and not allows_introspection:
+        raise IntrospectionOff("The schema is not told here: it comes with the platform's sources.")
+    if isinstance(node, IntValueNode | FloatValueNode) and len(node.value) > _LONGEST_NUMBER:
+        raise DocumentMalformed(f"A number must have {_LONGEST_NUMBER} digits at most.")
+    if depth > _DEEPEST_VALUE:
+        raise DocumentTooDeep(f"Values must be nested {_DEEPEST_VALUE} levels deep at most.")
+
+
+def _counted(node: Node) -> Mapping[type[DocumentRefused], int]:
+    if isinstance(node, FieldNode):
+        return {TooManyAliases: node.alias is not None}
+    if isinstance(node, SelectionSetNode):
+        return {TooManyAliases: _repeated(node)}
+    if isinstance(node, FragmentSpreadNode | InlineFragmentNode):
+        return {TooManyFragments: 1}
+    return {TooManyDirectives: 1} if isinstance(node, DirectiveNode) else {}
+
+
+def _repeated(selections: SelectionSetNode) -> int:
+    """Return how many fields have the name of an earlier one: validation compares each with each."""
+    names = [(node.alias or node.name).value for node in selections.selections if isinstance(node, FieldNode)]
+    return len(names) - len(set(names))
 
 
 def _nodes(document: DocumentNode) -> Iterator[tuple[Node, int]]:
@@ -96,115 +99,3 @@ def _nodes(document: DocumentNode) -> Iterator[tuple[Node, int]]:
                 rest.append((value, inside))
             elif isinstance(value, tuple | list):
                 rest.extend((each, inside) for each in value if isinstance(each, Node))
-
-
-class Measured(NamedTuple):
-    """`cost` is a number of values, `height` one of levels, `width` one of fields at the first level."""
-
-    cost: int
-    height: int
-    width: int
-
-
-def check_operation(
-    schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]
-) -> int:
-    """Return how many root fields *operation* has; those that a directive leaves out count, too.
-
-    Raises:
-        DocumentTooDeep, DocumentTooCostly, TooManyRootFields: as they say.
-        DocumentRefused: fragments spread each other in a circle.
-
-    """
-    root = schema.get_root_type(operation.operation)
-    found = _Measure(schema, document, operation, variables).of(operation.selection_set, root)
-    if found.width > MOST_ROOT_FIELDS:
-        raise TooManyRootFields(f"An operation must have {MOST_ROOT_FIELDS} fields of {root} at most.")
-    if found.cost > HIGHEST_COST:
-        raise DocumentTooCostly(
-            f"The answer may have {found.cost} values, and {HIGHEST_COST} at most are allowed: "
-            "ask for fewer fields, or a smaller `first`."
-        )
-    return found.width
-
-
-class _Measure:
-    """Adds up the fields of selections. A fragment is measured once, however often it is spread."""
-
-    def __init__(
-        self,
-        schema: GraphQLSchema,
-        document: DocumentNode,
-        operation: OperationDefinitionNode,
-        variables: Mapping[str, Any],
-    ) -> None:
-        self._schema = schema
-        self._fragments = {
-            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
-        }
-        self._measured: dict[str, Measured | None] = {}
-        """None: it is being measured."""
-        defaults = {each.variable.name.value: each.default_value for each in operation.variable_definitions or ()}
-        self._variables = {**{name: _number(value) for name, value in defaults.items()}, **variables}
-
-    def of(self, selections: SelectionSetNode, parent: GraphQLNamedType | None, level: int = 1) -> Measured:
-        cost = height = width = 0
-        for node in selections.selections:
-            found = self._selection(node, parent, level)
-            cost, height, width = cost + found.cost, max(height, found.height), width + found.width
-            if level + height > DEEPEST + 1:
-                raise DocumentTooDeep(f"Selections must be nested {DEEPEST} levels deep at most.")
-        return Measured(cost, height + 1, width)
-
-    def _selection(self, node: Node, parent: GraphQLNamedType | None, level: int) -> Measured:
-        if level > DEEPEST:
-            raise DocumentTooDeep(f"Selections must be nested {DEEPEST} levels deep at most.")
-        if isinstance(node, FieldNode):
-            return self._field(node, parent, level)
-        if isinstance(node, InlineFragmentNode):
-            return self.of(node.selection_set, self._condition(node, parent), level + 1)
-        return self._spread(node.name.value, level) if isinstance(node, FragmentSpreadNode) else Measured(0, 0, 0)
-
-    def _field(self, node: FieldNode, parent: GraphQLNamedType | None, level: int) -> Measured:
-        field = self._schema.get_field(parent, node.name.value) if isinstance(parent, GraphQLObjectType) else None
-        if node.selection_set is None:
-            return Measured(1, 0, 1)
-        below = self.of(node.selection_set, get_named_type(field.type) if field else None, level + 1)
-        return Measured(1 + self._times(node, field) * below.cost, below.height, 1)
-
-    def _spread(self, name: str, level: int) -> Measured:
-        fragment = self._fragments.get(name)
-        if fragment is None:
-            return Measured(0, 0, 0)  # validation tells
-        if name not in self._measured:
-            self._measured[name] = None
-            self._measured[name] = self.of(fragment.selection_set, self._condition(fragment, None), level + 1)
-        found = self._measured[name]
-        if found is None:
-            raise DocumentRefused(f"The fragment {name[:100]} spreads itself.")
-        return found
-
-    def _condition(
-        self, node: InlineFragmentNode | FragmentDefinitionNode, parent: GraphQLNamedType | None
-    ) -> GraphQLNamedType | None:
-        return parent if node.type_condition is None else self._schema.get_type(node.type_condition.name.value)
-
-    def _times(self, node: FieldNode, field: GraphQLField | None) -> int:
-        """Return how many values a field is taken to have."""
-        if field is None or node.name.value == EDGES:  # which `first` has counted
-            return 1
-        if "first" in field.args:
-            return self._first(node, field)
-        return _LIST if "[" in str(field.type) else 1
-
-    def _first(self, node: FieldNode, field: GraphQLField) -> int:
-        given: Any = next((each.value for each in node.arguments or () if each.name.value == "first"), None)
-        number = self._variables.get(given.name.value) if isinstance(given, VariableNode) else _number(given)
-        default = field.args["first"].default
-        if not isinstance(number, int):
-            number = default.value if default else 1
-        return max(1, number)
-
-
-def _number(value: Node | None) -> int | None:
-    return int(value.value) if isinstance(value, IntValueNode) else None

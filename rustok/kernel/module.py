@@ -61,7 +61,7 @@ class PageLinks(Result):
         return self
 
     def behind(self, row: int) -> str:
-        """Return the cursor of the page that begins behind a row of this one, from 0."""
+        """Return the cursor of the page that begins behind a row of this one, from 0; -1 is the last."""
         return self._behind(row)
 
 

@@ -1,9 +1,16 @@
 """Queries: the same as REST finds, as connections and links."""
 
+from datetime import date
+from typing import Any
+
 import pytest
 
+from rustok.catalog import MODULES
+from rustok.kernel.module import Deprecation
+from rustok.testing import PlatformUnderTest
 from tests.integration.api.graphql.support import data, fault, post
 from tests.integration.api.support import PRODUCTS, UNKNOWN_ID, ApiUnderTest
+from tests.unit.modules_by_hand import Lamp, a_query, lamps
 
 
 async def test_a_product_is_as_rest_has_it(api: ApiUnderTest) -> None:
@@ -136,3 +143,23 @@ async def test_the_answer_is_of_the_type_that_is_accepted(api: ApiUnderTest, acc
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, media_type)
     assert answer.json() == {"data": {"__typename": "Query"}}
+
+
+async def test_a_deprecated_field_is_announced_as_rest_does(rustok: PlatformUnderTest) -> None:
+    """In the headers of the answer, whatever fragment the field is in."""
+    old = lamps(
+        queries=(a_query(handler=find_lamp, deprecation=Deprecation(since=date(2026, 11, 27))),),
+        commands=(),
+        projections=(),
+    )
+    async with ApiUnderTest.open(rustok, modules=(*MODULES, old)) as api:
+        answer = await post(api, '{ ...Old } fragment Old on Query { findRoomLamps(room: "hall") { lampId } }')
+        other = await post(api, "{ __typename }")
+
+    assert answer.json()["data"] == {"findRoomLamps": {"lampId": "hall-1"}}
+    assert answer.headers["Deprecation"] == "@1795737600"
+    assert "Deprecation" not in other.headers
+
+
+async def find_lamp(_uow: Any, _data: Any) -> Lamp:
+    return Lamp(lamp_id="hall-1")

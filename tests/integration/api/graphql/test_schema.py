@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, GraphQLString, build_schema, print_schema
 
-from api.graphql import limits
+from api.graphql import cost, limits
 from api.graphql.names import root_field
 from api.graphql.roots import OPERATION
 from api.graphql.schema import build_schema as schema_of
@@ -145,11 +145,12 @@ def test_the_page_names_the_bounds() -> None:
         f"{bound:,}"
         for bound in (
             limits.MOST_TOKENS_READ,
-            limits.DEEPEST,
+            cost.DEEPEST,
             limits.MOST_ALIASES,
+            limits.MOST_FRAGMENTS,
             limits.MOST_DIRECTIVES,
-            limits.MOST_ROOT_FIELDS,
-            limits.HIGHEST_COST,
+            cost.MOST_ROOT_FIELDS,
+            cost.HIGHEST_COST,
         )
     ]
 
