@@ -42,9 +42,8 @@ class Session:
 
         async def work(context: Context) -> Outcome:
             fields = {"input": call.input, "version": call.expected_version}
-            return await self._dispatcher.run(
-                call, context, scoped(key, context, f"graphql {call.command.name}", fields)
-            )
+            scope = scoped(key, context, f"graphql {call.command.name}", fields, [call.command])
+            return await self._dispatcher.run(call, context, scope)
 
         outcome = await self._run(work)
         if outcome.token is not None:

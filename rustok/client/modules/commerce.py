@@ -154,6 +154,7 @@ class Products(Endpoint):
         self,
         *,
         status: Literal["draft", "active", "archived"] | None = None,
+        ids: Sequence[UUID | str] | None = None,
         limit: int | None = None,
         after: str | None = None,
     ) -> Pages[Product]:
@@ -165,7 +166,7 @@ class Products(Endpoint):
             "commerce.products.list",
             "/api/v1/commerce/products",
             Product,
-            query={"status": status, "limit": limit},
+            query={"status": status, "ids": ids, "limit": limit},
             after=after,
         )
 

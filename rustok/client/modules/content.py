@@ -112,6 +112,7 @@ class Nodes(Endpoint):
         limit: int | None = None,
         after: str | None = None,
         kind: str | None = None,
+        ids: Sequence[UUID | str] | None = None,
     ) -> Pages[Node]:
         """List nodes, newest first.
 
@@ -121,7 +122,7 @@ class Nodes(Endpoint):
             "content.nodes.list",
             "/api/v1/content/nodes",
             Node,
-            query={"status": status, "limit": limit, "kind": kind},
+            query={"status": status, "limit": limit, "kind": kind, "ids": ids},
             after=after,
         )
 
