@@ -29,7 +29,6 @@ class OidcIdentity(NamedTuple):
     issuer: str
     subject: str
     email: str
-    name: str | None
 
 
 class _Claims(BaseModel):
@@ -42,7 +41,6 @@ class _Claims(BaseModel):
     nonce: str
     email: Email | None = None
     email_verified: bool = False
-    name: Annotated[str, StringConstraints(max_length=255)] | None = None
 
 
 def key_id_of(token: str) -> str:
@@ -79,7 +77,7 @@ def verified(token: str, key: PyJWK, provider: OidcProvider, nonce: str, now: da
         raise OidcLoginRefused("The ID token belongs to another login.")
     if claims.email is None or not claims.email_verified:
         raise OidcLoginRefused("The provider does not say that it has verified the email.")
-    return OidcIdentity(claims.iss, claims.sub, claims.email, claims.name)
+    return OidcIdentity(claims.iss, claims.sub, claims.email)
 
 
 def _claims(token: str, key: PyJWK, provider: OidcProvider) -> _Claims:

@@ -72,7 +72,7 @@ class OidcLogin:
         login = _Remembered.new(tenant_id)
         query = {
             "response_type": "code",
-            "scope": "openid email profile",
+            "scope": "openid email",
             "client_id": self._provider.client_id,
             "redirect_uri": self._provider.redirect_uri,
             "state": login.state,

@@ -112,6 +112,14 @@ async def test_a_token_for_several_is_for_us_when_it_says_so(login: OidcLogin, p
     assert (await signed_in(login, provider)).subject == "248289761001"
 
 
+@pytest.mark.parametrize("name", ["", "a" * 300, ["Anna"]], ids=["none", "long", "a list"])
+async def test_nobody_is_refused_for_what_is_not_needed(login: OidcLogin, provider: FakeProvider, name: Any) -> None:
+    """What is not read may be of any form."""
+    provider.claims = {"name": name}
+
+    assert (await signed_in(login, provider)).subject == "248289761001"
+
+
 @pytest.mark.parametrize("sign", FORGED.values(), ids=FORGED.keys())
 async def test_a_token_that_is_not_signed_as_agreed_signs_nobody_in(
     login: OidcLogin, provider: FakeProvider, sign: Callable[[dict[str, Any]], str]

@@ -26,7 +26,7 @@ OTHER_TENANT = UUID("019a7c00-0000-7000-8000-0000000000ff")
 
 async def test_a_login_ends_with_whom_the_provider_vouches_for(login: OidcLogin, provider: FakeProvider) -> None:
     """The control of all that follows: an issuer and a subject, and an email as users have theirs."""
-    assert await signed_in(login, provider) == OidcIdentity(provider.issuer, "248289761001", "anna@example.com", "Anna")
+    assert await signed_in(login, provider) == OidcIdentity(provider.issuer, "248289761001", "anna@example.com")
 
 
 async def test_a_login_begins_with_a_code_a_challenge_a_state_and_a_nonce(
@@ -40,7 +40,7 @@ async def test_a_login_begins_with_a_code_a_challenge_a_state_and_a_nonce(
     assert sent["response_type"] == ["code"]
     assert sent["client_id"] == [CLIENT_ID]
     assert sent["redirect_uri"] == [REDIRECT]
-    assert sent["scope"] == ["openid email profile"]
+    assert sent["scope"] == ["openid email"]
     assert sent["code_challenge_method"] == ["S256"]
     assert all(len(sent[name][0]) == 43 for name in ("state", "nonce", "code_challenge"))
     assert not any(sent[name][0] in remembered for name in ("state", "nonce", "code_challenge"))
