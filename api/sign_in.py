@@ -24,8 +24,10 @@ from rustok.dispatch import validate
 from rustok.kernel.errors import RustokError, Unauthenticated
 from rustok.kernel.module import Input, Result
 from rustok.modules.access import (
+    ChangedPassword,
     Circumstances,
     Email,
+    NewPassword,
     OidcLogin,
     OidcLoginRefused,
     OidcProviderUnavailable,
@@ -48,6 +50,14 @@ class SignIn(Input):
 
     email: Email
     password: Annotated[str, StringConstraints(max_length=1024)]
+
+
+class ChangePassword(SignIn):
+    """Every other session of the user is closed."""
+
+    example: ClassVar = {**SignIn.example, "new_password": "a horse of another colour"}
+
+    new_password: NewPassword
 
 
 class RefreshToken(Input):
@@ -135,6 +145,15 @@ CLOSE = Entrance(
     result=SignedOut,
     errors=(Unauthenticated,),
 )
+CHANGE_PASSWORD = Entrance(
+    name="access.passwords.change",
+    summary="Sign in, and have another password from then on",
+    path=f"{PREFIX}/access/passwords",
+    input=ChangePassword,
+    result=Tokens,
+    names_tenant=True,
+    errors=(SignInRefused, SignInBlocked, TooManyHashes, TenantMissing),
+)
 BEGIN = Entrance(
     name="access.logins.begin",
     summary="Begin to sign in by an OpenID provider",
@@ -154,7 +173,7 @@ END = Entrance(
     names_tenant=True,
     errors=(OidcLoginRefused, OidcProviderUnavailable, TenantMissing),
 )
-ENTRANCES = (OPEN, REFRESH, CLOSE, BEGIN, END)
+ENTRANCES = (OPEN, REFRESH, CLOSE, CHANGE_PASSWORD, BEGIN, END)
 
 
 def sign_in_routes(
@@ -182,6 +201,14 @@ def sign_in_routes(
         await sessions.sign_out(data.refresh_token, _circumstances(request))
         return _secret(SignedOut(), CLOSE.status)
 
+    async def change_password(request: Request) -> Response:
+        tenant = await _tenant(request, directory)
+        data = validate(ChangePassword, await read_fields(request, limits, optional=False))
+        tenant_id = None if tenant is None else tenant.id
+        passwords = ChangedPassword(data.password, data.new_password)
+        found = await sessions.change_password(tenant_id, data.email, passwords, _circumstances(request))
+        return _answer(found, CHANGE_PASSWORD.status)
+
     async def begin_login(request: Request) -> Response:
         tenant = await _tenant(request, directory)
         data = validate(BeginLogin, await read_fields(request, limits, optional=False))
@@ -196,10 +223,15 @@ def sign_in_routes(
         found = await sessions.sign_in_by_provider(tenant_id, identity, _circumstances(request), provider=data.provider)
         return _answer(found, END.status)
 
-    endpoints = (
-        (OPEN, open_session), (REFRESH, refresh), (CLOSE, close), (BEGIN, begin_login), (END, end_login),
-    )  # fmt: skip
-    return [Route(entrance.path, endpoint, methods=["POST"]) for entrance, endpoint in endpoints]
+    endpoints = {
+        OPEN: open_session,
+        REFRESH: refresh,
+        CLOSE: close,
+        CHANGE_PASSWORD: change_password,
+        BEGIN: begin_login,
+        END: end_login,
+    }
+    return [Route(entrance.path, endpoint, methods=["POST"]) for entrance, endpoint in endpoints.items()]
 
 
 async def _tenant(request: Request, directory: TenantDirectory) -> ResolvedTenant | None:

@@ -12,20 +12,22 @@ from rustok.modules.access.errors import (
 )
 from rustok.modules.access.oidc import OidcLogin
 from rustok.modules.access.oidc_provider import parse_providers
-from rustok.modules.access.passwords import TooManyHashes
+from rustok.modules.access.passwords import NewPassword, TooManyHashes
 from rustok.modules.access.rights import Rights, rights_of
 from rustok.modules.access.roles import is_for_visitors
 from rustok.modules.access.schemas import Email
 from rustok.modules.access.session_repository import purge_sign_ins
-from rustok.modules.access.sessions import Circumstances, Sessions, SignedIn
+from rustok.modules.access.sessions import ChangedPassword, Circumstances, Sessions, SignedIn
 
 __all__ = [
     "NO_ROW",
     "Authenticator",
+    "ChangedPassword",
     "Circumstances",
     "Email",
     "Head",
     "Identity",
+    "NewPassword",
     "OidcLogin",
     "OidcLoginRefused",
     "OidcProviderUnavailable",

@@ -9,7 +9,7 @@ from rustok.db.failures import conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.event import Event
 from rustok.kernel.merge_patch import changed_fields
-from rustok.modules.access import events, schemas, session_repository
+from rustok.modules.access import events, schemas
 from rustok.modules.access import principal_repository as repository
 from rustok.modules.access.errors import DuplicateEmail, PrincipalNotFound
 from rustok.modules.access.passwords import PASSWORDS
@@ -17,7 +17,7 @@ from rustok.modules.access.principal_repository import AGGREGATES, Kind
 from rustok.modules.access.repository import change_rules, keep_rules
 from rustok.modules.access.rights import grants_of_roles, require_cover, require_roles
 from rustok.modules.access.schemas import ServicePrincipal, User
-from rustok.modules.access.sessions import close_sessions
+from rustok.modules.access.sessions import close_sessions, replace_password
 
 _Event = TypeVar("_Event", bound=Event)
 _Changes = tuple[Kind, type[_Event]]
@@ -81,9 +81,7 @@ async def set_password(uow: UnitOfWork, data: schemas.SetPassword) -> User:
     """Give a user a password, and close every session."""
     password_hash = await PASSWORDS.hash(data.password)  # before any row is locked: it takes a while
     row = await _lock(uow, data.user_id, "user")
-    version = uow.emit(events.UserPasswordSet(), row.id)
-    await session_repository.set_password(uow, row.id, password_hash, version)
-    await close_sessions(uow, row.id)
+    await replace_password(uow, row.id, password_hash)
     return User(**(await _find(uow, row.id, "user"))._mapping)
 
 

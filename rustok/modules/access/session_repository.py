@@ -59,7 +59,7 @@ _FIND_BY_EMAIL = text(
 )
 _FIND_BY_IDENTITY = text(
     """
-    SELECT p.id, p.is_active FROM identities AS i
+    SELECT p.id, p.is_active, p.password_hash FROM identities AS i
       JOIN principals AS p ON p.tenant_id = i.tenant_id AND p.id = i.principal_id
      WHERE i.tenant_id = :tenant_id AND i.issuer = :issuer AND i.subject = :subject
     """
@@ -72,6 +72,9 @@ _BIND_IDENTITY = text(
      WHERE tenant_id = :tenant_id AND email = :email AND kind = 'user' AND is_active
         ON CONFLICT DO NOTHING
     """
+)
+_LOCK_USER = text(
+    "SELECT version, is_active, password_hash FROM principals WHERE tenant_id = :tenant_id AND id = :id FOR UPDATE"
 )
 _SET_PASSWORD = text(
     """
@@ -130,6 +133,14 @@ async def find_by_identity(uow: UnitOfWork, issuer: str, subject: str, email: st
         return found
     await uow.execute(_BIND_IDENTITY, {**of_it, "email": email, "now": uow.now})
     return (await uow.execute(_FIND_BY_IDENTITY, of_it)).one_or_none()
+
+
+async def lock_user(uow: UnitOfWork, user_id: UUID) -> Row[Any] | None:
+    """Return the user as it is now, and keep it so until the transaction ends."""
+    row = (await uow.execute(_LOCK_USER, {"tenant_id": uow.tenant_id, "id": user_id})).one_or_none()
+    if row is not None:
+        uow.hold("user", user_id, row.version)
+    return row
 
 
 async def set_password(uow: UnitOfWork, user_id: UUID, password_hash: str, version: int) -> None:

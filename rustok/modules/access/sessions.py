@@ -7,7 +7,7 @@ after the same work, and are counted alike.
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row
@@ -36,6 +36,11 @@ class Circumstances:
 
     correlation_id: UUID
     traceparent: str | None
+
+
+class ChangedPassword(NamedTuple):
+    old: str
+    new: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +73,25 @@ class Sessions:
             TooManyHashes: passwords are being looked at, two at a time, and others wait already.
 
         """
-        user = None
-        if tenant_id is not None:
-            try:
-                user = await self._begin(tenant_id, email, about)
-            except TenantDisabled:
-                tenant_id = None
-        matches = await PASSWORDS.verify(user.password_hash if user else None, password)
-        if tenant_id is None:
-            raise SignInRefused(_REFUSED)
-        if user is None or not matches or not user.is_active:
-            await self._tell_refusal(tenant_id, user, about)
-            raise SignInRefused(_REFUSED)
-        forget = self._address_hash(email)
-        return await self.open(tenant_id, user.id, about, method="password", forget=forget)
+        tenant_id, user = await self._whose(tenant_id, email, password, about)
+        async with self._units.begin(_context(tenant_id, about, user.id)) as uow:
+            await _lock_as_seen(uow, user)
+            await repository.forget_attempts(uow, self._address_hash(email))
+            session_id = await _open(uow, user.id, "password")
+        return self._signed_in(user.id, RefreshToken(tenant_id, session_id, 1))
+
+    async def change_password(
+        self, tenant_id: UUID | None, email: str, passwords: ChangedPassword, about: Circumstances
+    ) -> SignedIn:
+        """Sign in, and have another password from then on; every other session is closed. Raises as `sign_in` does."""
+        tenant_id, user = await self._whose(tenant_id, email, passwords.old, about)
+        password_hash = await PASSWORDS.hash(passwords.new)
+        async with self._units.begin(_context(tenant_id, about, user.id)) as uow:
+            await _lock_as_seen(uow, user)
+            await replace_password(uow, user.id, password_hash)
+            await repository.forget_attempts(uow, self._address_hash(email))
+            session_id = await _open(uow, user.id, "password")
+        return self._signed_in(user.id, RefreshToken(tenant_id, session_id, 1))
 
     async def sign_in_by_provider(
         self, tenant_id: UUID, identity: OidcIdentity, about: Circumstances, *, provider: str
@@ -99,21 +109,10 @@ class Sessions:
         if user is None or not user.is_active:
             await self._tell_refusal(tenant_id, user, about)
             raise OidcLoginRefused("The provider vouches for somebody who is no user of this tenant.")
-        return await self.open(tenant_id, user.id, about, method=provider)
-
-    async def open(
-        self, tenant_id: UUID, user_id: UUID, about: Circumstances, *, method: str, forget: bytes | None = None
-    ) -> SignedIn:
-        """Open a session of a user who has shown who they are by *method*; *forget* the attempts for an address."""
-        async with self._units.begin(_context(tenant_id, about, user_id)) as uow:
-            if forget is not None:
-                await repository.forget_attempts(uow, forget)
-            session_id = uow.new_id()
-            uow.hold("session", session_id, version=0)
-            version = uow.emit(events.SessionOpened(user_id=str(user_id), method=method), session_id)
-            values = {"id": session_id, "principal_id": user_id, "method": method, "version": version}
-            await repository.insert_session(uow, {**values, "expires_at": uow.now + _SESSION_LIFETIME})
-        return self._signed_in(user_id, RefreshToken(tenant_id, session_id, 1))
+        async with self._units.begin(_context(tenant_id, about, user.id)) as uow:
+            await _lock_as_seen(uow, user)
+            session_id = await _open(uow, user.id, provider)
+        return self._signed_in(user.id, RefreshToken(tenant_id, session_id, 1))
 
     async def refresh(self, text: str, about: Circumstances) -> SignedIn:
         """Return new tokens for a refresh token, which is of no use afterwards.
@@ -156,6 +155,24 @@ class Sessions:
             if row is not None and row.revoked_at is None:
                 await _close(uow, row, "signed_out")
 
+    async def _whose(
+        self, tenant_id: UUID | None, email: str, password: str, about: Circumstances
+    ) -> tuple[UUID, Row[Any]]:
+        """Return the tenant, and the user who has shown that this is the password. Raises as `sign_in` does."""
+        user = None
+        if tenant_id is not None:
+            try:
+                user = await self._begin(tenant_id, email, about)
+            except TenantDisabled:
+                tenant_id = None
+        matches = await PASSWORDS.verify(user.password_hash if user else None, password)
+        if tenant_id is None:
+            raise SignInRefused(_REFUSED)
+        if user is None or not matches or not user.is_active:
+            await self._tell_refusal(tenant_id, user, about)
+            raise SignInRefused(_REFUSED)
+        return tenant_id, user
+
     async def _begin(self, tenant_id: UUID, email: str, about: Circumstances) -> Row[Any] | None:
         """Count an attempt, and return the user with this address, if there is one."""
         async with self._units.begin(_context(tenant_id, about)) as uow:
@@ -185,12 +202,34 @@ class Sessions:
         return self._secrets.keyed_hash("sign-in-address", email.encode())
 
 
+async def _lock_as_seen(uow: UnitOfWork, user: Row[Any]) -> None:
+    """Hold the user's row, and return if nobody has changed what decides about signing in since it was read."""
+    now = await repository.lock_user(uow, user.id)
+    if now is None or not now.is_active or now.password_hash != user.password_hash:
+        raise SignInRefused(_REFUSED)
+
+
+async def replace_password(uow: UnitOfWork, user_id: UUID, password_hash: str) -> None:
+    """Set the password of a user whose row is held, and close every session."""
+    await repository.set_password(uow, user_id, password_hash, uow.emit(events.UserPasswordSet(), user_id))
+    await close_sessions(uow, user_id)
+
+
 async def close_sessions(uow: UnitOfWork, user_id: UUID) -> int:
     """Close every session of a user, from the next request on; return how many there were."""
     rows = await repository.lock_open_sessions(uow, user_id)
     for row in rows:
         await _close(uow, row, "closed")
     return len(rows)
+
+
+async def _open(uow: UnitOfWork, user_id: UUID, method: str) -> UUID:
+    session_id = uow.new_id()
+    uow.hold("session", session_id, version=0)
+    version = uow.emit(events.SessionOpened(user_id=str(user_id), method=method), session_id)
+    values = {"id": session_id, "principal_id": user_id, "method": method, "version": version}
+    await repository.insert_session(uow, {**values, "expires_at": uow.now + _SESSION_LIFETIME})
+    return session_id
 
 
 async def _close(uow: UnitOfWork, row: Row[Any], reason: str) -> None:

@@ -254,6 +254,39 @@ class TestASessionEnds:
         assert_problem(await house.refresh(tokens), 401, "unauthenticated")
 
 
+class TestAnotherPassword:
+    """Of one's own choice."""
+
+    async def change(self, house: House, password: str = PASSWORD, new: str = "a horse of another colour") -> Any:
+        body = {"email": EMAIL, "password": password, "new_password": new}
+        return await house.post("/api/v1/access/passwords", body, **{"X-Tenant": "acme"})
+
+    async def test_holds_from_then_on(self, house: House) -> None:
+        """It opens a session, and closes all others."""
+        before = await house.sign_in()
+
+        tokens = (await self.change(house)).json()
+
+        assert await house.may_read(tokens)
+        assert_problem(await house.read(before), 401, "unauthenticated")
+        assert_problem(await house.try_to_sign_in(), 401, "sign_in_refused")
+        assert (await house.try_to_sign_in(password="a horse of another colour")).status_code == 201
+
+    async def test_needs_the_one_before(self, house: House) -> None:
+        """A guess is counted as one."""
+        for _ in range(5):
+            assert_problem(await self.change(house, "a guess"), 401, "sign_in_refused")
+
+        assert_problem(await self.change(house), 429, "sign_in_blocked")
+
+    async def test_is_long_enough(self, house: House) -> None:
+        """Else nothing changes."""
+        problem = assert_problem(await self.change(house, new="short"), 422, "invalid_input")
+
+        assert problem["errors"][0]["pointer"] == "#/new_password"
+        await house.sign_in()
+
+
 async def test_a_changed_role_holds_from_the_next_request(house: House) -> None:
     """In a session that is open."""
     tokens = await house.sign_in()

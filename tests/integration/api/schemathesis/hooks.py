@@ -55,7 +55,9 @@ def _know_the_server(case: Case[Any]) -> None:
     """
     known = {"X-Tenant": "acme", "Idempotency-Key": f"key-{next(_keys)}", "RusToK-Consistency": ""}
     case.headers.update({name: value for name, value in known.items() if name in case.headers})
-    if case.path.startswith(("/api/v1/access/sessions", "/api/v1/access/logins")):  # no credential names the tenant
+    if case.path.startswith(
+        ("/api/v1/access/sessions", "/api/v1/access/logins", "/api/v1/access/passwords")
+    ):  # no credential names the tenant
         case.headers["X-Tenant"] = known["X-Tenant"]
     if "after" in case.query:
         case.query["after"] = ""
@@ -98,6 +100,7 @@ def _keep_rules_of_access(path: str, fields: dict[str, Any]) -> None:
         "scopes": ["commerce.*"],
         "email": f"user-{next(_keys)}@example.com",
         "password": "correct horse battery staple",
+        "new_password": "correct horse battery staple",
     }
     fields |= {name: value for name, value in known.items() if name in fields}
     if path.endswith("/api-keys"):
