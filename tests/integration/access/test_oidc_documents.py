@@ -113,7 +113,7 @@ async def test_keys_in_a_private_network_are_not_fetched(login: OidcLogin, provi
         b"HTTP/1.1 200 .\r\nContent-Length: 9\r\n\r\nno JSON.\n",
         answer([]),
         b'HTTP/1.1 200 .\r\nContent-Length: 23\r\n\r\n{"issuer":1,"issuer":2}',
-        b"HTTP/1.1 200 .\r\n\r\n" + b'{"keys": "' + b"x" * 1_100_000 + b'"}',
+        b'HTTP/1.1 200 .\r\n\r\n{"keys": []}' + b" " * 1_100_000,
         answer({"keys": [{}] * 20_000}),
         b"not HTTP\r\n\r\n",
         b"",
