@@ -1,7 +1,8 @@
 """Create principals, roles and sessions. An API key belongs to a principal, whose rights bound those of the key.
 
 A key that was made before gets a service principal of its own, with the role that it had. `api_keys.role` stays for
-processes of the release before this one; nothing of this one reads it.
+processes of the release before this one, for which a new key is a customer's; nothing of this one reads it. They cannot
+make keys any more.
 """
 
 from alembic import op
@@ -73,10 +74,14 @@ _TABLES = (
     )
     """,
     "CREATE INDEX sessions_of_principal ON sessions (tenant_id, principal_id)",
+    "CREATE INDEX sessions_age ON sessions (expires_at)",
 )
 _ADOPTING = ("api_keys", "principals", "principal_roles")
 _ADOPT_KEYS = (
-    "ALTER TABLE api_keys ALTER COLUMN role DROP NOT NULL, ADD COLUMN principal_id uuid, ADD COLUMN scopes text[]",
+    """
+    ALTER TABLE api_keys
+        ALTER COLUMN role SET DEFAULT 'customer', ADD COLUMN principal_id uuid, ADD COLUMN scopes text[]
+    """,
     # FORCE hides every tenant's rows from the owner of the tables; for this once it sees them.
     *(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY" for table in _ADOPTING),
     """

@@ -120,9 +120,11 @@ class Dispatcher:
             RustokError: what the command's own rules say.
 
         """
-        job = _Job(call, _admit(call, context), context, key)
+        job = _Job(call, await _admit(call, context), context, key)
         if call.command.coalesces:
-            return await self._coalescer.submit((context.tenant_id, context.principal.authz_version), job)
+            principal = context.principal
+            lane = (context.tenant_id, principal.authz_version, principal.session_id)  # what BEGIN compares
+            return await self._coalescer.submit(lane, job)
         return await self._run_alone(job)
 
     async def _run_alone(self, job: _Job) -> Outcome:
@@ -200,7 +202,7 @@ class Dispatcher:
         jobs: dict[int, _Job] = {}
         for item, call in enumerate(calls):
             try:
-                jobs[item] = _Job(call, _admit(call, context), context, keys[item])
+                jobs[item] = _Job(call, await _admit(call, context), context, keys[item])
             except RustokError as error:
                 outcomes[item] = error
             await asyncio.sleep(0)
@@ -267,7 +269,7 @@ class Dispatcher:
         jobs = []
         for item, (call, key) in enumerate(zip(calls, keys, strict=True)):
             with _fault_of(item):
-                jobs.append(_Job(call, _admit(call, context), context, key))
+                jobs.append(_Job(call, await _admit(call, context), context, key))
             await asyncio.sleep(0)
         try:
             return await self._run_all_or_none(jobs)
@@ -296,7 +298,7 @@ class Dispatcher:
 
         A call that names no version changes what is there. Raises as `run` does, but VersionRequired.
         """
-        return await _handle(uow, call, _checked(call, uow.context))
+        return await _handle(uow, call, await _prepared(call, uow.context))
 
     async def query(self, query: Query, arguments: Mapping[str, Any] | BaseModel, context: Context) -> Result:
         """Answer a query in a read-only transaction; *arguments*: texts, or what `admit_query` returned."""
@@ -334,11 +336,17 @@ def validate(model: type[Model], values: Mapping[str, Any], *, strict: bool = Tr
         raise invalid_input(error) from error
 
 
-def _admit(call: Call, context: Context) -> BaseModel:
+async def _admit(call: Call, context: Context) -> BaseModel:
+    """Return what the handler gets, once it is known that the caller may ask for it."""
     if call.command.checks_version and not call.expected_version:  # nor may it be about what is not there
         context.require(call.command.permission)
         raise VersionRequired("State the version you have seen: send its ETag in If-Match.")
-    return _checked(call, context)
+    return await _prepared(call, context)
+
+
+async def _prepared(call: Call, context: Context) -> BaseModel:
+    data = _checked(call, context)
+    return data if call.command.prepare is None else await call.command.prepare(data)
 
 
 def _checked(call: Call, context: Context) -> BaseModel:

@@ -94,6 +94,8 @@ class _Staged:
     rows: dict[SetInsert, dict[str, list[Row]]] = field(default_factory=lambda: defaultdict(_no_rows))
     events: list[Envelope] = field(default_factory=list)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
+    rules_raised: int = 0
+    """How often this transaction has raised the tenant's `authz_version`."""
 
 
 class _Root(NamedTuple):
@@ -137,6 +139,18 @@ class UnitOfWork:
     @property
     def tenant_id(self) -> UUID:
         return self.context.tenant_id
+
+    def rules_locked(self, authz_version: int, *, raises: bool) -> None:
+        """State that this transaction holds the tenant's access rules, which are at *authz_version*, and may raise it.
+
+        Raises:
+            StaleAuthorization: somebody has changed them since the transaction began: the caller may have other rights.
+
+        """
+        read_at = self.context.principal.authz_version
+        if read_at is not None and authz_version != read_at + self._staged.rules_raised:
+            raise StaleAuthorization
+        self._staged.rules_raised += raises
 
     @property
     def subject(self) -> str | None:
@@ -226,10 +240,19 @@ class UnitOfWork:
             raise VersionMismatch(f"The {what} is there already, at version {version}.")
         raise VersionMismatch(f"The {what} is at version {version}, not {self._expected_version}: read it again.")
 
-    def hold(self, aggregate_type: str, aggregate_id: UUID, version: int, made_by: str | None = None) -> None:
+    def hold(
+        self,
+        aggregate_type: str,
+        aggregate_id: UUID,
+        version: int,
+        made_by: str | None = None,
+        *,
+        is_consequence: bool = False,
+    ) -> None:
         """State that this transaction has inserted (version ABSENT) or locked the aggregate's row.
 
-        *made_by*: the subject of the principal who has made it, where that is kept.
+        *made_by*: the subject of the principal who has made it, where that is kept. *is_consequence*: it changes with
+        another one, which the caller has named, and whose version counts.
 
         Raises:
             Forbidden: the caller may change what it has made, and has not made this.
@@ -242,6 +265,8 @@ class UnitOfWork:
         root = _Root(aggregate_type, aggregate_id)
         self._versions.setdefault(root, version)
         locked_at = self._locked_at.setdefault(root, version)
+        if is_consequence:
+            return
         if locked_at or self.expects_absence:
             self.compare(locked_at, aggregate_type)
 

@@ -6,11 +6,12 @@ A page is short, so that consumers begin with its aggregates while others follow
 from typing import Annotated, Any, ClassVar, NamedTuple
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.transaction import Transaction, run_alone
+from rustok.kernel.fields import Moment
 from rustok.kernel.module import Input
 
 PAGE = 1000
@@ -65,7 +66,7 @@ class Choice(Input):
     what: Annotated[str | None, Field(description="The consumer or kind of job that failed.")] = None
     id: Annotated[UUID | None, Field(description="The aggregate or job.")] = None
     fingerprint: Annotated[str | None, Field(pattern="^[0-9a-f]{12}$", description="Of the error.")] = None
-    until: Annotated[AwareDatetime | None, Field(description="Only what was given up by then. Default: by now.")] = None
+    until: Annotated[Moment | None, Field(description="Only what was given up by then. Default: by now.")] = None
 
 
 class Page(NamedTuple):

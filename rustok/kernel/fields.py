@@ -2,11 +2,12 @@
 
 import re
 import unicodedata
+from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, StringConstraints
 
 from rustok.kernel.quota import read_quota
 
@@ -25,6 +26,13 @@ def _small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 def _quota(text: str) -> str:
     return str(read_quota(text))
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is too near to the end of all time") from None
 
 
 def _distinct(items: list[str]) -> list[str]:
@@ -63,6 +71,9 @@ Title = Annotated[
 
 Ids = Annotated[list[UUID], Field(max_length=100)]
 """Ids of things that are asked for together."""
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A moment with its time zone, of those that there are in UTC, too."""
 
 QuotaText = Annotated[str, AfterValidator(_quota)]
 """NUMBER/s, NUMBER/min or NUMBER/h, NUMBER up to 999,999."""

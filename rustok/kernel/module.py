@@ -99,7 +99,9 @@ class Command:
     `is_critical`: taken however late events are delivered. It is for commands that end an overload, and for those
     that make no event.
     `is_about_tenant`: taken whatever the state of its tenant, which it makes or switches.
-    `is_secret`: its input or its result holds a secret, which is not kept in the clear for repetitions either.
+    `is_secret`: its input or its result holds a secret, which is not kept in the clear for repetitions either; scripts,
+    whose effects are kept, do not run it. `prepare`: makes of the input what the handler gets, before the transaction
+    begins: it is for what takes long.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Command:
     is_critical: bool = False
     is_about_tenant: bool = False
     is_secret: bool = False
+    prepare: Callable[[Any], Awaitable[Input]] | None = None
     errors: tuple[type[RustokError], ...] = ()
     deprecation: Deprecation | None = None
 

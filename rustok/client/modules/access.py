@@ -161,7 +161,7 @@ class Roles(Endpoint):
         """Create a role.
 
         Takes the permission `access.roles.write`.
-        Problems: `duplicate_role`, `role_cycle`, `role_too_deep`, `unknown_role`.
+        Problems: `duplicate_role`, `role_cycle`, `role_too_deep`, `too_many_roles`, `unknown_role`.
         """
         return self._command(
             "access.roles.create",

@@ -26,7 +26,10 @@ from rustok.modules.access.roles import Grants, Roles
 from rustok.modules.tenants import ResolvedTenant
 
 _CACHED_TOKENS = 10_000
-_REFUSED = "Send `Authorization: Bearer <API key>` with a valid key (`rustok apikey create` makes one)."
+_REFUSED = (
+    "Send `Authorization: Bearer <API key>` with a valid key (`rustok apikey create` makes one), "
+    "or an access token that has not ended."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,10 @@ class Authenticator:
         return await (self._look_up_key(token) if token.startswith("rtk_") else self._look_up_session(token))
 
     async def _look_up_session(self, text: str) -> Identity:
-        token = self._access_tokens.read(text)
+        try:
+            token = self._access_tokens.read(text)
+        except Unauthenticated:
+            raise Unauthenticated(_REFUSED) from None
         with translated_failures():
             row = await repository.authenticate_session(self._engine, token.tenant_id, token.session_id)
         if row is None or row.principal_id != token.principal_id or not _holds(row):

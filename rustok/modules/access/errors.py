@@ -45,6 +45,12 @@ class DuplicateRole(Conflict):
     code = "duplicate_role"
 
 
+class TooManyRoles(Conflict):
+    """The tenant has as many roles as it may have."""
+
+    code = "too_many_roles"
+
+
 class RoleInUse(Conflict):
     """Somebody has the role, or another role descends from it."""
 

@@ -104,13 +104,13 @@ class UserPasswordSet(_UserEvent):
 
 
 class SignInRefused(Event):
-    """Somebody has tried to sign in, and was refused. `user_id`: null where nobody has the address."""
+    """Somebody has tried to sign in as a user, and was refused."""
 
     type: ClassVar = "access.sign_in.refused"
     aggregate: ClassVar = "sign_in"
     example: ClassVar = {"user_id": EXAMPLE_ID}
 
-    user_id: str | None
+    user_id: str
 
 
 class SessionOpened(Event):

@@ -67,6 +67,7 @@ ACCESS = Module(
             name="access.users.set_password",
             summary="Set the password of a user, and close every session",
             input=schemas.SetPassword,
+            prepare=principals.hash_password,
             handler=principals.set_password,
             route="PUT /users/{user_id}/password",
             is_secret=True,
@@ -136,7 +137,7 @@ ACCESS = Module(
             route="POST /roles",
             status=201,
             location="/roles/{name}",
-            errors=(errors.DuplicateRole, *_LINEAGE),
+            errors=(errors.DuplicateRole, errors.TooManyRoles, *_LINEAGE),
         ),
         _role(
             name="access.roles.update",
@@ -186,7 +187,7 @@ ACCESS = Module(
             result=schemas.ApiKeyInfo,
             handler=service.revoke_api_key,
             route="DELETE /api-keys/{key_id}",
-            errors=(errors.ApiKeyNotFound,),
+            errors=(errors.ApiKeyNotFound, *_WEAKER),
         ),
     ),
     queries=(

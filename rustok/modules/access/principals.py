@@ -15,9 +15,10 @@ from rustok.modules.access.errors import DuplicateEmail, PrincipalNotFound
 from rustok.modules.access.passwords import PASSWORDS
 from rustok.modules.access.principal_repository import AGGREGATES, Kind
 from rustok.modules.access.repository import change_rules, keep_rules
-from rustok.modules.access.rights import grants_of_roles, require_cover, require_roles
+from rustok.modules.access.rights import grants_of_roles, require_cover, require_cover_of, require_roles
 from rustok.modules.access.schemas import ServicePrincipal, User
-from rustok.modules.access.sessions import close_sessions, replace_password
+from rustok.modules.access.session_repository import forget_attempts
+from rustok.modules.access.sessions import address_hash, close_sessions, replace_password
 
 _Event = TypeVar("_Event", bound=Event)
 _Changes = tuple[Kind, type[_Event]]
@@ -77,11 +78,17 @@ async def delete_service_principal(
     return await _delete(uow, data.principal_id, "service", events.ServicePrincipalDeleted())
 
 
-async def set_password(uow: UnitOfWork, data: schemas.SetPassword) -> User:
-    """Give a user a password, and close every session."""
-    password_hash = await PASSWORDS.hash(data.password)  # before any row is locked: it takes a while
+async def hash_password(data: schemas.SetPassword) -> schemas.HashedPassword:
+    """Hash a password before the transaction begins: it takes a while. Raises TooManyHashes."""
+    return schemas.HashedPassword(user_id=data.user_id, password_hash=await PASSWORDS.hash(data.password))
+
+
+async def set_password(uow: UnitOfWork, data: schemas.HashedPassword) -> User:
+    """Give a user a password, and close every session: whoever sets it could act as the user."""
     row = await _lock(uow, data.user_id, "user")
-    await replace_password(uow, row.id, password_hash)
+    require_cover_of(uow, row.id, await grants_of_roles(uow, row.roles), "the user")
+    await replace_password(uow, row.id, data.password_hash)
+    await forget_attempts(uow, address_hash(uow.secrets, row.email))
     return User(**(await _find(uow, row.id, "user"))._mapping)
 
 
@@ -130,6 +137,8 @@ async def _update(
     if not values:
         return row
     event = kind[1](changed=sorted(values))
+    if values.get("is_active") is False:
+        await close_sessions(uow, row.id)
     return await _save(uow, row, event, {"name": row.name, "is_active": row.is_active, **values})
 
 

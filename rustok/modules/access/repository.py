@@ -35,7 +35,7 @@ _RIGHTS = text(
 )
 _RIGHTS_OF_ROLES = text("SELECT roles, permissions, own_permissions FROM rights_of_roles(:tenant_id, :roles)")
 _BUMP = text("UPDATE tenants SET authz_version = authz_version + 1 WHERE id = :tenant_id")
-_SHARE = text("SELECT authz_version FROM tenants WHERE id = :tenant_id FOR SHARE")
+_LOCK_RULES = text("SELECT authz_version FROM tenants WHERE id = :tenant_id FOR NO KEY UPDATE")
 _COLUMNS = "id, key_id, name, principal_id, scopes, expires_at, revoked_at, created_at, version"
 _INSERT = text(
     """
@@ -91,13 +91,20 @@ async def change_rules(uow: UnitOfWork) -> None:
     """Make every process read the tenant's access rules again, from its next request on.
 
     Nobody else changes them until the transaction ends: do it before rows are locked, so that nobody waits in a circle.
+    Raises StaleAuthorization where somebody has changed them while they were waited for.
     """
+    await _lock_rules(uow, raises=True)
     await uow.execute(_BUMP, {"tenant_id": uow.tenant_id})
 
 
 async def keep_rules(uow: UnitOfWork) -> None:
-    """Let nobody change the tenant's access rules until the transaction ends."""
-    await uow.execute(_SHARE, {"tenant_id": uow.tenant_id})
+    """Let nobody change the tenant's access rules until the transaction ends. Raises as `change_rules` does."""
+    await _lock_rules(uow, raises=False)
+
+
+async def _lock_rules(uow: UnitOfWork, *, raises: bool) -> None:
+    row = (await uow.execute(_LOCK_RULES, {"tenant_id": uow.tenant_id})).one()
+    uow.rules_locked(row.authz_version, raises=raises)
 
 
 async def insert_api_key(uow: UnitOfWork, values: dict[str, Any]) -> None:

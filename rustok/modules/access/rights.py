@@ -84,12 +84,42 @@ def require_cover(uow: UnitOfWork, grants: Grants, what: str) -> None:
         RightsExceeded: the caller has not; the message names some.
 
     """
-    principal = uow.context.principal
-    mine = Grants(principal.permissions, principal.own_permissions)
+    mine = _mine(uow)
     if mine.cover(grants):
         return
     missing = sorted(grants.permissions - mine.permissions) or sorted(grants.own - mine.own)
     raise RightsExceeded(f"You lack what {what} has: {', '.join(missing[:_NAMED])}.")
+
+
+def require_cover_of(uow: UnitOfWork, principal_id: UUID, grants: Grants, what: str) -> None:
+    """Return if the caller may act as the principal with *grants*: it is the caller, or could do no more.
+
+    Raises:
+        RightsExceeded: the principal could; the message names some of it.
+
+    """
+    mine = _mine(uow)
+    if principal_id == uow.context.principal.subject or mine.cover_whole(grants):
+        return
+    missing = sorted((grants.permissions | grants.own) - mine.permissions)
+    raise RightsExceeded(f"You lack what {what} has: {', '.join(missing[:_NAMED])}.")
+
+
+def bounded_scopes(uow: UnitOfWork, principal_id: UUID, scopes: Collection[str] | None) -> list[str] | None:
+    """Return the scopes of a key that the caller makes: of another principal's, what the caller may do at most.
+
+    So the key does not grow beyond its maker when that principal gets more roles. None: all that its principal may.
+    """
+    mine = uow.context.principal
+    is_bound = principal_id != mine.subject and not roles_of(uow).built_in("owner") <= mine.permissions
+    if is_bound:
+        return sorted(mine.permissions if scopes is None else mine.permissions & frozenset(scopes))
+    return None if scopes is None else sorted(scopes)
+
+
+def _mine(uow: UnitOfWork) -> Grants:
+    principal = uow.context.principal
+    return Grants(principal.permissions, principal.own_permissions)
 
 
 @lru_cache(maxsize=8)

@@ -11,18 +11,21 @@ from rustok.kernel.errors import InvalidInput, Violation
 from rustok.kernel.merge_patch import changed_fields
 from rustok.modules.access import events, schemas
 from rustok.modules.access import role_repository as repository
-from rustok.modules.access.errors import DuplicateRole, RoleInUse, RoleNotFound
+from rustok.modules.access.errors import DuplicateRole, RoleInUse, RoleNotFound, TooManyRoles
 from rustok.modules.access.repository import change_rules
 from rustok.modules.access.rights import grants_of_roles, require_cover, require_roles, roles_of
 from rustok.modules.access.roles import BUILT_IN_ROLES, Grants, check_lineage
 from rustok.modules.access.schemas import Role
 
+_MOST = 200
 _CONFLICTS = {"roles_name_key": (DuplicateRole, "The tenant has a role of this name: choose another.")}
 
 
 async def create_role(uow: UnitOfWork, data: schemas.CreateRole) -> Role:
     """Create a role of the tenant's own; its patterns stand for the permissions that there are now."""
     await change_rules(uow)
+    if len(await repository.parents_of_roles(uow)) >= _MOST:
+        raise TooManyRoles(f"The tenant has {_MOST} roles: delete one first.")
     fields = await _checked(uow, data.name, data.model_dump(exclude={"name"}))
     role_id = uow.new_id()
     uow.hold("role", role_id, version=0)

@@ -53,6 +53,13 @@ class Grants(NamedTuple):
         """Tell whether who has these may give the *other* ones away."""
         return other.permissions <= self.permissions and other.own <= self.permissions | self.own
 
+    def cover_whole(self, other: "Grants") -> bool:
+        """Tell whether who has these could do all that somebody with the *other* ones does.
+
+        What holds for one's own is another thing for each: it must be had for everything.
+        """
+        return other.permissions | other.own <= self.permissions
+
     def within(self, permissions: Iterable[str]) -> "Grants":
         """Return those of them that are among *permissions*."""
         scope = frozenset(permissions)

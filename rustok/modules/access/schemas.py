@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from rustok.kernel.fields import EXAMPLE_ID, Distinct, Title
+from rustok.kernel.fields import EXAMPLE_ID, Distinct, Moment, Title
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
 from rustok.modules.access.passwords import NewPassword
 from rustok.modules.access.roles import BUILT_IN_ROLES
@@ -51,7 +51,7 @@ class CreateApiKey(Input):
     role: RoleName | None = None
     scopes: Annotated[PermissionPatterns, Field(min_length=1)] | None = None
     environment: Environment = "live"
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
     @model_validator(mode="after")
     def _is_of_one(self) -> Self:
@@ -175,6 +175,12 @@ class SetPassword(UserReference):
     example: ClassVar = {**UserReference.example, "password": "correct horse battery staple"}
 
     password: NewPassword
+
+
+class HashedPassword(UserReference):
+    """What is made of SetPassword before a transaction begins."""
+
+    password_hash: str
 
 
 class GetUser(QueryInput):

@@ -14,7 +14,7 @@ from rustok.modules.access.errors import ApiKeyEnded, ApiKeyNotFound, PrincipalN
 from rustok.modules.access.events import ApiKeyCreated, ApiKeyRevoked, ApiKeyRotated
 from rustok.modules.access.principal_repository import find_principal
 from rustok.modules.access.principals import create_service_principal
-from rustok.modules.access.rights import grants_of_roles, require_cover, roles_of
+from rustok.modules.access.rights import bounded_scopes, grants_of_roles, require_cover_of, roles_of
 from rustok.modules.access.schemas import ApiKeyInfo, CreatedApiKey
 
 
@@ -26,8 +26,9 @@ async def create_api_key(uow: UnitOfWork, data: schemas.CreateApiKey) -> Created
     else:
         await repository.keep_rules(uow)
         principal_id = data.principal_id
-    scopes = None if data.scopes is None else _expanded(uow, data.scopes)
-    await _require_cover(uow, principal_id, scopes)
+    wanted = None if data.scopes is None else _expanded(uow, data.scopes)
+    await _require_cover(uow, principal_id, wanted)
+    scopes = bounded_scopes(uow, principal_id, wanted)
     fields = {"name": data.name, "principal_id": principal_id, "scopes": scopes, "expires_at": data.expires_at}
     return await _create(uow, data.environment, fields)
 
@@ -42,7 +43,8 @@ async def rotate_api_key(uow: UnitOfWork, data: schemas.RotateApiKey) -> Created
     expires_at = uow.now + timedelta(seconds=data.overlap_s)
     if row.expires_at is not None:
         expires_at = min(expires_at, row.expires_at)
-    fields = {name: row._mapping[name] for name in ("name", "principal_id", "scopes", "expires_at")}
+    fields = {name: row._mapping[name] for name in ("name", "principal_id", "expires_at")}
+    fields["scopes"] = bounded_scopes(uow, row.principal_id, row.scopes)
     successor = await _create(uow, data.environment, fields)
     event = ApiKeyRotated(key_id=row.key_id, successor=successor.key_id, expires_at=expires_at.isoformat())
     version = uow.emit(event, row.id)
@@ -56,6 +58,7 @@ async def revoke_api_key(uow: UnitOfWork, data: schemas.KeyReference) -> ApiKeyI
     row = await _lock(uow, data.key_id)
     if row.revoked_at is not None:
         return ApiKeyInfo(**row._mapping)
+    await _require_cover(uow, row.principal_id, row.scopes)
     version = uow.emit(ApiKeyRevoked(key_id=row.key_id), row.id)
     await repository.revoke_api_key(uow, {"id": row.id, "version": version})
     return ApiKeyInfo(**{**row._mapping, "revoked_at": uow.now, "version": version})
@@ -102,7 +105,7 @@ async def _require_cover(uow: UnitOfWork, principal_id: UUID, scopes: list[str] 
     if principal is None:
         raise PrincipalNotFound("There is no such user or service principal.")
     grants = await grants_of_roles(uow, principal.roles)
-    require_cover(uow, grants if scopes is None else grants.within(scopes), "the key")
+    require_cover_of(uow, principal_id, grants if scopes is None else grants.within(scopes), "the key")
 
 
 def _expanded(uow: UnitOfWork, patterns: list[str]) -> list[str]:

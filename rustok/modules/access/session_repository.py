@@ -37,6 +37,9 @@ _BLOCKED_UNTIL = text(
     "SELECT blocked_until FROM sign_in_attempts WHERE tenant_id = :tenant_id AND address_hash = :address_hash"
 )
 _FORGET_ATTEMPTS = text("DELETE FROM sign_in_attempts WHERE tenant_id = :tenant_id AND address_hash = :address_hash")
+_TOUCH_ATTEMPTS = text(
+    "UPDATE sign_in_attempts SET last_at = :now WHERE tenant_id = :tenant_id AND address_hash = :address_hash"
+)
 _PURGE_ATTEMPTS = text(
     f"""
     DELETE FROM sign_in_attempts WHERE (tenant_id, address_hash) IN (
@@ -121,6 +124,11 @@ async def forget_attempts(uow: UnitOfWork, address_hash: bytes) -> None:
     await uow.execute(_FORGET_ATTEMPTS, {"tenant_id": uow.tenant_id, "address_hash": address_hash})
 
 
+async def touch_attempts(uow: UnitOfWork, address_hash: bytes) -> None:
+    values = {"tenant_id": uow.tenant_id, "address_hash": address_hash, "now": uow.now}
+    await uow.execute(_TOUCH_ATTEMPTS, values)
+
+
 async def find_by_email(uow: UnitOfWork, email: str) -> Row[Any] | None:
     return (await uow.execute(_FIND_BY_EMAIL, {"tenant_id": uow.tenant_id, "email": email})).one_or_none()
 
@@ -165,7 +173,7 @@ async def lock_open_sessions(uow: UnitOfWork, principal_id: UUID) -> Sequence[Ro
         await uow.execute(_LOCK_OPEN, {"tenant_id": uow.tenant_id, "principal_id": principal_id, "now": uow.now})
     ).all()
     for row in rows:
-        uow.hold("session", row.id, row.version)
+        uow.hold("session", row.id, row.version, is_consequence=True)
     return rows
 
 
@@ -181,6 +189,9 @@ async def close_session(uow: UnitOfWork, session_id: UUID, version: int) -> None
 
 async def purge_sign_ins(system_engine: AsyncEngine) -> int:
     """Delete attempts and sessions that are of no use any more, of every tenant; return how many."""
+    deleted = 0
     with translated_failures():
-        deleted = [(await run_alone(system_engine, purge)).rowcount for purge in (_PURGE_ATTEMPTS, _PURGE_SESSIONS)]
-    return sum(deleted)
+        for purge in (_PURGE_ATTEMPTS, _PURGE_SESSIONS):
+            while count := (await run_alone(system_engine, purge)).rowcount:
+                deleted += count
+    return deleted

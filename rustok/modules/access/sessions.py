@@ -22,7 +22,7 @@ from rustok.modules.access import session_repository as repository
 from rustok.modules.access.access_token import LIFETIME_S, AccessTokens
 from rustok.modules.access.errors import OidcLoginRefused, SignInBlocked, SignInRefused
 from rustok.modules.access.id_token import OidcIdentity
-from rustok.modules.access.passwords import PASSWORDS
+from rustok.modules.access.passwords import PASSWORDS, PasswordHasher
 from rustok.modules.access.refresh_token import Judgement, RefreshToken, RefreshTokens, judge
 
 _SESSION_LIFETIME = timedelta(days=30)
@@ -58,9 +58,12 @@ class SignedIn:
 class Sessions:
     """Opens, keeps and closes sessions. No transaction is open while a password is hashed."""
 
-    def __init__(self, units: UnitOfWorkFactory, secrets: Secrets, clock: Clock) -> None:
+    def __init__(
+        self, units: UnitOfWorkFactory, secrets: Secrets, clock: Clock, passwords: PasswordHasher = PASSWORDS
+    ) -> None:
         self._units = units
         self._secrets = secrets
+        self._passwords = passwords
         self._access_tokens = AccessTokens(secrets, clock)
         self._refresh_tokens = RefreshTokens(secrets)
 
@@ -76,7 +79,7 @@ class Sessions:
         tenant_id, user = await self._whose(tenant_id, email, password, about)
         async with self._units.begin(_context(tenant_id, about, user.id)) as uow:
             await _lock_as_seen(uow, user)
-            await repository.forget_attempts(uow, self._address_hash(email))
+            await repository.forget_attempts(uow, address_hash(self._secrets, email))
             session_id = await _open(uow, user.id, "password")
         return self._signed_in(user.id, RefreshToken(tenant_id, session_id, 1))
 
@@ -85,11 +88,11 @@ class Sessions:
     ) -> SignedIn:
         """Sign in, and have another password from then on; every other session is closed. Raises as `sign_in` does."""
         tenant_id, user = await self._whose(tenant_id, email, passwords.old, about)
-        password_hash = await PASSWORDS.hash(passwords.new)
+        password_hash = await self._passwords.hash(passwords.new)
         async with self._units.begin(_context(tenant_id, about, user.id)) as uow:
             await _lock_as_seen(uow, user)
             await replace_password(uow, user.id, password_hash)
-            await repository.forget_attempts(uow, self._address_hash(email))
+            await repository.forget_attempts(uow, address_hash(self._secrets, email))
             session_id = await _open(uow, user.id, "password")
         return self._signed_in(user.id, RefreshToken(tenant_id, session_id, 1))
 
@@ -107,7 +110,7 @@ class Sessions:
         async with self._units.begin(_context(tenant_id, about)) as uow:
             user = await repository.find_by_identity(uow, identity.issuer, identity.subject, identity.email)
         if user is None or not user.is_active:
-            await self._tell_refusal(tenant_id, user, about)
+            await self._tell_refusal(tenant_id, user, identity.email, about)
             raise OidcLoginRefused("The provider vouches for somebody who is no user of this tenant.")
         async with self._units.begin(_context(tenant_id, about, user.id)) as uow:
             await _lock_as_seen(uow, user)
@@ -150,7 +153,7 @@ class Sessions:
         token = self._refresh_tokens.read(text)
         if token is None:
             raise Unauthenticated(_ENDED)
-        async with self._units.begin(_context(token.tenant_id, about)) as uow:
+        async with self._units.begin(_context(token.tenant_id, about), is_about_tenant=True) as uow:
             row = await repository.lock_session(uow, token.session_id)
             if row is not None and row.revoked_at is None:
                 await _close(uow, row, "signed_out")
@@ -165,29 +168,31 @@ class Sessions:
                 user = await self._begin(tenant_id, email, about)
             except TenantDisabled:
                 tenant_id = None
-        matches = await PASSWORDS.verify(user.password_hash if user else None, password)
+        matches = await self._passwords.verify(user.password_hash if user else None, password)
         if tenant_id is None:
             raise SignInRefused(_REFUSED)
         if user is None or not matches or not user.is_active:
-            await self._tell_refusal(tenant_id, user, about)
+            await self._tell_refusal(tenant_id, user, email, about)
             raise SignInRefused(_REFUSED)
         return tenant_id, user
 
     async def _begin(self, tenant_id: UUID, email: str, about: Circumstances) -> Row[Any] | None:
         """Count an attempt, and return the user with this address, if there is one."""
         async with self._units.begin(_context(tenant_id, about)) as uow:
-            blocked_until = await repository.count_attempt(uow, self._address_hash(email))
+            blocked_until = await repository.count_attempt(uow, address_hash(self._secrets, email))
             user = None if blocked_until else await repository.find_by_email(uow, email)
         if blocked_until is not None:
             raise SignInBlocked(ceil((blocked_until - uow.now).total_seconds()))
         return user
 
-    async def _tell_refusal(self, tenant_id: UUID, user: Row[Any] | None, about: Circumstances) -> None:
-        """Tell it of an address that is nobody's, too: both take as long."""
+    async def _tell_refusal(self, tenant_id: UUID, user: Row[Any] | None, email: str, about: Circumstances) -> None:
+        """Tell it of a user; for an address that is nobody's as much is committed, but nothing that lasts."""
         async with self._units.begin(_context(tenant_id, about)) as uow:
-            attempt_id = uow.new_id()
-            uow.hold("sign_in", attempt_id, version=0)
-            uow.emit(events.SignInRefused(user_id=None if user is None else str(user.id)), attempt_id)
+            await repository.touch_attempts(uow, address_hash(self._secrets, email))
+            if user is not None:
+                attempt_id = uow.new_id()
+                uow.hold("sign_in", attempt_id, version=0)
+                uow.emit(events.SignInRefused(user_id=str(user.id)), attempt_id)
 
     def _signed_in(self, user_id: UUID, token: RefreshToken) -> SignedIn:
         return SignedIn(
@@ -198,8 +203,10 @@ class Sessions:
             self._refresh_tokens.issue(token),
         )
 
-    def _address_hash(self, email: str) -> bytes:
-        return self._secrets.keyed_hash("sign-in-address", email.encode())
+
+def address_hash(secrets: Secrets, email: str) -> bytes:
+    """Return what the attempts for an address are counted by."""
+    return secrets.keyed_hash("sign-in-address", email.encode())
 
 
 async def _lock_as_seen(uow: UnitOfWork, user: Row[Any]) -> None:

@@ -164,6 +164,10 @@ class _Effects:
         command = self._registry.commands.get(name)
         if command is None:
             raise InvalidInput(f"There is no command {name}.")
+        if command.is_secret:
+            raise InvalidInput(
+                f"{name} takes or tells a secret, and what a script does is kept: it is not for scripts."
+            )
         return command
 
     def _id_field(self, name: str) -> str:

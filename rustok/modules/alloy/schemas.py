@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints
 
 from rustok.jobs import Accepted, OperationStatus
-from rustok.kernel.fields import EXAMPLE_ID, Distinct, JsonObject, Slug
+from rustok.kernel.fields import EXAMPLE_ID, Distinct, JsonObject, Moment, Slug
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
 from rustok.modules.alloy.triggers import Triggers
 
@@ -122,7 +122,7 @@ class HookEvent(Input):
     aggregate_type: str
     aggregate_id: UUID
     aggregate_version: int
-    occurred_at: AwareDatetime
+    occurred_at: Moment
     actor: str
     correlation_id: UUID
     causation_id: UUID

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from rustok.db.failures import conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.jobs import NewJob, NewSchedule, enqueue, next_due, set_schedules, suspend_schedules
-from rustok.kernel.errors import InvalidInput, Violation
+from rustok.kernel.errors import Forbidden, InvalidInput, Violation
 from rustok.kernel.merge_patch import changed_fields
 from rustok.modules.alloy import errors, events, repository, schemas, state
 from rustok.modules.alloy.kinds import CHECK, RUN
@@ -209,8 +209,9 @@ def _check_grants(uow: UnitOfWork, grants: Sequence[str]) -> None:
     ]
     if faults:
         raise errors.GrantNotAllowed("A script gets no rights over scripts.", faults)
-    for grant in grants:
-        uow.context.require_permission(grant)  # whether its module is on, is asked when the script acts
+    for grant in grants:  # whether its module is on, is asked when the script acts
+        if uow.context.is_bound_to_own(grant):
+            raise Forbidden(f"This needs the permission {grant}, not for your own alone.")
 
 
 def _check_secrets(uow: UnitOfWork, names: Sequence[str]) -> None:

@@ -9,6 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from rustok.catalog import MODULES
+from rustok.kernel.ids import uuid7
+from rustok.modules.access import Circumstances, SignInRefused
 from tests.integration.api.possessions import OPERATIONS, REGISTRY, Owner
 from tests.integration.api.support import ApiUnderTest, assert_problem
 
@@ -134,7 +136,19 @@ async def use_everything(owner: Owner) -> None:
         await owner.run(f"content.nodes.{action}", node_id=names["node_id"])
     key = await owner.run("access.api_keys.create", name="a key", role="editor")
     await owner.run("access.api_keys.revoke", key_id=key.key_id)
+    await sign_in_and_out(owner)
     await owner.api.rustok.settle()
+
+
+async def sign_in_and_out(owner: Owner) -> None:
+    """Have a user of the tenant try a wrong password, then the right one, and sign out."""
+    sessions, about = owner.api.rustok.platform.sessions, Circumstances(uuid7(), None)
+    user = await owner.run("access.users.create", email="ada@example.org", name="Ada")
+    await owner.run("access.users.set_password", user_id=str(user.id), password="correct horse battery")
+    with pytest.raises(SignInRefused):
+        await sessions.sign_in(owner.tenant_id, user.email, "a guess", about)
+    tokens = await sessions.sign_in(owner.tenant_id, user.email, "correct horse battery", about)
+    await sessions.sign_out(tokens.refresh_token, about)
 
 
 async def be_operated_on(owner: Owner) -> None:

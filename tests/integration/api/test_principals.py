@@ -317,6 +317,45 @@ class TestNobodyGivesAway:
             assert_problem(answer, 403, "rights_exceeded")
         assert (await api.client.get(path)).json()["version"] == 1
 
+    async def test_by_a_key_of_somebody_who_may_change_something_else(self, api: ApiUnderTest) -> None:
+        """What holds for one's own is another thing for each: such a key would reach what is the other's."""
+        await a_role(api, "author", own_grants=["content.nodes.write"])
+        await a_role(api, "lead", parents=["author"], grants=["access.api_keys.write"])
+        lead, author = await a_service(api, "lead"), await a_service(api, "author")
+        mine = await key_of(api, lead)
+
+        of_the_other = await api.client.post(KEYS, json={"name": "a key", "principal_id": author["id"]}, headers=mine)
+        of_oneself = await api.client.post(KEYS, json={"name": "a key", "principal_id": lead["id"]}, headers=mine)
+
+        assert_problem(of_the_other, 403, "rights_exceeded")
+        assert of_oneself.status_code == 201
+
+    async def test_by_a_key_that_grows_with_its_principal(self, api: ApiUnderTest) -> None:
+        """What somebody makes for another has the maker's rights at most, for ever."""
+        mine, other = await self.weaker(api), await a_user(api)
+        body = {"name": "a key", "principal_id": other["id"], "scopes": ["*"]}
+        key = bearer((await made(await api.client.post(KEYS, json=body, headers=mine)))["token"])
+
+        await api.client.put(f"{USERS}/{other['id']}/roles", json={"roles": ["owner"]})
+
+        assert {permission.partition(".")[0] for permission in await may(api, key)} == {"access"}
+
+    async def test_by_revoking_it(self, api: ApiUnderTest) -> None:
+        """Nor does one take away what others run on."""
+        key_id = api.client.headers["authorization"].split("_")[2]
+
+        answer = await api.client.delete(f"{KEYS}/{key_id}", headers=await self.weaker(api))
+
+        assert_problem(answer, 403, "rights_exceeded")
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+async def test_a_moment_that_there_is_not_in_utc_is_refused(shared_api: ApiUnderTest, moment: str) -> None:
+    """It cannot be kept."""
+    answer = await shared_api.client.post(KEYS, json={"name": "a key", "role": "customer", "expires_at": moment})
+
+    assert pointers(assert_problem(answer, 422, "invalid_input"))[0][0] == "#/expires_at"
+
 
 class TestWhatOneHasMade:
     """A right for one's own alone holds for that, and for nothing else."""
