@@ -138,6 +138,8 @@ class _Measure:
     def _first(self, node: FieldNode, field: GraphQLField) -> int:
         given: Any = next((each.value for each in node.arguments or () if each.name.value == "first"), None)
         number = self._variables.get(given.name.value) if isinstance(given, VariableNode) else _number(given)
+        if isinstance(number, float) and number.is_integer():  # which GraphQL takes for a whole number
+            number = int(number)
         default = field.args["first"].default
         if not isinstance(number, int):
             number = default.value if default else 1

@@ -23,7 +23,7 @@ from graphql import (
 
 from api.graphql.cost import check_operation
 from api.graphql.errors import DocumentMalformed, DocumentRefused, DocumentTooDeep, DocumentTooLong, OperationUnknown
-from api.graphql.limits import MOST_TOKENS_READ, check_document
+from api.graphql.limits import MOST_CHARACTERS, MOST_TOKENS_READ, check_document
 from api.graphql.roots import OPERATION
 from rustok.kernel.module import Command, Query
 
@@ -93,6 +93,8 @@ class Documents:
 
 
 def _parse(text: str) -> DocumentNode:
+    if len(text) > MOST_CHARACTERS:  # the place of each error is looked up by counting lines from the start
+        raise DocumentTooLong(f"A document must have {MOST_CHARACTERS:,} characters at most: send values as variables.")
     try:
         return parse(text, max_lexical_tokens=MOST_TOKENS_READ, max_comments=MOST_TOKENS_READ)
     except GraphQLSyntaxError as error:

@@ -35,7 +35,7 @@ class DocumentMalformed(DocumentRefused):
 
 
 class DocumentTooLong(DocumentRefused):
-    """The document has more tokens or comments than this API reads."""
+    """The document, or a name in it, has more characters, tokens or comments than this API reads."""
 
     code = "graphql_too_long"
 

@@ -15,6 +15,7 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     ListValueNode,
+    NameNode,
     Node,
     ObjectValueNode,
     SelectionSetNode,
@@ -24,13 +25,16 @@ from api.graphql.errors import (
     DocumentMalformed,
     DocumentRefused,
     DocumentTooDeep,
+    DocumentTooLong,
     IntrospectionOff,
     TooManyAliases,
     TooManyDirectives,
     TooManyFragments,
 )
 
+MOST_CHARACTERS = 20_000
 MOST_TOKENS_READ = 1500
+LONGEST_NAME = 100
 MOST_ALIASES = 30
 MOST_FRAGMENTS = 40
 MOST_DIRECTIVES = 20
@@ -66,6 +70,8 @@ def _check_node(node: Node, depth: int, *, allows_introspection: bool) -> None:
         raise IntrospectionOff("The schema is not told here: it comes with the platform's sources.")
     if isinstance(node, IntValueNode | FloatValueNode) and len(node.value) > _LONGEST_NUMBER:
         raise DocumentMalformed(f"A number must have {_LONGEST_NUMBER} digits at most.")
+    if isinstance(node, NameNode) and len(node.value) > LONGEST_NAME:  # an alias is told with every item of a list
+        raise DocumentTooLong(f"A name must have {LONGEST_NAME} characters at most.")
     if depth > _DEEPEST_VALUE:
         raise DocumentTooDeep(f"Values must be nested {_DEEPEST_VALUE} levels deep at most.")
 

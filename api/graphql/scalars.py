@@ -14,9 +14,11 @@ from graphql import (
     GraphQLID,
     GraphQLScalarType,
     GraphQLString,
+    Undefined,
 )
 
 _EXACT = 2**53 - 1
+_INT64 = 2**63
 
 
 def _safe_int(value: Any) -> int:
@@ -32,6 +34,10 @@ def _text(value: Any) -> str:
 
 
 def _json(value: Any) -> Any:
+    if value is Undefined:
+        raise GraphQLError("A variable within a value of JSON was not sent.")
+    if isinstance(value, int) and not -_INT64 <= value < _INT64:
+        raise GraphQLError("A whole number must have 64 bits at most.")
     if isinstance(value, float) and not math.isfinite(value):
         raise GraphQLError("JSON has no number that large.")
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():

@@ -46,6 +46,7 @@ class Session:
             return await self._dispatcher.run(call, context, scope)
 
         outcome = await self._run(work)
+        self._loaders.clear()  # what was read before may be another thing now
         if outcome.token is not None:
             self.tokens.append(outcome.token)
         return orjson.loads(outcome.body)

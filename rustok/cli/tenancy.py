@@ -96,10 +96,10 @@ async def open_tenant(reference: str | None) -> AsyncIterator[TenantSession]:
         InvalidInput: none is named, and there are more or none.
 
     """
-    async with acting_for(reference) as tenant:
-        if not has_scripts(tenant.session):
+    async with open_session() as session:
+        if not has_scripts(session):
             raise Misconfigured("The module alloy is not installed: rustok/catalog.py does not have it.")
-        yield tenant
+        yield await tenant_session(session, await named_tenant(session, reference))
 
 
 @asynccontextmanager

@@ -18,5 +18,5 @@ def read_as(operation: str, content: bytes | msgspec.Raw, result: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(content, type=result)
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         raise UnexpectedAnswer(operation, f"the answer is not what was expected: {error}", may_be_done=True) from error

@@ -11,7 +11,7 @@ from rustok.client.calls import Request
 from rustok.client.commands import Command
 from rustok.client.consistency import Conversation
 from rustok.client.headers import header_text
-from rustok.client.problems import ProblemDocument, problem_of
+from rustok.client.problems import ProblemDocument, UnexpectedAnswer, problem_of
 
 Mode = Literal["atomic", "independent"]
 R = TypeVar("R")
@@ -56,6 +56,8 @@ class Batch(Generic[R]):
         results = read_as(self._name, response.content, _Results).results
         for result in results:
             self._conversation.remember(result.consistency)
+        if len(results) != len(self._commands):
+            raise UnexpectedAnswer(self._name, "the answer has another number of results", may_be_done=True)
         return [_outcome(command, result) for command, result in zip(self._commands, results, strict=True)]
 
 

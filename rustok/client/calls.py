@@ -12,7 +12,7 @@ import msgspec
 
 from rustok.client.credentials import Credentials
 from rustok.client.headers import header_text
-from rustok.client.problems import CallFailed, NoAnswer, ProblemDocument, Unauthenticated, problem_of
+from rustok.client.problems import CallFailed, NoAnswer, Problem, ProblemDocument, Unauthenticated, problem_of
 from rustok.client.retries import Retries
 
 _log = logging.getLogger("rustok.client")
@@ -34,8 +34,8 @@ class Request:
     path: str
     is_repeatable: bool
     query: Mapping[str, Any] | None = None
-    content: bytes | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    content: bytes | None = field(default=None, repr=False)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
     patience_s: float = 0.0
 
 
@@ -76,10 +76,10 @@ class Calls:
                 return await self._try(request, authorization, timeout_s)
             except CallFailed as failure:
                 failure.attempts = number
-                may_be_done |= failure.may_be_done and request.method != "GET"
+                may_be_done |= (failure.may_be_done or _is_under_way(failure)) and request.method != "GET"
                 failure.may_be_done = may_be_done
                 if isinstance(failure, Unauthenticated) and not has_renewed:
-                    has_renewed = await self._credentials.renew(authorization)
+                    has_renewed = await self._renew(request, authorization, may_be_done=may_be_done)
                     if has_renewed:
                         continue
                 wait_s = self._retries.wait_s(number, failure.retry_after_s)
@@ -88,6 +88,16 @@ class Calls:
                 if not (failure.retryable and is_safe and is_within):
                     raise
             await asyncio.sleep(wait_s)
+
+    async def _renew(self, request: Request, refused: str | None, *, may_be_done: bool) -> bool:
+        """Have another token; a failure does not hide that an earlier attempt may have been done."""
+        try:
+            return await self._credentials.renew(refused)
+        except Exception as error:
+            if may_be_done:
+                reason = f"no other token: {type(error).__name__}"
+                raise NoAnswer(request.operation, reason, may_be_done=True) from error
+            raise
 
     async def _try(self, request: Request, authorization: str | None, timeout_s: float) -> httpx2.Response:
         headers = {**self._headers, **request.headers}
@@ -102,12 +112,13 @@ class Calls:
                     content=request.content,
                     headers=headers,
                     timeout=None,
+                    follow_redirects=False,  # what is sent is for this host alone
                 )
-        except httpx2.ConnectError as error:
+        except (httpx2.ConnectError, httpx2.ProxyError) as error:
             raise NoAnswer(request.operation, f"cannot connect: {error}", may_be_done=False) from error
         except TimeoutError as error:
             raise NoAnswer(request.operation, f"no answer within {timeout_s:.1f} s", may_be_done=True) from error
-        except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
+        except httpx2.HTTPError as error:
             reason = f"the connection broke: {error or type(error).__name__}"
             raise NoAnswer(request.operation, reason, may_be_done=True) from error
         if "Deprecation" in response.headers:
@@ -127,7 +138,7 @@ def _failure(request: Request, response: httpx2.Response) -> CallFailed:
     """Return what is to be raised for an answer that is no success."""
     try:
         document = _read_problem(response.content)
-    except msgspec.MsgspecError:  # somebody on the way has answered
+    except (ValueError, RecursionError):  # somebody on the way has answered
         status = response.status_code
         document = ProblemDocument(
             status=status, code="unknown", detail=response.reason_phrase, retryable=status in _FOR_NOW
@@ -135,6 +146,11 @@ def _failure(request: Request, response: httpx2.Response) -> CallFailed:
     failure = problem_of(request.operation, document)
     failure.retry_after_s = _seconds(response.headers.get("Retry-After", ""))
     return failure
+
+
+def _is_under_way(failure: CallFailed) -> bool:
+    """Tell whether a request with this key runs at this moment."""
+    return isinstance(failure, Problem) and failure.code == "request_in_progress"
 
 
 def _seconds(text: str) -> float:

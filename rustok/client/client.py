@@ -37,7 +37,7 @@ class RustokClient(Modules):
         http: httpx2.AsyncClient | None = None,
     ) -> None:
         if urlsplit(base_url).scheme not in {"http", "https"}:
-            raise ValueError(f"base_url must begin with http:// or https://, not {base_url!r}")
+            raise ValueError("base_url must begin with http:// or https://")
         self._is_mine = http is None
         self._http = http or httpx2.AsyncClient()
         calls = Calls(self._http, base_url, Credentials(token), retries, tenant)

@@ -25,11 +25,15 @@ class Command(Generic[T]):
     A POST has an Idempotency-Key of its own, the same whenever this command is awaited: awaited again after a failure,
     within 24 hours, it is not done twice, and has the result of the first time. `idempotency_key` may be set, to one
     that outlives this process: 1 to 255 printable ASCII characters.
+
+    It is sent in one way, since a batch has a key of its own: alone, as often as you like, or in one batch.
     """
 
     __slots__ = (
+        "_batched",
         "_conversation",
         "_is_sent",
+        "_made_key",
         "body",
         "idempotency_key",
         "method",
@@ -51,7 +55,7 @@ class Command(Generic[T]):
         body: Mapping[str, Any] | None,
         version: int | None,
     ) -> None:
-        self._is_sent = False
+        self._is_sent = self._batched = False
         self._conversation = conversation
         self.name = name
         self.method, _, self.path = route.partition(" ")
@@ -59,9 +63,11 @@ class Command(Generic[T]):
         self.parts = parts
         self.body = None if body is None else {k: value for k, value in body.items() if value is not msgspec.UNSET}
         self.version = version
-        self.idempotency_key = str(uuid4())
+        self.idempotency_key = self._made_key = str(uuid4())
 
     def __await__(self) -> Generator[Any, None, T]:
+        if self._batched:
+            raise ValueError(f"{self.name} is in a batch, which has another key: await the batch again")
         self._is_sent = True
         return self._send().__await__()
 
@@ -70,8 +76,15 @@ class Command(Generic[T]):
         return read_as(self.name, response.content, self.result)
 
     def as_item(self) -> dict[str, Any]:
-        """Return this command as an item of a batch, which is going to be sent."""
-        self._is_sent = True
+        """Return this command as an item of a batch, which is going to be sent.
+
+        Raises:
+            ValueError: it was sent before, or has a key that was set: with the key of the batch it might be done twice.
+
+        """
+        if self._is_sent or self.idempotency_key != self._made_key:
+            raise ValueError(f"{self.name} was sent before, or has a key of its own: await it alone")
+        self._is_sent = self._batched = True
         return {"command": self.name, "input": {**self.parts, **(self.body or {})}, "version": self.version}
 
     def _request(self) -> Request:
@@ -88,7 +101,7 @@ class Command(Generic[T]):
             self.name,
             self.method,
             filled(self.path, self.parts),
-            is_repeatable=bool(headers.keys() & {"Idempotency-Key", "If-Match", "If-None-Match"}),
+            is_repeatable=bool(headers.keys() & {"Idempotency-Key", "If-Match"}),
             content=None if self.body is None else msgspec.json.encode(self.body),
             headers=headers,
         )

@@ -18,7 +18,7 @@ class Credentials:
     def __init__(self, token: str | TokenSource | None) -> None:
         self._source = token if callable(token) else None
         self._header = _bearer(token) if isinstance(token, str) else None
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Future[str] | None = None
 
     async def header(self) -> str | None:
         """Return the header to send. Whatever a source of tokens raises is raised."""
@@ -29,16 +29,28 @@ class Credentials:
     async def renew(self, refused: str | None) -> bool:
         """Have another header than the *refused* one, where that can be; calls at the same time ask once.
 
+        Whatever the source raises is raised, to all of them.
+
         Returns:
             Whether there is a source that was asked: then the call is worth repeating.
 
         """
         if self._source is None:
             return False
-        async with self._asking:
-            if self._header == refused:
-                self._header = _bearer(await self._source())
+        if self._header == refused:
+            if self._asking is None:
+                self._asking = asyncio.ensure_future(self._ask(self._source))
+                self._asking.add_done_callback(self._asked)
+            self._header = _bearer(await asyncio.shield(self._asking))
         return True
+
+    async def _ask(self, source: TokenSource) -> str:
+        return await source()
+
+    def _asked(self, asking: asyncio.Future[str]) -> None:
+        self._asking = None
+        if not asking.cancelled():
+            asking.exception()  # nobody may be waiting for it any more
 
 
 def _bearer(token: str) -> str:

@@ -48,11 +48,13 @@ class SignIn:
 
     async def sign_out(self) -> None:
         """End the session, and close the connections."""
-        if self._tokens is not None:
-            await self._post("close", "/sign-out", {"refresh_token": self._tokens.refresh_token})
-            self._tokens = None
-        if self._is_mine:
-            await self._http.aclose()
+        try:
+            if self._tokens is not None:
+                await self._post("close", "/sign-out", {"refresh_token": self._tokens.refresh_token})
+                self._tokens = None
+        finally:
+            if self._is_mine:
+                await self._http.aclose()
 
     async def _next(self) -> _Tokens:
         if self._tokens is not None:

@@ -18,6 +18,7 @@ from rustok.modules.access.roles import BUILT_IN_ROLES, Grants, Roles
 
 _OPERATOR_ROLE = "owner"
 """What an operator may do for a tenant: all that anybody of the tenant may."""
+_BUILT_IN = ", ".join(BUILT_IN_ROLES)
 _NAMED = 5
 """Permissions that an error names at most."""
 
@@ -63,7 +64,7 @@ async def require_roles(uow: UnitOfWork, names: Collection[str], pointer: str) -
     """Return if there are such roles. Raises UnknownRole, at *pointer*, where the input has the list."""
     known = {*BUILT_IN_ROLES, *await role_repository.parents_of_roles(uow)}
     faults = [
-        Violation(f"{pointer}/{place}", UnknownRole.code, "not a role of this tenant, nor a built-in one")
+        Violation(f"{pointer}/{place}", UnknownRole.code, f"is no role of this tenant, nor one of {_BUILT_IN}")
         for place, name in enumerate(names)
         if name not in known
     ]

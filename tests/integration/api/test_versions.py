@@ -8,7 +8,11 @@ import pytest
 from tests.integration.api.possessions import OPERATIONS, REGISTRY, Operation, Owner
 from tests.integration.api.support import PRODUCTS, ApiUnderTest, a_product, assert_problem
 
-CREATES = {"alloy.runs.start", *(command.name for command in REGISTRY.commands.values() if command.location)}
+CREATES = {
+    "access.api_keys.create",
+    "alloy.runs.start",
+    *(command.name for command in REGISTRY.commands.values() if command.location),
+}
 NAMED = {"alloy.kv.set", "alloy.secrets.set"}
 """Commands that make what has a name of its own, or change it."""
 CHANGES = [o for o in OPERATIONS if o.name in REGISTRY.commands.keys() - CREATES]

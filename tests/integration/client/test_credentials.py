@@ -61,3 +61,19 @@ async def test_what_a_source_of_tokens_raises_is_raised(api: ApiUnderTest) -> No
 
     with pytest.raises(PermissionError, match="wrong password"):
         await a_product(client_of(api, sign_in))
+
+
+async def test_a_source_that_fails_fails_for_all_that_wait_and_is_asked_once(api: ApiUnderTest) -> None:
+    """A wrong password is tried once, not once a call."""
+    asked: list[None] = []
+
+    async def sign_in() -> str:
+        asked.append(None)
+        await asyncio.sleep(0)
+        raise PermissionError("wrong password")
+
+    client = client_of(api, sign_in)
+    failures = await asyncio.gather(*(a_product(client, f"Number {n}") for n in range(5)), return_exceptions=True)
+
+    assert [type(failure) for failure in failures] == [PermissionError] * 5
+    assert len(asked) == 1

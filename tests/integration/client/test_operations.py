@@ -208,7 +208,7 @@ def test_an_address_that_is_none_of_http_is_refused(base_url: str) -> None:
 async def test_a_text_that_cannot_be_a_header_is_refused(client: RustokClient, text: str) -> None:
     """As a token, a tenant or a key: it would be another header, or none."""
     command = a_product(client)
-    batch = client.commerce.batch([command], mode="atomic")
+    batch = client.commerce.batch([a_product(client)], mode="atomic")
     command.idempotency_key = batch.idempotency_key = text
 
     with pytest.raises(ValueError, match="a token must be printable ASCII"):

@@ -86,7 +86,7 @@ DOCUMENTS = {
     ),
     "a number beyond 64 bits": (
         f'mutation {{ createNode(input: {{kind: "x", translations: [], metadata: {{a: {2**70}}}}}) {{ id }} }}',
-        "invalid_input",
+        INVALID,
     ),
     "an unknown field": ("{ secrets { id } }", INVALID),
     "a leaf with fields": ("{ products { edges { cursor { id } } } }", INVALID),
@@ -246,3 +246,47 @@ async def test_a_document_may_have_as_many_tokens_as_are_read(shared_api: ApiUnd
 
     assert most.status_code == 200, most.text
     assert fault(more)["code"] == LONG
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["\n" * limits.MOST_CHARACTERS + "{ __typename }", "{ " + "a" * (limits.LONGEST_NAME + 1) + ": __typename }"],
+    ids=["characters", "a name"],
+)
+async def test_neither_a_document_nor_a_name_is_endless(shared_api: ApiUnderTest, document: str) -> None:
+    """A name is told with each item of a list, and the place of an error is found by counting lines."""
+    refused = await post(shared_api, document)
+
+    assert (refused.status_code, fault(refused)["code"]) == (400, LONG)
+
+
+@pytest.mark.parametrize("key", ["", ', idempotencyKey: "k"'])
+@pytest.mark.parametrize("value", ["12345678901234567890123", "$unsent"])
+async def test_a_value_that_has_no_form_in_json_is_the_callers_fault(
+    shared_api: ApiUnderTest, value: str, key: str
+) -> None:
+    """With a key, too: what is kept of a request for its repetition is its JSON."""
+    declared = "($unsent: JSON)" if value.startswith("$") else ""
+    document = (
+        f'mutation{declared} {{ createNode(input: {{kind: "faq", translations: [], metadata: {{a: {value}}}}}{key}) '
+        "{ id } }"
+    )
+
+    answer = await post(shared_api, document)
+
+    assert fault(answer)["code"] != "internal_error"
+
+
+async def test_a_whole_number_may_be_written_with_a_fraction_of_none(shared_api: ApiUnderTest) -> None:
+    """And counts for what it is."""
+    fields = many(
+        cost.MOST_ROOT_FIELDS, lambda n: f"a{n}: products(first: $first) {{ edges {{ node {{ {PLAIN} }} }} }}"
+    )
+    document = f"query ($first: Int!) {{ {fields} }}"
+
+    answers = [await post(shared_api, document, first=first) for first in (100, 100.0)]
+
+    assert [fault(answer)["code"] for answer in answers] == ["graphql_too_costly"] * 2
+
+
+PLAIN = "id version status vendor productType createdAt updatedAt publishedAt"

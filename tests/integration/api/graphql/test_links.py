@@ -129,3 +129,28 @@ async def test_a_link_needs_the_permission_of_its_query(api: ApiUnderTest) -> No
 
 def _titles(node: Any) -> tuple[str, ...]:
     return () if node is None else (node["translations"][0]["title"], *_titles(node.get("parent")))
+
+
+async def test_what_a_mutation_has_changed_is_read_anew(api: ApiUnderTest) -> None:
+    """By those behind it in the document, which may have read it before."""
+    body = {"kind": "faq", "translations": {"en": {"title": "Parent"}}}
+    parent = (await api.client.post("/api/v1/content/nodes", json=body)).json()["id"]
+    leaves = [
+        (
+            await api.client.post(
+                "/api/v1/content/nodes",
+                json={"kind": "faq", "translations": {"en": {"title": f"Leaf {number}"}}, "parent_id": parent},
+            )
+        ).json()["id"]
+        for number in range(2)
+    ]
+    document = """mutation ($a: ID!, $b: ID!, $parent: ID!) {
+        first: updateNode(input: {nodeId: $a, tags: ["a"]}, expectedVersion: 1) { parent { version } }
+        updateNode(input: {nodeId: $parent, tags: ["new"]}, expectedVersion: 1) { version }
+        last: updateNode(input: {nodeId: $b, tags: ["b"]}, expectedVersion: 1) { parent { version tags } }
+    }"""
+
+    found = await data(api, document, a=leaves[0], b=leaves[1], parent=parent)
+
+    assert found["first"]["parent"]["version"] == 1
+    assert found["last"]["parent"] == {"version": 2, "tags": ["new"]}

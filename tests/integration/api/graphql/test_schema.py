@@ -144,6 +144,8 @@ def test_the_page_names_the_bounds() -> None:
     assert [re.findall(r"\d+(?:,\d+)*", row.split("|")[2])[0] for row in rows] == [
         f"{bound:,}"
         for bound in (
+            limits.MOST_CHARACTERS,
+            limits.LONGEST_NAME,
             limits.MOST_TOKENS_READ,
             cost.DEEPEST,
             limits.MOST_ALIASES,
