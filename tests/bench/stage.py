@@ -47,7 +47,8 @@ class Stage:
     """The servers of one run. `quick` asks for rounds so short that their figures are only a check.
 
     `catalogue` is a file of package records to import; without one, benchmarks repeat the project's sample.
-    `pinned_minutes`: how long an old snapshot is kept. `overload_requests`: after how many memory is looked at. `since`: the commit to compare with.
+    `pinned_minutes`: how long an old snapshot is kept. `overload_requests`: after how many memory is looked at.
+    `since`: the commit to compare with.
     """
 
     server: DatabaseServer
