@@ -141,7 +141,6 @@ async def test_of_an_independent_batch_the_good_items_are_done(api: ApiUnderTest
     assert await handles(api) == ["first", "second"]
 
 
-@pytest.mark.under_fire
 async def test_five_hundred_items_are_done_at_once(api: ApiUnderTest) -> None:
     """As many as a batch may have; each has a token of its own."""
     answer = await send(api, "independent", [creating(f"item-{n}", status="active") for n in range(500)])

@@ -199,7 +199,6 @@ async def test_several_tokens_are_waited_for_together(api: ApiUnderTest) -> None
     assert after.headers["rustok-freshness"] == "fresh"
 
 
-@pytest.mark.under_fire
 async def test_the_lag_is_that_of_the_write_that_is_not_shown(api: ApiUnderTest) -> None:
     """What is shown long since has none."""
     _, old = await written(api)
