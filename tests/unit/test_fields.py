@@ -1,11 +1,12 @@
-"""Types that inputs share: slugs, amounts, small JSON objects."""
+"""Types that inputs share: slugs, amounts, moments, small JSON objects."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from rustok.kernel.fields import Currency, JsonObject, Locale, Minor, Slug, Title, slugify
+from rustok.kernel.fields import Currency, JsonObject, Locale, Minor, Moment, Slug, Title, slugify
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,36 @@ def test_values_beyond_the_limits_are_refused(kind: Any, value: object) -> None:
     """One step past a limit is too far."""
     with pytest.raises(ValidationError):
         TypeAdapter(kind).validate_python(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-11-27T12:00:00Z",
+        "2026-11-27t12:00:00z",
+        "2026-11-27 12:00:00.000000Z",
+        "2026-11-27T14:00:00+02:00",
+        "2026-11-27T12:00:00-00:00",
+        datetime(2026, 11, 27, 12, tzinfo=UTC),
+    ],
+)
+def test_a_moment_is_written_as_rfc_3339_says(value: str | datetime) -> None:
+    """It is the `date-time` of JSON Schema; Python's own is taken as it is."""
+    assert TypeAdapter(Moment).validate_python(value) == datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(0, 1.5, "0", "+0.0", "1764244800", True),
+        *("2026-11-27", "2026-11-27T12:00Z", "2026-11-27T12:00:00", "2026-11-27T12:00:00+0200"),
+        *("2026-11-27T12:00:00Z\n", "2026-02-30T12:00:00Z", "2026-11-27T24:00:00Z", "0001-01-01T00:00:00+23:59"),
+        "２026-11-27T12:00:00Z",
+        datetime(2026, 11, 27, 12),  # noqa: DTZ001 - the lack of a zone is the point
+    ],
+    ids=repr,
+)
+def test_what_is_no_moment_is_refused(value: object) -> None:
+    """Seconds since 1970, above all: a caller who sends a number by mistake would get another time."""
+    with pytest.raises(ValidationError):
+        TypeAdapter(Moment).validate_python(value)

@@ -3,6 +3,7 @@
 import pytest
 
 from rustok.kernel.permission import expand
+from rustok.modules.access.roles import BUILT_IN_ROLES
 
 KNOWN = (
     "commerce.products.read",
@@ -56,3 +57,10 @@ KNOWN = (
 def test_patterns_grant_what_they_cover(patterns: list[str], granted: set[str]) -> None:
     """A pattern is a name, `*`, or a name whose trailing or middle segments are `*`."""
     assert expand(patterns, KNOWN) == granted
+
+
+def test_a_later_built_in_role_has_a_dot_in_its_name() -> None:
+    """Those of tenants have none: a release never gives the holders of a tenant's own role what a new one allows."""
+    without = {role for role in BUILT_IN_ROLES if "." not in role}
+
+    assert without == {"owner", "admin", "manager", "editor", "customer", "visitor"}

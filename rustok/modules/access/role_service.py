@@ -18,11 +18,14 @@ from rustok.modules.access.roles import BUILT_IN_ROLES, Grants, check_lineage
 from rustok.modules.access.schemas import Role
 
 _MOST = 200
-_CONFLICTS = {"roles_name_key": (DuplicateRole, "The tenant has a role of this name: choose another.")}
+_TAKEN = "The tenant has a role of this name: choose another."
+_CONFLICTS = {"roles_name_key": (DuplicateRole, _TAKEN)}
 
 
 async def create_role(uow: UnitOfWork, data: schemas.CreateRole) -> Role:
     """Create a role of the tenant's own; its patterns stand for the permissions that there are now."""
+    if data.name in BUILT_IN_ROLES:
+        raise DuplicateRole(_TAKEN)
     await change_rules(uow)
     if len(await repository.parents_of_roles(uow)) >= _MOST:
         raise TooManyRoles(f"The tenant has {_MOST} roles: delete one first.")

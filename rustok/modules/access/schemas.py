@@ -5,23 +5,16 @@ from datetime import datetime
 from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from rustok.kernel.fields import EXAMPLE_ID, Distinct, Moment, Title
 from rustok.kernel.module import Input, PageLinks, QueryInput, Result
 from rustok.modules.access.passwords import NewPassword
-from rustok.modules.access.roles import BUILT_IN_ROLES
-
-
-def _not_built_in(role: str) -> str:
-    if role in BUILT_IN_ROLES:
-        raise ValueError("is a built-in role")
-    return role
-
 
 RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
 """The name of a role, built in or not."""
-NewRoleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$"), AfterValidator(_not_built_in)]
+NewRoleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+"""Without a dot: a built-in role of a later release has one, so that it is never a tenant's own of before."""
 PermissionPattern = Annotated[
     str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9_]*)(\.(\*|[a-z][a-z0-9_]*)){0,2}$", max_length=200)
 ]

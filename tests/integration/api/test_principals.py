@@ -5,6 +5,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from rustok.modules.access.roles import BUILT_IN_ROLES
 from tests.integration.api.support import (
     PRODUCTS,
     UNKNOWN_ID,
@@ -227,9 +228,15 @@ async def test_a_role_that_somebody_has_is_not_deleted(api: ApiUnderTest) -> Non
         assert (await api.client.delete(f"{ROLES}/{role}", headers={"If-Match": '"1"'})).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["owner", "ops.viewer", "Support", "a b", ""])
+@pytest.mark.parametrize("name", sorted(role for role in BUILT_IN_ROLES if "." not in role))
+async def test_no_role_is_called_as_a_built_in_one(shared_api: ApiUnderTest, name: str) -> None:
+    """As none is called as another one of the tenant's own."""
+    assert_problem(await shared_api.client.post(ROLES, json={"name": name}), 409, "duplicate_role")
+
+
+@pytest.mark.parametrize("name", ["ops.viewer", "Support", "a b", ""])
 async def test_a_role_has_a_name_of_its_own(shared_api: ApiUnderTest, name: str) -> None:
-    """None of those that are built in."""
+    """A word in lower case without dots, which are for built-in ones."""
     assert_problem(await shared_api.client.post(ROLES, json={"name": name}), 422, "invalid_input")
 
 
