@@ -8,11 +8,12 @@ from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, JsonValue, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from rustok.kernel.quota import read_quota
 
 _JSON_OBJECT_LIMIT_BYTES = 65_536
-_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 """RFC 3339, section 5.6."""
 
 EXAMPLE_ID = "019a7c00-0000-7000-8000-000000000001"
@@ -29,11 +30,16 @@ def _quota(text: str) -> str:
     return str(read_quota(text))
 
 
-def _written_as_rfc_3339(value: object) -> object:
-    """Let no numbers pass, nor texts of them: pydantic takes them for seconds since 1970."""
-    if isinstance(value, datetime) or (isinstance(value, str) and _DATE_TIME.fullmatch(value)):
+def _read_moment(value: object) -> datetime:
+    """Take what RFC 3339 calls a date-time: pydantic alone would take numbers, too, for seconds since 1970."""
+    if isinstance(value, datetime):
         return value
-    raise ValueError("must be a date and time with its zone, such as 2026-11-27T12:00:00Z")
+    try:
+        if isinstance(value, str) and _DATE_TIME.fullmatch(value):
+            return datetime.fromisoformat(value.upper())
+    except ValueError:
+        pass
+    raise PydanticCustomError("datetime_parsing", "must be a date and time with its offset (RFC 3339)")
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -80,7 +86,7 @@ Title = Annotated[
 Ids = Annotated[list[UUID], Field(max_length=100)]
 """Ids of things that are asked for together."""
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_as_rfc_3339), AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_read_moment), AfterValidator(_in_utc)]
 """A moment with its time zone, as RFC 3339 writes it, of those that there are in UTC, too."""
 
 QuotaText = Annotated[str, AfterValidator(_quota)]

@@ -1,5 +1,6 @@
 """Types that inputs share: slugs, amounts, moments, small JSON objects."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -97,7 +98,11 @@ def test_values_beyond_the_limits_are_refused(kind: Any, value: object) -> None:
 )
 def test_a_moment_is_written_as_rfc_3339_says(value: str | datetime) -> None:
     """It is the `date-time` of JSON Schema; Python's own is taken as it is."""
-    assert TypeAdapter(Moment).validate_python(value) == datetime(2026, 11, 27, 12, tzinfo=UTC)
+    moments = TypeAdapter(Moment)
+
+    found = [moments.validate_python(value), moments.validate_json(json.dumps(str(value)), strict=True)]
+
+    assert found == [datetime(2026, 11, 27, 12, tzinfo=UTC)] * 2
 
 
 @pytest.mark.parametrize(
