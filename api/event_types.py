@@ -4,6 +4,7 @@ Like the OpenAPI document it asks for no credential: it is the same for everybod
 """
 
 import inspect
+from functools import cache
 from typing import Any
 
 import orjson
@@ -22,15 +23,21 @@ SCHEMA_PATH = f"{PATH}/{{schema}}/schema"
 
 
 def event_types_routes(registry: Registry) -> list[Route]:
-    """Return the routes of the catalogue and of its schemas, all of which are made here."""
-    catalogue = orjson.dumps({"data": event_types(registry)})
-    schemas = {name: orjson.dumps(schema) for name, schema in registry.event_schemas().items()}
+    """Return the routes of the catalogue and of its schemas, which are made when they are first asked for."""
+
+    @cache
+    def catalogue() -> bytes:
+        return orjson.dumps({"data": event_types(registry)})
+
+    @cache
+    def schemas() -> dict[str, bytes]:
+        return {name: orjson.dumps(schema) for name, schema in registry.event_schemas().items()}
 
     async def list_types(_request: Request) -> Response:
-        return Response(catalogue, media_type="application/json")
+        return Response(catalogue(), media_type="application/json")
 
     async def get_schema(request: Request) -> Response:
-        schema = schemas.get(request.path_params["schema"])
+        schema = schemas().get(request.path_params["schema"])
         if schema is None:
             raise EventTypeNotFound(f"There is no such event in this version: {PATH} lists them.")
         return Response(schema, media_type="application/schema+json")

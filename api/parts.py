@@ -145,11 +145,12 @@ def _in_process(
 
 def _logins(settings: Settings, secrets: Secrets, clock: Clock) -> Mapping[str, OidcLogin]:
     """Return the providers that users may sign in by. Raises Misconfigured."""
-    text = settings.oidc_providers.get_secret_value() if settings.oidc_providers else None
-    egress = Egress(
-        EgressConfig(allowed_networks=parse_networks(settings.oidc_allowed_networks, "RUSTOK_OIDC_ALLOWED_NETWORKS"))
-    )
-    return {provider.name: OidcLogin(provider, egress, secrets, clock) for provider in parse_providers(text)}
+    networks = parse_networks(settings.oidc_allowed_networks, "RUSTOK_OIDC_ALLOWED_NETWORKS")
+    if settings.oidc_providers is None:
+        return {}
+    egress = Egress(EgressConfig(allowed_networks=networks))
+    providers = parse_providers(settings.oidc_providers.get_secret_value())
+    return {provider.name: OidcLogin(provider, egress, secrets, clock) for provider in providers}
 
 
 def _engine(setting: str, url: str, **options: Any) -> AsyncEngine:

@@ -34,7 +34,7 @@ class OidcProvider(BaseModel):
         return self.tenants is None or tenant_id in self.tenants
 
 
-def parse_providers(text: str | None) -> tuple[OidcProvider, ...]:
+def parse_providers(text: str) -> tuple[OidcProvider, ...]:
     """Return the providers of the setting RUSTOK_OIDC_PROVIDERS, a JSON list of them.
 
     Raises:

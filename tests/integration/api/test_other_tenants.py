@@ -16,7 +16,7 @@ from api.sign_in import ENTRANCES
 from rustok.kernel.ids import uuid7
 from rustok.kernel.registry import placeholders
 from rustok.testing import Database, DatabaseServer, PlatformUnderTest
-from tests.integration.api.possessions import MARK, OPERATIONS, REGISTRY, Operation, Owner, request_of
+from tests.integration.api.possessions import MARK, OPERATIONS, REGISTRY, Operation, Owner, Possessions, request_of
 from tests.integration.api.support import ApiUnderTest, assert_problem, settings_for
 from tests.integration.api.trespass import gives_away, of_nobody, told
 
@@ -59,6 +59,14 @@ class TwoTenants:
 async def api(database_server: DatabaseServer, platform_class: type[PlatformUnderTest]) -> AsyncIterator[ApiUnderTest]:
     async with ApiUnderTest.alone(database_server, platform_class=platform_class) as api:
         yield api
+
+
+@pytest.fixture(scope="module")
+async def untouched(api: ApiUnderTest) -> tuple[Owner, Possessions]:
+    """A tenant that does nothing, and one of each of the two things that it has."""
+    owner = await Owner.create(api)
+    await owner.possess()
+    return owner, await owner.possess()
 
 
 @pytest.fixture
@@ -106,37 +114,40 @@ async def test_an_item_of_a_batch_is_no_way_around(tenants: TwoTenants, operatio
 
 @pytest.mark.under_fire
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-async def test_no_route_tells_of_another_tenant(tenants: TwoTenants, operation: Operation) -> None:
+async def test_no_route_tells_of_another_tenant(
+    api: ApiUnderTest, untouched: tuple[Owner, Possessions], operation: Operation
+) -> None:
     """Nor does one name it with a credential of its own, or go without one."""
-    theirs = await tenants.first.possess()
-    before = await tenants.first.what_there_is()
+    (first, theirs), other = untouched, await Owner.create(api)
+    before = await first.what_there_is()
 
-    answered = await tenants.other.send(operation, theirs)
-    misnamed = await tenants.other.send(operation, theirs, {"X-Tenant": str(tenants.first.tenant_id)})
-    nobody = await tenants.other.send(operation, theirs, {"Authorization": ""})
+    answered = await other.send(operation, theirs)
+    misnamed = await other.send(operation, theirs, {"X-Tenant": str(first.tenant_id)})
+    nobody = await other.send(operation, theirs, {"Authorization": ""})
 
     assert MARK.lower() not in answered.text.lower()
     assert_problem(misnamed, 403, "tenant_mismatch")
     assert_problem(nobody, 401, "unauthenticated")
-    assert await tenants.first.what_there_is() == before
+    assert await first.what_there_is() == before
     if operation.method == "GET" and operation.name not in TELLS_NO_TEXT:
-        assert MARK in (await tenants.first.send(operation, theirs)).text
+        assert MARK in (await first.send(operation, theirs)).text
 
 
 @pytest.mark.under_fire
 @pytest.mark.parametrize("operation", LISTS, ids=lambda operation: operation.name)
-async def test_a_cursor_is_of_no_use_to_another_tenant(tenants: TwoTenants, operation: Operation) -> None:
+async def test_a_cursor_is_of_no_use_to_another_tenant(
+    api: ApiUnderTest, untouched: tuple[Owner, Possessions], operation: Operation
+) -> None:
     """It is as one that somebody has made up."""
-    await tenants.first.possess()
-    theirs = await tenants.first.possess()
-    get = partial(tenants.first.api.client.get, operation.path.format_map(theirs.names))
+    (first, theirs), other = untouched, await Owner.create(api)
+    get = partial(api.client.get, operation.path.format_map(theirs.names))
     wanted = {name: value for name, value in operation.input.example.items() if name == "locale"}
-    page = await get(params={**wanted, "limit": 1}, headers=tenants.first.headers)
+    page = await get(params={**wanted, "limit": 1}, headers=first.headers)
     cursor = page.json()["page"]["next"]
 
     assert cursor, "a list of one page has no cursor"
     used, invented = [
-        await get(params={**wanted, "after": after}, headers=tenants.other.headers) for after in (cursor, "invented")
+        await get(params={**wanted, "after": after}, headers=other.headers) for after in (cursor, "invented")
     ]
 
     assert told(used) == told(invented)
