@@ -18,7 +18,6 @@ from rustok.kernel.event import LoggedEvent
 from rustok.kernel.ids import uuid7
 from rustok.kernel.module import Module, Result
 from rustok.kernel.ports import Clock
-from rustok.kernel.registry import build_registry
 from rustok.kernel.secrets import Secrets
 from rustok.runtime import SystemClock
 from rustok.testing.database import Database
@@ -47,7 +46,6 @@ class PlatformUnderTest:
         self.system_engine = system_engine
         self.clock = clock
         self.secrets = Secrets(SECRET)
-        self.registry = build_registry(modules)
         self.platform: Platform = build_platform(
             modules,
             engine=app_engine,
@@ -55,6 +53,7 @@ class PlatformUnderTest:
             secrets=self.secrets,
             clock=clock,
         )
+        self.registry = self.platform.registry
         self.store = PostgresConsumerStore(system_engine, self.registry.known_events())
         self.sequencer = PostgresSequencerStore(system_engine)
         self.consumers: Mapping[str, Consumer] = build_consumers(self.registry, self.store, clock)
