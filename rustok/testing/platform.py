@@ -27,7 +27,7 @@ SECRET = "a secret of the tests, long enough"  # noqa: S105 - of the tests
 
 def a_context(tenant_id: UUID, permissions: frozenset[str]) -> Context:
     """Return a context for *tenant_id* whose principal has *permissions*."""
-    return Context(tenant_id=tenant_id, principal=Principal("test", "somebody", permissions))
+    return Context(tenant_id=tenant_id, principal=Principal("operator", "somebody", permissions))
 
 
 class PlatformUnderTest:

@@ -185,7 +185,7 @@ async def test_a_transaction_whose_commit_may_have_been_heard_is_not_run_again(s
 async def test_rights_that_have_changed_are_told_to_everybody(shop: Shop) -> None:
     """Each caller reads its rights again; none is run with the old ones."""
     everything = frozenset(shop.rustok.registry.permissions)
-    stale = Context(tenant_id=shop.tenant_id, principal=Principal("test", "somebody", everything, authz_version=99))
+    stale = Context(tenant_id=shop.tenant_id, principal=Principal("operator", "somebody", everything, authz_version=99))
 
     outcomes = await asyncio.gather(*(shop.create(f"T{n}", stale) for n in range(3)), return_exceptions=True)
 

@@ -36,7 +36,8 @@ class Rights:
 async def rights_of(uow: UnitOfWork, actor: str, known: Iterable[Permission]) -> Rights:
     """Return the rights of *actor*, as events name it, in the tenant of *uow*; none where its key does not hold.
 
-    Rights that hold for what one made oneself are not among them.
+    Who is neither a key, nor a user, nor an operator has none. Rights that hold for what one made oneself are not among
+    them.
     """
     kind, _, identifier = actor.partition(":")
     row = await repository.find_rights(
@@ -45,7 +46,7 @@ async def rights_of(uow: UnitOfWork, actor: str, known: Iterable[Permission]) ->
         principal_id=UUID(identifier) if kind == "user" else None,
     )
     roles = _roles(tuple(known))
-    if kind not in ("apikey", "user"):
+    if kind == "operator":
         permissions = roles.built_in(_OPERATOR_ROLE)
     elif row.holds and (row.expires_at is None or row.expires_at > uow.now):
         permissions = roles.grants(row.roles, row.permissions, row.own_permissions).permissions

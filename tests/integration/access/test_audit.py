@@ -77,10 +77,10 @@ async def test_what_was_done_about_access_is_listed_the_newest_first(rustok: Pla
     page = await rustok.query("access.audit.list", tenant)
 
     assert [(entry.number, entry.type, entry.actor) for entry in page.data] == [
-        (4, "access.api_key.revoked", "test:somebody"),
-        (3, "access.api_key.created", "test:somebody"),
-        (2, "access.service_principal.created", "test:somebody"),
-        (1, "tenants.tenant.created", "test:somebody"),
+        (4, "access.api_key.revoked", "operator:somebody"),
+        (3, "access.api_key.created", "operator:somebody"),
+        (2, "access.service_principal.created", "operator:somebody"),
+        (1, "tenants.tenant.created", "operator:somebody"),
     ]
     assert page.data[1].aggregate_id == key.id
     assert page.data[1].payload == {"key_id": key.key_id, "principal_id": str(service.id)}
@@ -102,7 +102,7 @@ async def test_the_list_is_filtered_by_type_and_by_actor(rustok: PlatformUnderTe
     assert await numbers(type="access.api_key.created") == [4, 1]
     assert await numbers(type="tenants.*") == [2]
     assert await numbers(actor="operator:anna") == [1]
-    assert await numbers(type="access.*", actor="test:somebody") == [5, 4, 3]
+    assert await numbers(type="access.*", actor="operator:somebody") == [5, 4, 3]
     assert await numbers(actor="nobody:at-all") == []
 
 

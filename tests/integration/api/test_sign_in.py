@@ -347,7 +347,7 @@ async def test_a_session_that_has_ended_writes_nothing_in_the_company_of_others(
     tokens = await house.sign_in()
     await house.post(f"{SESSIONS}/sign-out", {"refresh_token": tokens["refresh_token"]})
     everything = frozenset(platform.registry.permissions)
-    others = Context(tenant_id=tenant_id, principal=Principal("test", "somebody", everything))
+    others = Context(tenant_id=tenant_id, principal=Principal("operator", "somebody", everything))
     ended = replace(others, principal=replace(others.principal, session_id=UUID(tokens["session_id"])))
 
     async def create(context: Context, title: str) -> object:

@@ -320,7 +320,7 @@ async def test_a_tenant_that_is_switched_off_is_refused(units: Units, authz_vers
 
 async def test_a_tenant_that_does_not_exist_yet_can_be_worked_for(units: Units) -> None:
     """That is how it is created."""
-    nobody = Context(tenant_id=uuid7(), principal=Principal("test", "x", frozenset()))
+    nobody = Context(tenant_id=uuid7(), principal=Principal("operator", "x", frozenset()))
 
     async with units.factory.begin(nobody) as uow:
         assert (await uow.execute(_COUNT)).scalar_one() == 0
@@ -504,7 +504,7 @@ async def test_a_server_that_froze_is_given_up(shared_database: Database) -> Non
         factory = UnitOfWorkFactory(
             engine, RecordingTransport(), FixedClock(), Secrets("a secret of the tests, long enough")
         )
-        context = Context(tenant_id=uuid7(), principal=Principal("test", "somebody", frozenset()))
+        context = Context(tenant_id=uuid7(), principal=Principal("operator", "somebody", frozenset()))
         frozen: list[int] = []
 
         async def freeze_and_ask() -> None:
