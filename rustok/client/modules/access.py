@@ -43,6 +43,7 @@ class ApiKeys(Endpoint):
 
         A key of `principal_id`, or of a service principal that is made for it and has `role`.
 
+        The latter needs the permission `access.service_principals.write` as well.
         `scopes`: what the key may do at most; null: all that its principal may.
 
         Takes the permission `access.api_keys.write`.

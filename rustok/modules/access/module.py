@@ -10,7 +10,7 @@ from rustok.modules.access.events import EVENTS
 _WEAKER = (errors.RightsExceeded,)
 _GRANTING = (errors.UnknownRole, *_WEAKER)
 _user = partial(Command, permission="access.users.write", result=schemas.User)
-_service = partial(Command, permission="access.service_principals.write", result=schemas.ServicePrincipal)
+_service = partial(Command, permission=service.MAKE_PRINCIPALS, result=schemas.ServicePrincipal)
 _role = partial(Command, permission="access.roles.write", result=schemas.Role)
 _key = partial(Command, permission="access.api_keys.write")
 _LINEAGE = (errors.UnknownRole, roles.RoleCycle, roles.RoleTooDeep, *_WEAKER)
@@ -25,9 +25,7 @@ ACCESS = Module(
         Permission("access.users.read", "See users"),
         Permission("access.users.write", "Create, change and delete users who may not do more than oneself"),
         Permission("access.service_principals.read", "See service principals"),
-        Permission(
-            "access.service_principals.write", "Create, change and delete those who may not do more than oneself"
-        ),
+        Permission(service.MAKE_PRINCIPALS, "Create, change and delete those who may not do more than oneself"),
         Permission("access.roles.read", "See roles"),
         Permission("access.roles.write", "Create, change and delete roles that allow no more than one may oneself"),
         Permission("access.api_keys.read", "List API keys"),

@@ -34,6 +34,7 @@ PageLimit = Annotated[int, Field(ge=1, le=100)]
 class CreateApiKey(Input):
     """A key of `principal_id`, or of a service principal that is made for it and has `role`.
 
+    The latter needs the permission `access.service_principals.write` as well.
     `scopes`: what the key may do at most; null: all that its principal may.
     """
 

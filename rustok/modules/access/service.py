@@ -17,10 +17,14 @@ from rustok.modules.access.principals import create_service_principal
 from rustok.modules.access.rights import bounded_scopes, grants_of_roles, require_cover_of, roles_of
 from rustok.modules.access.schemas import ApiKeyInfo, CreatedApiKey
 
+MAKE_PRINCIPALS = "access.service_principals.write"
+"""Wanted for a key whose principal is made with it, beside the permission to create keys."""
+
 
 async def create_api_key(uow: UnitOfWork, data: schemas.CreateApiKey) -> CreatedApiKey:
     """Create a key and return its token, which is kept nowhere."""
     if data.principal_id is None:
+        uow.context.require(MAKE_PRINCIPALS)
         service = schemas.CreateServicePrincipal(name=data.name, roles=[str(data.role)])
         principal_id = (await create_service_principal(uow, service)).id
     else:

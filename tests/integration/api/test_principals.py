@@ -87,6 +87,23 @@ async def test_a_key_has_one_owner(shared_api: ApiUnderTest, owner: dict[str, st
     assert_problem(await shared_api.client.post(KEYS, json={"name": "a key", **owner}), 422, "invalid_input")
 
 
+async def test_a_principal_is_made_with_a_key_by_who_may_make_it_without(api: ApiUnderTest) -> None:
+    """Whoever may create keys, and no service principals, creates keys of those that there are."""
+    await a_role(api, "keeper", grants=["access.api_keys.write"])
+    await a_role(api, "maker", parents=["keeper"], grants=["access.service_principals.write"])
+    services = {role: await a_service(api, role) for role in ("keeper", "maker")}
+    keeper, maker = [await key_of(api, service) for service in services.values()]
+    made_for_it = {"name": "a key", "role": "keeper"}
+
+    refused = await api.client.post(KEYS, json=made_for_it, headers=keeper)
+    of_one = {"name": "a key", "principal_id": services["keeper"]["id"]}
+
+    detail = assert_problem(refused, 403, "permission_denied")["detail"]
+    assert "access.service_principals.write" in detail
+    assert (await api.client.post(KEYS, json=of_one, headers=keeper)).status_code == 201
+    assert (await api.client.post(KEYS, json=made_for_it, headers=maker)).status_code == 201
+
+
 async def test_a_rotated_key_works_on_for_a_while(api: ApiUnderTest) -> None:
     """Both do; without an overlap the new one alone. The new one may do the same."""
     created = await made(
