@@ -80,7 +80,8 @@ _ADOPTING = ("api_keys", "principals", "principal_roles")
 _ADOPT_KEYS = (
     """
     ALTER TABLE api_keys
-        ALTER COLUMN role SET DEFAULT 'customer', ADD COLUMN principal_id uuid, ADD COLUMN scopes text[]
+        ALTER COLUMN role SET DEFAULT 'customer', ADD COLUMN principal_id uuid, ADD COLUMN scopes text[],
+        ADD COLUMN successor_id uuid
     """,
     # FORCE hides every tenant's rows from the owner of the tables; for this once it sees them.
     *(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY" for table in _ADOPTING),
@@ -97,6 +98,10 @@ _ADOPT_KEYS = (
         ADD FOREIGN KEY (tenant_id, principal_id) REFERENCES principals ON DELETE CASCADE
     """,
     "CREATE INDEX api_keys_of_principal ON api_keys (tenant_id, principal_id)",
+    "CREATE INDEX api_keys_of_successor ON api_keys (tenant_id, successor_id)",
+    # The key must be the newest index: m20261124_commerce_005 says why.
+    "ALTER TABLE api_keys DROP CONSTRAINT api_keys_pkey, ADD PRIMARY KEY (tenant_id, id)",
+    "ALTER TABLE api_keys ADD FOREIGN KEY (tenant_id, successor_id) REFERENCES api_keys",
 )
 # UNION ends the walk also where roles would be parents of each other.
 _RIGHTS_OF_ROLES = """

@@ -20,15 +20,17 @@ _AUTHENTICATE_SESSION = text(f"SELECT {_IDENTITY} FROM authenticate_session(:ten
 _ROLES_OF = """
     ARRAY(SELECT h.role FROM principal_roles AS h WHERE h.tenant_id = p.tenant_id AND h.principal_id = p.id)
 """
-# Of a key, or of a principal itself.
+# Of a principal itself, or of a key: those of the newest that has come of it by rotation.
 _RIGHTS = text(
     f"""
-    SELECT coalesce(p.is_active, false) AS holds, k.expires_at, k.scopes, r.roles, r.permissions, r.own_permissions,
+    SELECT coalesce(p.is_active, false) AS holds, n.expires_at, n.scopes, r.roles, r.permissions, r.own_permissions,
            t.authz_version, modules_off(t.id) AS modules_off
       FROM tenants AS t
       LEFT JOIN api_keys AS k ON k.tenant_id = t.id AND k.id = CAST(:key_id AS uuid) AND k.revoked_at IS NULL
+      LEFT JOIN api_keys AS n
+             ON n.tenant_id = t.id AND n.id = coalesce(k.successor_id, k.id) AND n.revoked_at IS NULL
       LEFT JOIN principals AS p
-             ON p.tenant_id = t.id AND p.id = coalesce(CAST(:principal_id AS uuid), k.principal_id)
+             ON p.tenant_id = t.id AND p.id = coalesce(CAST(:principal_id AS uuid), n.principal_id)
      CROSS JOIN LATERAL rights_of_roles(t.id, {_ROLES_OF}) AS r
      WHERE t.id = :tenant_id
     """
@@ -48,6 +50,15 @@ _LOCK = text(f"SELECT {_COLUMNS} FROM api_keys WHERE tenant_id = :tenant_id AND 
 _REVOKE = text("UPDATE api_keys SET revoked_at = :now, version = :version WHERE tenant_id = :tenant_id AND id = :id")
 _EXPIRE = text(
     "UPDATE api_keys SET expires_at = :expires_at, version = :version WHERE tenant_id = :tenant_id AND id = :id"
+)
+# Those that came before point to the newest at once. The key may have had another successor already.
+_SUCCEED = text(
+    """
+    UPDATE api_keys SET successor_id = :successor_id
+     WHERE tenant_id = :tenant_id
+       AND (id = :id OR successor_id IN
+            (:id, (SELECT successor_id FROM api_keys WHERE tenant_id = :tenant_id AND id = :id)))
+    """
 )
 _LIST = Listing(
     "access.api_keys",
@@ -74,7 +85,7 @@ async def authenticate_session(engine: AsyncEngine, tenant_id: UUID, session_id:
 
 
 async def find_rights(uow: UnitOfWork, *, key_id: UUID | None = None, principal_id: UUID | None = None) -> Row[Any]:
-    """Return what a key or a principal may do, if it `holds`, and the tenant's access rules.
+    """Return what the newest successor of a key, or a principal, may do, if it `holds`, and the tenant's access rules.
 
     These are their version and the modules that are off.
     """
@@ -124,6 +135,11 @@ async def revoke_api_key(uow: UnitOfWork, values: dict[str, Any]) -> None:
 
 async def expire_api_key(uow: UnitOfWork, values: dict[str, Any]) -> None:
     await uow.execute(_EXPIRE, {"tenant_id": uow.tenant_id, **values})
+
+
+async def succeed_api_key(uow: UnitOfWork, key_id: UUID, successor_id: UUID) -> None:
+    """Let what was done by a key, or by one before it, go on by its successor."""
+    await uow.execute(_SUCCEED, {"tenant_id": uow.tenant_id, "id": key_id, "successor_id": successor_id})
 
 
 async def list_api_keys(uow: UnitOfWork, principal_id: UUID | None, cursor: str | None, limit: int) -> Page:

@@ -36,8 +36,8 @@ class Rights:
 async def rights_of(uow: UnitOfWork, actor: str, known: Iterable[Permission]) -> Rights:
     """Return the rights of *actor*, as events name it, in the tenant of *uow*; none where its key does not hold.
 
-    Who is neither a key, nor a user, nor an operator has none. Rights that hold for what one made oneself are not among
-    them.
+    A key that was rotated has those of the newest that has come of it, unless it was revoked itself. Who is neither a
+    key, nor a user, nor an operator has none. Rights that hold for what one made oneself are not among them.
     """
     kind, _, identifier = actor.partition(":")
     row = await repository.find_rights(

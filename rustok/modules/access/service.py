@@ -38,7 +38,10 @@ async def create_api_key(uow: UnitOfWork, data: schemas.CreateApiKey) -> Created
 
 
 async def rotate_api_key(uow: UnitOfWork, data: schemas.RotateApiKey) -> CreatedApiKey:
-    """Create the successor of a key, which works on for a while, but not longer than it would have."""
+    """Create the successor of a key, which works on for a while, but not longer than it would have.
+
+    What is done later in the name of the old key, as a script that it has installed does, has the successor's rights.
+    """
     await repository.change_rules(uow)
     row = await _lock(uow, data.key_id)
     if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= uow.now):
@@ -53,6 +56,7 @@ async def rotate_api_key(uow: UnitOfWork, data: schemas.RotateApiKey) -> Created
     event = ApiKeyRotated(key_id=row.key_id, successor=successor.key_id, expires_at=expires_at.isoformat())
     version = uow.emit(event, row.id)
     await repository.expire_api_key(uow, {"id": row.id, "expires_at": expires_at, "version": version})
+    await repository.succeed_api_key(uow, row.id, successor.id)
     return successor
 
 

@@ -1,7 +1,9 @@
 """What somebody may do later who acted before: `rights_of`, by whom scripts are bound."""
 
+from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from rustok.modules.access import Rights, rights_of
@@ -31,3 +33,77 @@ async def test_who_is_neither_a_key_nor_a_user_nor_an_operator_may_nothing(
     found = await rights(rustok, await rustok.create_tenant("acme"), actor)
 
     assert found.permissions == frozenset()
+
+
+class TestWhoActedByAKey:
+    """Has the rights of the newest key that has come of it; whoever sends the old one is refused as ever."""
+
+    async def a_key(self, rustok: PlatformUnderTest) -> tuple[UUID, Any]:
+        tenant_id = await rustok.create_tenant("acme")
+        return tenant_id, await rustok.run("access.api_keys.create", tenant_id, name="Till", role="manager")
+
+    async def successor(self, rustok: PlatformUnderTest, tenant_id: UUID, key: Any, overlap_s: int = 0) -> Any:
+        return await rustok.run("access.api_keys.rotate", tenant_id, key_id=key.key_id, overlap_s=overlap_s)
+
+    async def may(self, rustok: PlatformUnderTest, tenant_id: UUID, key: Any) -> bool:
+        return bool((await rights(rustok, tenant_id, f"apikey:{key.id}")).permissions)
+
+    async def test_goes_on_when_it_is_rotated(self, rustok: PlatformUnderTest) -> None:
+        """However often."""
+        tenant_id, first = await self.a_key(rustok)
+        before = await rights(rustok, tenant_id, f"apikey:{first.id}")
+
+        second = await self.successor(rustok, tenant_id, first)
+        third = await self.successor(rustok, tenant_id, second)
+
+        for key in (first, second, third):
+            after = await rights(rustok, tenant_id, f"apikey:{key.id}")
+            assert (after.permissions, after.expires_at) == (before.permissions, None)
+
+    async def test_may_what_the_successor_may_and_as_long(self, rustok: PlatformUnderTest) -> None:
+        """Its scopes and its expiry count, not those of the key that was."""
+        tenant_id, first = await self.a_key(rustok)
+        second = await self.successor(rustok, tenant_id, first)
+        admin = await asyncpg.connect(rustok.database.admin_url)
+        change = "UPDATE api_keys SET {} WHERE id = $1"
+        await admin.execute(change.format("scopes = '{commerce.products.read}'"), second.id)
+        bounded = await rights(rustok, tenant_id, f"apikey:{first.id}")
+        await admin.execute(change.format("expires_at = now()"), second.id)
+        await admin.close()
+
+        assert bounded.permissions == {"commerce.products.read"}
+        assert not await self.may(rustok, tenant_id, first)
+
+    async def test_ends_with_the_newest_key(self, rustok: PlatformUnderTest) -> None:
+        """Not with one in between."""
+        tenant_id, first = await self.a_key(rustok)
+        second = await self.successor(rustok, tenant_id, first)
+        third = await self.successor(rustok, tenant_id, second)
+
+        await rustok.run("access.api_keys.revoke", tenant_id, key_id=second.key_id)
+        between = await self.may(rustok, tenant_id, first)
+        await rustok.run("access.api_keys.revoke", tenant_id, key_id=third.key_id)
+
+        assert (between, await self.may(rustok, tenant_id, first)) == (True, False)
+
+    async def test_ends_with_the_key_itself(self, rustok: PlatformUnderTest) -> None:
+        """It was revoked, and not just rotated: perhaps it was stolen."""
+        tenant_id, first = await self.a_key(rustok)
+        second = await self.successor(rustok, tenant_id, first, overlap_s=60)
+
+        await rustok.run("access.api_keys.revoke", tenant_id, key_id=first.key_id)
+
+        assert [await self.may(rustok, tenant_id, key) for key in (first, second)] == [False, True]
+
+    async def test_follows_the_newest_of_a_key_that_is_rotated_twice(self, rustok: PlatformUnderTest) -> None:
+        """While it works on; so do those before it. Who acted by the other successor keeps to that one."""
+        tenant_id, first = await self.a_key(rustok)
+        second = await self.successor(rustok, tenant_id, first, overlap_s=60)
+        third, fourth = [await self.successor(rustok, tenant_id, second, overlap_s=60) for _ in "12"]
+
+        await rustok.run("access.api_keys.revoke", tenant_id, key_id=third.key_id)
+        kept = [await self.may(rustok, tenant_id, key) for key in (first, second, third)]
+        await rustok.run("access.api_keys.revoke", tenant_id, key_id=fourth.key_id)
+
+        assert kept == [True, True, False]
+        assert not any([await self.may(rustok, tenant_id, key) for key in (first, second)])

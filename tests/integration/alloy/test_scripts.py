@@ -167,6 +167,23 @@ async def test_the_rights_of_a_script_end_with_those_of_its_owner(workshop: Work
     assert [a.outcome for a in await workshop.attempts(script)] == ["succeeded", "effect_refused"]
 
 
+async def test_a_script_outlives_the_rotation_of_the_key_that_has_installed_it(workshop: Workshop) -> None:
+    """It goes on with the rights of the successor, until that one is revoked."""
+    key = await workshop.run("access.api_keys.create", name="author", role="owner")
+    product = await workshop.product()
+    body = f'ctx.update("commerce.products", "{product.id}", vendor="Acme")'
+    script = await workshop.script_of(key, body, grants=["commerce.products.write"])
+
+    successor = await workshop.run("access.api_keys.rotate", key_id=key.key_id, overlap_s=0)
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+    await workshop.run("access.api_keys.revoke", key_id=successor.key_id)
+    await workshop.run("alloy.runs.start", script_id=str(script.id))
+    await workshop.work()
+
+    assert [a.outcome for a in await workshop.attempts(script)] == ["succeeded", "effect_refused"]
+
+
 async def test_a_script_is_not_found_by_another_tenant(workshop: Workshop) -> None:
     """Neither to read, nor to push to, nor to start."""
     script = await workshop.script("return 1", on=None)
