@@ -125,7 +125,9 @@ class SessionOpened(Event):
 
 
 class SessionClosed(Event):
-    """A session has ended: the user has `signed_out`, somebody has `closed` it, or a token of it was `reused`."""
+    """A session has ended: the user has `signed_out`, somebody has `closed` it, a token of it was `reused`, or newer
+    sessions of the user have `superseded` it.
+    """
 
     type: ClassVar = "access.session.closed"
     aggregate: ClassVar = "session"

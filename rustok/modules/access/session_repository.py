@@ -102,10 +102,11 @@ _ROTATE = text(
     "UPDATE sessions SET generation = :generation, rotated_at = :now WHERE tenant_id = :tenant_id AND id = :id"
 )
 _CLOSE = text("UPDATE sessions SET revoked_at = :now, version = :version WHERE tenant_id = :tenant_id AND id = :id")
+_OPEN = "tenant_id = :tenant_id AND principal_id = :principal_id AND revoked_at IS NULL AND expires_at > :now"
 _LOCK_OPEN = text(
-    """
+    f"""
     SELECT id, principal_id, version FROM sessions
-     WHERE tenant_id = :tenant_id AND principal_id = :principal_id AND revoked_at IS NULL AND expires_at > :now
+     WHERE {_OPEN} AND id IN (SELECT id FROM sessions WHERE {_OPEN} ORDER BY id DESC OFFSET :kept)
      ORDER BY id FOR UPDATE
     """
 )
@@ -167,11 +168,10 @@ async def lock_session(uow: UnitOfWork, session_id: UUID) -> Row[Any] | None:
     return row
 
 
-async def lock_open_sessions(uow: UnitOfWork, principal_id: UUID) -> Sequence[Row[Any]]:
-    """Lock the sessions of a user that have not ended, and return them."""
-    rows = (
-        await uow.execute(_LOCK_OPEN, {"tenant_id": uow.tenant_id, "principal_id": principal_id, "now": uow.now})
-    ).all()
+async def lock_open_sessions(uow: UnitOfWork, principal_id: UUID, *, kept: int = 0) -> Sequence[Row[Any]]:
+    """Lock the sessions of a user that have not ended, but for the newest *kept* of them, and return them."""
+    values = {"tenant_id": uow.tenant_id, "principal_id": principal_id, "now": uow.now, "kept": kept}
+    rows = (await uow.execute(_LOCK_OPEN, values)).all()
     for row in rows:
         uow.hold("session", row.id, row.version, is_consequence=True)
     return rows

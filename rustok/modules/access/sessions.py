@@ -26,6 +26,8 @@ from rustok.modules.access.passwords import PASSWORDS, PasswordHasher
 from rustok.modules.access.refresh_token import Judgement, RefreshToken, RefreshTokens, judge
 
 _SESSION_LIFETIME = timedelta(days=30)
+_MOST_OPEN = 50
+"""Sessions of a user: one more closes the oldest."""
 _REFUSED = "No user of this tenant has this address and this password."
 _ENDED = "The session has ended: sign in again."
 
@@ -231,6 +233,8 @@ async def close_sessions(uow: UnitOfWork, user_id: UUID) -> int:
 
 
 async def _open(uow: UnitOfWork, user_id: UUID, method: str) -> UUID:
+    for row in await repository.lock_open_sessions(uow, user_id, kept=_MOST_OPEN - 1):
+        await _close(uow, row, "superseded")
     session_id = uow.new_id()
     uow.hold("session", session_id, version=0)
     version = uow.emit(events.SessionOpened(user_id=str(user_id), method=method), session_id)

@@ -341,6 +341,43 @@ async def test_who_is_let_in_again_has_to_sign_in_again(house: House) -> None:
     await house.sign_in()
 
 
+async def test_a_session_beyond_fifty_closes_the_oldest(house: House) -> None:
+    """It alone: a user has so many at most, however often somebody signs in."""
+    oldest, next_one = await house.sign_in(), await house.sign_in()
+    async with administrator(house.api.database) as admin:
+        await admin.executemany(
+            "INSERT INTO sessions SELECT tenant_id, $1, principal_id, method, generation, rotated_at, expires_at,"
+            " revoked_at, version, created_at FROM sessions WHERE id = $2",
+            [(uuid7(), next_one["session_id"]) for _ in range(48)],
+        )
+    fifty = [await house.may_read(tokens) for tokens in (oldest, next_one)]
+
+    newest = await house.sign_in()
+
+    assert fifty == [True, True]
+    assert [await house.may_read(tokens) for tokens in (oldest, next_one, newest)] == [False, True, True]
+    [closed] = [e.envelope for e in await house.api.rustok.events() if e.envelope.type == "access.session.closed"]
+    assert str(closed.aggregate_id) == oldest["session_id"]
+    assert closed.payload == {"user_id": house.user_id, "reason": "superseded"}
+
+
+async def test_sessions_that_have_ended_are_not_among_the_fifty(house: House) -> None:
+    """Whether somebody has closed them or their time has come."""
+    kept, closed = await house.sign_in(), await house.sign_in()
+    async with administrator(house.api.database) as admin:
+        for is_closed in (True, False):
+            await admin.executemany(
+                "INSERT INTO sessions SELECT tenant_id, $1, principal_id, method, generation, rotated_at,"
+                " CASE WHEN $3 THEN expires_at ELSE created_at END, CASE WHEN $3 THEN created_at END, version,"
+                " created_at FROM sessions WHERE id = $2",
+                [(uuid7(), closed["session_id"], is_closed) for _ in range(50)],
+            )
+
+    await house.sign_in()
+
+    assert await house.may_read(kept)
+
+
 async def test_a_session_that_has_ended_writes_nothing_in_the_company_of_others(house: House) -> None:
     """Calls that share a transaction are of one session: what it begins with is compared once."""
     platform, tenant_id = house.api.rustok.platform, house.api.tenant_id
