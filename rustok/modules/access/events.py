@@ -19,19 +19,27 @@ class ApiKeyCreatedV1(Event):
 
 
 class ApiKeyCreated(Event):
-    """A principal has a new key. `principal_id`: null where the key came before principals."""
+    """A principal has a new key, for `scopes` (null: all that the principal may) until `expires_at` (null: for good).
+
+    A key that came before principals has null in all three, whatever its expiry.
+    """
 
     type: ClassVar = "access.api_key.created"
     version: ClassVar = 2
     aggregate: ClassVar = "api_key"
-    example: ClassVar = {"key_id": "5f1d9c2ab4e07733", "principal_id": EXAMPLE_ID}
+    example: ClassVar = {
+        "key_id": "5f1d9c2ab4e07733", "principal_id": EXAMPLE_ID, "scopes": ["commerce.products.read"],
+        "expires_at": "2026-11-27T12:00:00Z",
+    }  # fmt: skip
 
     key_id: str
     principal_id: str | None
+    scopes: list[str] | None
+    expires_at: str | None
 
     @classmethod
     def upcast(cls, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"key_id": payload["key_id"], "principal_id": None}
+        return {"key_id": payload["key_id"], "principal_id": None, "scopes": None, "expires_at": None}
 
 
 class ApiKeyRotated(Event):
@@ -72,12 +80,13 @@ class UserCreated(_UserEvent):
 
 
 class UserUpdated(_UserEvent):
-    """Fields of a user changed; `changed` names them."""
+    """Fields of a user changed; `changed` names them. `is_active`: whether the user is since then."""
 
     type: ClassVar = "access.user.updated"
-    example: ClassVar = {"changed": ["is_active"]}
+    example: ClassVar = {"changed": ["is_active"], "is_active": False}
 
     changed: list[str]
+    is_active: bool
 
 
 class UserRolesSet(_UserEvent):
@@ -151,12 +160,13 @@ class ServicePrincipalCreated(_ServicePrincipalEvent):
 
 
 class ServicePrincipalUpdated(_ServicePrincipalEvent):
-    """Fields of a service principal changed; `changed` names them."""
+    """Fields of a service principal changed; `changed` names them. `is_active`: whether it is since then."""
 
     type: ClassVar = "access.service_principal.updated"
-    example: ClassVar = {"changed": ["name"]}
+    example: ClassVar = {"changed": ["name"], "is_active": True}
 
     changed: list[str]
+    is_active: bool
 
 
 class ServicePrincipalRolesSet(_ServicePrincipalEvent):

@@ -136,10 +136,11 @@ async def _update(
     values = changed_fields(schemas.PrincipalFields, row._asdict(), patch)
     if not values:
         return row
-    event = kind[1](changed=sorted(values))
+    fields = {"name": row.name, "is_active": row.is_active, **values}
+    event = kind[1](changed=sorted(values), is_active=fields["is_active"])
     if values.get("is_active") is False:
         await close_sessions(uow, row.id)
-    return await _save(uow, row, event, {"name": row.name, "is_active": row.is_active, **values})
+    return await _save(uow, row, event, fields)
 
 
 async def _set_roles(uow: UnitOfWork, principal_id: UUID, roles: list[str], kind: _Changes[_RolesSet]) -> Row[Any]:

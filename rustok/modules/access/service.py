@@ -93,7 +93,13 @@ async def _create(uow: UnitOfWork, environment: str, fields: dict[str, Any]) -> 
     key = new_api_key(environment)
     row_id = uow.new_id()
     uow.hold("api_key", row_id, version=0)
-    version = uow.emit(ApiKeyCreated(key_id=key.key_id, principal_id=str(fields["principal_id"])), row_id)
+    event = ApiKeyCreated(
+        key_id=key.key_id,
+        principal_id=str(fields["principal_id"]),
+        scopes=fields["scopes"],
+        expires_at=fields["expires_at"].isoformat() if fields["expires_at"] else None,
+    )
+    version = uow.emit(event, row_id)
     values = {**fields, "id": row_id, "key_id": key.key_id, "version": version, "created_at": uow.now}
     secret_hash = uow.secrets.keyed_hash("api-key", key.secret.encode())
     await repository.insert_api_key(uow, {**values, "secret_hash": secret_hash})

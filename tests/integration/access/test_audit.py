@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -83,8 +84,54 @@ async def test_what_was_done_about_access_is_listed_the_newest_first(rustok: Pla
         (1, "tenants.tenant.created", "operator:somebody"),
     ]
     assert page.data[1].aggregate_id == key.id
-    assert page.data[1].payload == {"key_id": key.key_id, "principal_id": str(service.id)}
+    assert page.data[1].payload == {
+        "key_id": key.key_id, "principal_id": str(service.id), "scopes": None, "expires_at": None,
+    }  # fmt: skip
     assert str(await head_of_audit(rustok.system_engine, tenant)) == f"4:{page.data[0].hash}"
+
+
+async def test_it_tells_what_a_key_was_granted_and_for_how_long(rustok: PlatformUnderTest) -> None:
+    """Of the one that was created, and of its successor."""
+    tenant = await rustok.create_tenant("acme")
+    granted: dict[str, Any] = {
+        "scopes": ["commerce.products.read", "index.products.read"],
+        "expires_at": "2999-01-01T00:00:00Z",
+    }
+    key = await rustok.run("access.api_keys.create", tenant, name="shop", role="manager", **granted)
+    await rustok.run("access.api_keys.rotate", tenant, key_id=key.key_id)
+    await rustok.settle()
+
+    page = await rustok.query("access.audit.list", tenant, type="access.api_key.created")
+
+    told = [{name: entry.payload[name] for name in granted} for entry in page.data]
+    assert told == [{**granted, "expires_at": "2999-01-01T00:00:00+00:00"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("create", "update", "name", "fields"),
+    [
+        ("access.users.create", "access.users.update", "user_id", {"email": "ada@example.com"}),
+        ("access.service_principals.create", "access.service_principals.update", "principal_id", {}),
+    ],
+)
+async def test_it_tells_who_was_switched_off_and_on(
+    rustok: PlatformUnderTest, create: str, update: str, name: str, fields: dict[str, Any]
+) -> None:
+    """Whatever else has changed, it says whether somebody is active since then."""
+    tenant = await rustok.create_tenant("acme")
+    made = await rustok.run(create, tenant, name="Ada", **fields)
+    changes: list[dict[str, Any]] = [{"is_active": False}, {"name": "Eve"}, {"is_active": True}]
+    for version, change in enumerate(changes, 1):
+        await rustok.run(update, tenant, seen=version, **{name: str(made.id), **change})
+    await rustok.settle()
+
+    page = await rustok.query("access.audit.list", tenant, type=f"{create.rsplit('s.', 1)[0]}.updated")
+
+    assert [entry.payload for entry in page.data] == [
+        {"changed": ["is_active"], "is_active": True},
+        {"changed": ["name"], "is_active": False},
+        {"changed": ["is_active"], "is_active": False},
+    ]
 
 
 async def test_the_list_is_filtered_by_type_and_by_actor(rustok: PlatformUnderTest) -> None:
