@@ -44,7 +44,7 @@ class ApiKeys(Endpoint):
         A key of `principal_id`, or of a service principal that is made for it and has `role`.
 
         The latter needs the permission `access.service_principals.write` as well.
-        `scopes`: what the key may do at most; null: all that its principal may.
+        `scopes`: what the key may do at most; null: all that its principal may. `expires_at`: a moment to come.
 
         Takes the permission `access.api_keys.write`.
         Problems: `principal_not_found`, `unknown_role`.

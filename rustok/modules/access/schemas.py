@@ -35,7 +35,7 @@ class CreateApiKey(Input):
     """A key of `principal_id`, or of a service principal that is made for it and has `role`.
 
     The latter needs the permission `access.service_principals.write` as well.
-    `scopes`: what the key may do at most; null: all that its principal may.
+    `scopes`: what the key may do at most; null: all that its principal may. `expires_at`: a moment to come.
     """
 
     example: ClassVar = {"name": "Till", "principal_id": EXAMPLE_ID, "scopes": ["commerce.products.*"]}

@@ -1,6 +1,6 @@
 """The rules of API keys: what one may do, its scopes, is bounded by what its principal may do at that moment."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,7 @@ MAKE_PRINCIPALS = "access.service_principals.write"
 
 async def create_api_key(uow: UnitOfWork, data: schemas.CreateApiKey) -> CreatedApiKey:
     """Create a key and return its token, which is kept nowhere."""
+    _require_future(uow, data.expires_at)
     if data.principal_id is None:
         uow.context.require(MAKE_PRINCIPALS)
         service = schemas.CreateServicePrincipal(name=data.name, roles=[str(data.role)])
@@ -104,6 +105,12 @@ async def _create(uow: UnitOfWork, environment: str, fields: dict[str, Any]) -> 
     secret_hash = uow.secrets.keyed_hash("api-key", key.secret.encode())
     await repository.insert_api_key(uow, {**values, "secret_hash": secret_hash})
     return CreatedApiKey(**values, revoked_at=None, token=str(key))
+
+
+def _require_future(uow: UnitOfWork, expires_at: datetime | None) -> None:
+    if expires_at is not None and expires_at <= uow.now:
+        fault = Violation("/expires_at", "in_the_past", "must be a moment to come")
+        raise InvalidInput("The key would have expired already.", [fault])
 
 
 async def _lock(uow: UnitOfWork, key_id: str) -> Row[Any]:

@@ -14,8 +14,10 @@ from tests.integration.api.support import (
     administrator,
     assert_problem,
     bearer,
+    pointers,
 )
 
+KEYS, SERVICES = "/api/v1/access/api-keys", "/api/v1/access/service-principals"
 MISTYPED = "rtk_live_0123456789abcdef_0123456789abcdef_00000000"
 UNKNOWN = str(ApiKey("live", "0123456789abcdef", "secret"))
 
@@ -70,13 +72,31 @@ async def test_an_expired_key_is_refused(rustok: PlatformUnderTest) -> None:
     """From the very moment on, although this process remembers it."""
     clock = FixedClock()
     async with ApiUnderTest.open(rustok, clock=clock) as api:
-        token = await api.new_key(expires_at=(clock.now() + timedelta(hours=1)).isoformat())
+        token = (await api.client.post(KEYS, json=expiring(clock, seconds=3600))).json()["token"]
         before = await api.client.get(PRODUCTS, headers=bearer(token))
         clock.advance(3600)
         after = await api.client.get(PRODUCTS, headers=bearer(token))
 
     assert before.status_code == 200
     assert_problem(after, 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("seconds", [-3600, 0])
+async def test_no_key_is_made_that_has_expired(rustok: PlatformUnderTest, seconds: int) -> None:
+    """Nor one that expires at this very moment; and no service principal for it."""
+    clock = FixedClock()
+    async with ApiUnderTest.open(rustok, clock=clock) as api:
+        before = (await api.client.get(SERVICES)).json()
+        answer = await api.client.post(KEYS, json=expiring(clock, seconds=seconds))
+        after = (await api.client.get(SERVICES)).json()
+
+    assert pointers(assert_problem(answer, 422, "invalid_input")) == [("#/expires_at", "in_the_past")]
+    assert before == after
+
+
+def expiring(clock: FixedClock, *, seconds: int) -> dict[str, str]:
+    """Return the fields of an owner's key that expires so many seconds from now."""
+    return {"name": "a key", "role": "owner", "expires_at": (clock.now() + timedelta(seconds=seconds)).isoformat()}
 
 
 @pytest.mark.under_fire

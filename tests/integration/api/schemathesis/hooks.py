@@ -91,13 +91,14 @@ def _keep_rules_between_fields(fields: dict[str, Any]) -> None:
 
 
 def _keep_rules_of_access(path: str, fields: dict[str, Any]) -> None:
-    """Name roles and permissions that there are, and an address and a password that could be somebody's."""
+    """Name roles, permissions and a future that there are, and an address and a password that could be somebody's."""
     known = {
         "roles": ["editor"],
         "parents": [],
         "grants": ["commerce.*"],
         "own_grants": [],
         "scopes": ["commerce.*"],
+        "expires_at": "2999-01-01T00:00:00Z",
         "email": f"user-{next(_keys)}@example.com",
         "password": "correct horse battery staple",
         "new_password": "correct horse battery staple",
