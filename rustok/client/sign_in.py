@@ -1,15 +1,20 @@
 """Signs a user in, and keeps the session: a source of tokens for `RustokClient`."""
 
+from dataclasses import replace
+
 import httpx2
 import msgspec
 
 from rustok.client.calls import Calls, Request
 from rustok.client.credentials import Credentials
-from rustok.client.problems import Unauthenticated
+from rustok.client.problems import CallFailed, Unauthenticated
 from rustok.client.retries import Retries
 
 _DEFAULT_RETRIES = Retries()
 _PATH = "/api/v1/access/sessions"
+# The server takes a refresh token again for 10 s; sent later, a repetition looks like theft and ends the session.
+_REFRESH_TIMEOUT_S = 4.0
+_REFRESH_BUDGET_S = 8.0
 
 
 class _Tokens(msgspec.Struct, frozen=True):
@@ -21,8 +26,8 @@ class SignIn:
     """The `token` of a client that acts for a user of *tenant* (slug or id), who has a password.
 
     It signs in when a token is first needed, refreshes the session when one is refused, and signs in again where the
-    session has ended. It raises what the API answers: `Unauthenticated` where there is no such user and password.
-    `http` is a client of your own; it is left open.
+    session has ended, or nobody knows whether it was refreshed. It raises what the API answers: `Unauthenticated` where
+    there is no such user and password. `http` is a client of your own; it is left open.
     """
 
     def __init__(
@@ -39,6 +44,12 @@ class SignIn:
         self._is_mine = http is None
         self._http = http or httpx2.AsyncClient()
         self._calls = Calls(self._http, base_url, Credentials(None), retries, tenant)
+        hurried = replace(
+            retries,
+            timeout_s=min(retries.timeout_s, _REFRESH_TIMEOUT_S),
+            budget_s=min(retries.budget_s, _REFRESH_BUDGET_S),
+        )
+        self._refreshes = Calls(self._http, base_url, Credentials(None), hurried, tenant)
         self._tokens: _Tokens | None = None
 
     async def __call__(self) -> str:
@@ -50,7 +61,7 @@ class SignIn:
         """End the session, and close the connections."""
         try:
             if self._tokens is not None:
-                await self._post("close", "/sign-out", {"refresh_token": self._tokens.refresh_token})
+                await self._calls.send(_request("close", "/sign-out", {"refresh_token": self._tokens.refresh_token}))
                 self._tokens = None
         finally:
             if self._is_mine:
@@ -59,17 +70,23 @@ class SignIn:
     async def _next(self) -> _Tokens:
         if self._tokens is not None:
             try:
-                answer = await self._post("refresh", "/refresh", {"refresh_token": self._tokens.refresh_token})
+                answer = await self._refreshes.send(
+                    _request("refresh", "/refresh", {"refresh_token": self._tokens.refresh_token})
+                )
             except Unauthenticated:
                 self._tokens = None
+            except CallFailed as failure:
+                if failure.may_be_done:
+                    self._tokens = None
+                raise
             else:
                 return msgspec.json.decode(answer.content, type=_Tokens)
-        return msgspec.json.decode((await self._post("open", "", self._user)).content, type=_Tokens)
+        answer = await self._calls.send(_request("open", "", self._user))
+        return msgspec.json.decode(answer.content, type=_Tokens)
 
-    async def _post(self, verb: str, path: str, body: dict[str, str]) -> httpx2.Response:
-        """Send a request that may be repeated: a refresh gets the same answer for a while, two sessions do no harm."""
-        headers = {"Content-Type": "application/json"}
-        operation = f"access.sessions.{verb}"
-        return await self._calls.send(
-            Request(operation, "POST", _PATH + path, True, content=msgspec.json.encode(body), headers=headers)
-        )
+
+def _request(verb: str, path: str, body: dict[str, str]) -> Request:
+    """Return a request that may be repeated: a refresh gets the same answer for a while, two sessions do no harm."""
+    headers = {"Content-Type": "application/json"}
+    operation = f"access.sessions.{verb}"
+    return Request(operation, "POST", _PATH + path, True, content=msgspec.json.encode(body), headers=headers)

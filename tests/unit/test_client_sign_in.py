@@ -1,0 +1,79 @@
+"""What a client that keeps a session does while nobody answers, in time that jumps to what comes next."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import httpx2
+import pytest
+
+from rustok.client import NoAnswer, Retries, SignIn
+from rustok.modules.access.refresh_token import REPEATED_FOR
+from tests.chaos.simulator.timeline import ProcessLoop, Timeline
+
+_TOKENS = {"access_token": "an access token", "refresh_token": "a refresh token"}
+
+
+class Silent:
+    """An API that signs in, and answers no refresh; it knows when each of its requests came, and for what."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, float]] = []
+
+    async def _respond(self, request: httpx2.Request) -> httpx2.Response:
+        loop = asyncio.get_running_loop()
+        verb = request.url.path.rpartition("/")[2]
+        self.requests.append((verb, loop.time()))
+        if verb == "refresh":
+            await loop.create_future()
+        return httpx2.Response(201, json=_TOKENS)
+
+    def sign_in(self, retries: Retries) -> SignIn:
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._respond))
+        return SignIn("http://api.test", "ada@example.com", "a password", tenant="acme", retries=retries, http=http)
+
+
+def in_time_that_jumps(work: Coroutine[Any, Any, None]) -> None:
+    """Run *work* to its end, an hour at most of its own time."""
+    defects: list[BaseException] = []
+    timeline = Timeline()
+    loop = ProcessLoop("client", timeline, defects.append)  # type: ignore[abstract] # what is missing raises
+    task = loop.create_task(work)
+    loop.run_ready()
+    timeline.run_until(3600)
+    task.result()
+    assert defects == []
+
+
+@pytest.mark.parametrize("retries", [Retries(), Retries(attempts=100, budget_s=600, timeout_s=60)])
+def test_a_refresh_is_repeated_only_as_long_as_the_server_takes_its_token_again(retries: Retries) -> None:
+    """Whenever the first request was done, no later one looks like the reuse of a stolen token."""
+    api = Silent()
+
+    async def lose_the_answers() -> None:
+        source = api.sign_in(retries)
+        await source()
+        with pytest.raises(NoAnswer):
+            await source()
+
+    in_time_that_jumps(lose_the_answers())
+
+    sent = [at_s for verb, at_s in api.requests if verb == "refresh"]
+    assert len(sent) > 1
+    assert sent[-1] - sent[0] < REPEATED_FOR.total_seconds()
+
+
+def test_a_token_whose_refresh_may_be_done_is_not_sent_later() -> None:
+    """It would look stolen by then: the next call signs in."""
+    api = Silent()
+
+    async def ask_three_times() -> None:
+        source = api.sign_in(Retries(attempts=1))
+        await source()
+        with pytest.raises(NoAnswer):
+            await source()
+        await source()
+
+    in_time_that_jumps(ask_three_times())
+
+    assert [verb for verb, _ in api.requests] == ["sessions", "refresh", "sessions"]
