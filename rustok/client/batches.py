@@ -53,7 +53,7 @@ class Batch(Generic[R]):
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         request = Request(self._name, "POST", self._path, is_repeatable=True, content=self._content, headers=headers)
         response = await self._conversation.write(request)
-        results = read_as(self._name, response.content, _Results).results
+        results = read_as(self._name, response.content, _Results, may_be_done=True).results
         for result in results:
             self._conversation.remember(result.consistency)
         if len(results) != len(self._commands):
@@ -64,4 +64,4 @@ class Batch(Generic[R]):
 def _outcome(command: Command[Any], result: _Result) -> Any:
     if result.problem is not None:
         return problem_of(command.name, result.problem)
-    return read_as(command.name, result.body, command.result)
+    return read_as(command.name, result.body, command.result, may_be_done=True)

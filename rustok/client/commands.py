@@ -73,7 +73,7 @@ class Command(Generic[T]):
 
     async def _send(self) -> T:
         response = await self._conversation.write(self._request())
-        return read_as(self.name, response.content, self.result)
+        return read_as(self.name, response.content, self.result, may_be_done=True)
 
     def as_item(self) -> dict[str, Any]:
         """Return this command as an item of a batch, which is going to be sent.

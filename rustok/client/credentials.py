@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from rustok.client.headers import header_text
+from rustok.client.problems import CallFailed
 
 TokenSource = Callable[[], Awaitable[str]]
 """Returns a valid token, always of the same principal: asked before the first call, and again after a 401.
@@ -45,7 +46,11 @@ class Credentials:
         return True
 
     async def _ask(self, source: TokenSource) -> str:
-        return await source()
+        try:
+            return await source()
+        except CallFailed as failure:
+            failure.may_be_done = False  # what the token was asked for has not been sent
+            raise
 
     def _asked(self, asking: asyncio.Future[str]) -> None:
         self._asking = None

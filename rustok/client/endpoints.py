@@ -48,7 +48,7 @@ class Endpoint:
         given = {parameter: value for parameter, value in query.items() if value is not None}
         request = Request(name, "GET", filled(path, parts), is_repeatable=True, query=given or None)
         read = self._conversation.read_index if of_index else self._conversation.read
-        return read_as(name, (await read(request)).content, result)
+        return read_as(name, (await read(request)).content, result, may_be_done=False)
 
     def _list(
         self,

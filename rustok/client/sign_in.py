@@ -5,6 +5,7 @@ from dataclasses import replace
 import httpx2
 import msgspec
 
+from rustok.client.answers import read_as
 from rustok.client.calls import Calls, Request
 from rustok.client.credentials import Credentials
 from rustok.client.problems import CallFailed, Unauthenticated
@@ -69,20 +70,20 @@ class SignIn:
 
     async def _next(self) -> _Tokens:
         if self._tokens is not None:
+            refresh = _request("refresh", "/refresh", {"refresh_token": self._tokens.refresh_token})
             try:
-                answer = await self._refreshes.send(
-                    _request("refresh", "/refresh", {"refresh_token": self._tokens.refresh_token})
-                )
+                return await _tokens(self._refreshes, refresh)
             except Unauthenticated:
                 self._tokens = None
             except CallFailed as failure:
                 if failure.may_be_done:
                     self._tokens = None
                 raise
-            else:
-                return msgspec.json.decode(answer.content, type=_Tokens)
-        answer = await self._calls.send(_request("open", "", self._user))
-        return msgspec.json.decode(answer.content, type=_Tokens)
+        return await _tokens(self._calls, _request("open", "", self._user))
+
+
+async def _tokens(calls: Calls, request: Request) -> _Tokens:
+    return read_as(request.operation, (await calls.send(request)).content, _Tokens, may_be_done=True)
 
 
 def _request(verb: str, path: str, body: dict[str, str]) -> Request:

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from rustok.client import (
+    CallFailed,
     InvalidInput,
     Problem,
     Retries,
@@ -85,8 +86,38 @@ async def test_an_answer_that_lacks_what_was_promised_is_unexpected() -> None:
     """It is an exception of the client's own, whatever reads JSON."""
     api = Answering(200, json={"data": [{"title": "Red bicycle"}], "page": LINKS})
 
-    with pytest.raises(UnexpectedAnswer, match=r"index\.products\.search: the answer is not what was expected"):
+    with pytest.raises(
+        UnexpectedAnswer, match=r"index\.products\.search: the answer is not what was expected"
+    ) as raised:
         await search(api)
+
+    assert raised.value.may_be_done is False
+
+
+async def test_an_answer_to_a_write_that_nobody_can_read_says_that_it_may_be_done() -> None:
+    """The status is that of a success."""
+    api = Answering(201, json={"title": "Red bicycle"})
+
+    with pytest.raises(UnexpectedAnswer) as raised:
+        await api.client.commerce.products.create(translations={})
+
+    assert raised.value.may_be_done
+
+
+async def test_a_read_whose_connection_breaks_has_changed_nothing() -> None:
+    """Nor has one that a proxy answers."""
+
+    def break_off(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ReadError("broken", request=request)
+
+    broken = RustokClient(
+        "http://api.test/", "token", http=httpx2.AsyncClient(transport=httpx2.MockTransport(break_off)), retries=QUICK
+    )
+    for client in (broken, Answering(502, text="<html>Bad Gateway</html>").client):
+        with pytest.raises(CallFailed) as raised:
+            await client.tenants.modules.list()
+
+        assert raised.value.may_be_done is False
 
 
 async def test_a_code_that_is_not_known_is_a_problem_of_its_status() -> None:

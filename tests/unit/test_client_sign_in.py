@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from rustok.client import NoAnswer, Retries, SignIn
+from rustok.client import NoAnswer, Retries, RustokClient, SignIn, UnexpectedAnswer
 from rustok.modules.access.refresh_token import REPEATED_FOR
 from tests.chaos.simulator.timeline import ProcessLoop, Timeline
 
@@ -77,3 +77,30 @@ def test_a_token_whose_refresh_may_be_done_is_not_sent_later() -> None:
     in_time_that_jumps(ask_three_times())
 
     assert [verb for verb, _ in api.requests] == ["sessions", "refresh", "sessions"]
+
+
+async def test_an_answer_to_a_sign_in_that_has_no_tokens_is_unexpected() -> None:
+    """As any other of the client's."""
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _request: httpx2.Response(201, json={})))
+    source = SignIn("http://api.test", "ada@example.com", "a password", tenant="acme", http=http)
+
+    with pytest.raises(UnexpectedAnswer, match=r"access\.sessions\.open"):
+        await source()
+
+
+def test_a_write_for_which_there_was_no_token_is_not_done() -> None:
+    """What may be done is the sign-in's alone."""
+    api = Silent()
+
+    async def write() -> None:
+        signed_in = api.sign_in(Retries(attempts=1))
+        await signed_in()
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(api._respond))
+        client = RustokClient("http://api.test", signed_in, http=http)
+        with pytest.raises(NoAnswer, match=r"access\.sessions\.refresh") as raised:
+            await client.commerce.products.create(translations={})
+        assert raised.value.may_be_done is False
+
+    in_time_that_jumps(write())
+
+    assert [verb for verb, _ in api.requests] == ["sessions", "refresh"]
