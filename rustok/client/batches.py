@@ -1,5 +1,6 @@
 """Many commands of a module in one request."""
 
+import warnings
 from collections.abc import Generator, Sequence
 from typing import Any, Generic, Literal, TypeVar
 from uuid import uuid4
@@ -33,19 +34,22 @@ class Batch(Generic[R]):
     It has an Idempotency-Key of its own: awaited again, it does nothing twice, and tries again what had failed.
     """
 
-    __slots__ = ("_commands", "_content", "_conversation", "_name", "_path", "idempotency_key")
+    __slots__ = ("_commands", "_content", "_conversation", "_is_sent", "_name", "_path", "idempotency_key")
 
     def __init__(
         self, conversation: Conversation, name: str, path: str, commands: Sequence[Command[Any]], mode: Mode
     ) -> None:
+        self._is_sent = True  # as long as there is nothing to send
         self._conversation = conversation
         self._name = name
         self._path = path
         self._commands = tuple(commands)
         self._content = msgspec.json.encode({"mode": mode, "items": [command.as_item() for command in self._commands]})
         self.idempotency_key = str(uuid4())
+        self._is_sent = False
 
     def __await__(self) -> Generator[Any, None, list[R]]:
+        self._is_sent = True
         return self._send().__await__()
 
     async def _send(self) -> list[R]:
@@ -59,6 +63,11 @@ class Batch(Generic[R]):
         if len(results) != len(self._commands):
             raise UnexpectedAnswer(self._name, "the answer has another number of results", may_be_done=True)
         return [_outcome(command, result) for command, result in zip(self._commands, results, strict=True)]
+
+    def __del__(self) -> None:
+        if not self._is_sent:
+            text = f"{self._name} of {len(self._commands)} commands was never sent: await it"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def _outcome(command: Command[Any], result: _Result) -> Any:

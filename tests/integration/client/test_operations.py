@@ -123,6 +123,16 @@ async def test_a_command_that_nobody_awaits_warns(client: RustokClient) -> None:
         a_product(client)
 
 
+async def test_a_batch_that_nobody_awaits_warns(client: RustokClient) -> None:
+    """Its commands count as sent once they are in it. One that cannot be made has lost nothing: its exception tells."""
+    batched = a_product(client)
+
+    with pytest.warns(RuntimeWarning, match=r"commerce\.batch of 1 commands was never sent"):
+        client.commerce.batch([batched], mode="atomic")
+    with pytest.raises(ValueError, match="await it alone"):
+        client.commerce.batch([batched], mode="atomic")
+
+
 async def test_an_independent_batch_has_a_result_or_a_problem_for_each_command(client: RustokClient) -> None:
     """Typed, in their order, with the place of each fault."""
     product = await a_product(client)
