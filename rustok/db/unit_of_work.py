@@ -248,11 +248,13 @@ class UnitOfWork:
         made_by: str | None = None,
         *,
         is_consequence: bool = False,
+        first_version: int = 1,
     ) -> None:
         """State that this transaction has inserted (version ABSENT) or locked the aggregate's row.
 
         *made_by*: the subject of the principal who has made it, where that is kept. *is_consequence*: it changes with
-        another one, which the caller has named, and whose version counts.
+        another one, which the caller has named, and whose version counts. *first_version*: that of what
+        was inserted, where something of the same name may have been there.
 
         Raises:
             Forbidden: the caller may change what it has made, and has not made this.
@@ -263,7 +265,7 @@ class UnitOfWork:
             raise Forbidden(f"This {aggregate_type} was made by somebody else: you may change your own.")
         self._has_held = True
         root = _Root(aggregate_type, aggregate_id)
-        self._versions.setdefault(root, version)
+        self._versions.setdefault(root, first_version - 1 if version == ABSENT else version)
         locked_at = self._locked_at.setdefault(root, version)
         if is_consequence:
             return

@@ -31,7 +31,7 @@ async def create_role(uow: UnitOfWork, data: schemas.CreateRole) -> Role:
         raise TooManyRoles(f"The tenant has {_MOST} roles: delete one first.")
     fields = await _checked(uow, data.name, data.model_dump(exclude={"name"}))
     role_id = uow.new_id()
-    uow.hold("role", role_id, version=0)
+    uow.hold("role", role_id, version=0, first_version=await repository.first_version(uow))
     version = uow.emit(_event(events.RoleCreated, data.name, fields), role_id)
     with conflicts_named(_CONFLICTS):
         await repository.insert_role(uow, {"id": role_id, "name": data.name, "version": version, **fields})

@@ -40,6 +40,10 @@ async def a_role(api: ApiUnderTest, name: str, **fields: Any) -> dict[str, Any]:
     return await made(await api.client.post(ROLES, json={"name": name, **fields}))
 
 
+def seen(role: dict[str, Any]) -> dict[str, str]:
+    return {"If-Match": f'"{role["version"]}"'}
+
+
 async def key_of(api: ApiUnderTest, principal: dict[str, Any], **fields: Any) -> dict[str, str]:
     """Create a key of *principal* and return the headers with it."""
     answer = await api.client.post(KEYS, json={"name": "a key", "principal_id": principal["id"], **fields})
@@ -196,12 +200,12 @@ async def test_a_role_allows_what_it_and_its_ancestors_do(api: ApiUnderTest) -> 
 
 async def test_a_changed_role_holds_from_the_next_request(api: ApiUnderTest) -> None:
     """For those who have one that descends from it, too."""
-    await a_role(api, "reader", grants=["commerce.products.read"])
+    reader = await a_role(api, "reader", grants=["commerce.products.read"])
     await a_role(api, "clerk", parents=["reader"])
     key = await key_of(api, await a_service(api, "clerk"))
     assert (await api.client.get(PRODUCTS, headers=key)).status_code == 200
 
-    answer = await api.client.patch(f"{ROLES}/reader", json={"grants": []}, headers={"If-Match": '"1"'})
+    answer = await api.client.patch(f"{ROLES}/reader", json={"grants": []}, headers=seen(reader))
 
     assert answer.json()["permissions"] == []
     assert_problem(await api.client.get(PRODUCTS, headers=key), 403, "permission_denied")
@@ -209,40 +213,62 @@ async def test_a_changed_role_holds_from_the_next_request(api: ApiUnderTest) -> 
 
 async def test_no_role_descends_from_itself(api: ApiUnderTest) -> None:
     """Neither at once nor by way of others."""
-    await a_role(api, "first")
+    first = await a_role(api, "first")
     await a_role(api, "second", parents=["first"])
 
     for parent in ("first", "second"):
-        answer = await api.client.patch(f"{ROLES}/first", json={"parents": [parent]}, headers={"If-Match": '"1"'})
+        answer = await api.client.patch(f"{ROLES}/first", json={"parents": [parent]}, headers=seen(first))
         assert_problem(answer, 409, "role_cycle")
 
 
 async def test_no_ancestor_is_more_than_five_steps_away(api: ApiUnderTest) -> None:
     """Also where a role in the middle is moved."""
-    await a_role(api, "r0")
+    lowest = await a_role(api, "r0")
     for number in range(1, 6):
         await a_role(api, f"r{number}", parents=[f"r{number - 1}"])
     await a_role(api, "apart")
 
     below = await api.client.post(ROLES, json={"name": "r6", "parents": ["r5"]})
-    moved = await api.client.patch(f"{ROLES}/r0", json={"parents": ["apart"]}, headers={"If-Match": '"1"'})
+    moved = await api.client.patch(f"{ROLES}/r0", json={"parents": ["apart"]}, headers=seen(lowest))
 
     assert_problem(below, 409, "role_too_deep")
     assert_problem(moved, 409, "role_too_deep")
 
 
+async def test_a_role_that_is_made_anew_has_another_version(api: ApiUnderTest) -> None:
+    """A late repetition of what was meant for the one of before does not meet it."""
+    role = await a_role(api, "clerk")
+    changed = await api.client.patch(f"{ROLES}/clerk", json={"summary": "At the till"}, headers=seen(role))
+    assert (await api.client.delete(f"{ROLES}/clerk", headers=seen(changed.json()))).status_code == 200
+
+    anew = await a_role(api, "clerk")
+
+    for late in (
+        await api.client.patch(f"{ROLES}/clerk", json={"summary": "At the till"}, headers=seen(role)),
+        await api.client.delete(f"{ROLES}/clerk", headers=seen(changed.json())),
+    ):
+        assert_problem(late, 412, "version_mismatch")
+    assert (await api.client.get(f"{ROLES}/clerk")).json() == anew
+
+
+async def test_a_role_is_made_where_there_is_none(api: ApiUnderTest) -> None:
+    """Which may be said: there is no version yet."""
+    made_once = await api.client.post(ROLES, json={"name": "clerk"}, headers={"If-None-Match": "*"})
+
+    assert made_once.status_code == 201, made_once.text
+
+
 async def test_a_role_that_somebody_has_is_not_deleted(api: ApiUnderTest) -> None:
     """Nor one from which another descends."""
-    await a_role(api, "reader")
-    await a_role(api, "clerk", parents=["reader"])
+    roles = {"reader": await a_role(api, "reader"), "clerk": await a_role(api, "clerk", parents=["reader"])}
     service = await a_service(api, "clerk")
 
     for role in ("reader", "clerk"):
-        answer = await api.client.delete(f"{ROLES}/{role}", headers={"If-Match": '"1"'})
+        answer = await api.client.delete(f"{ROLES}/{role}", headers=seen(roles[role]))
         assert_problem(answer, 409, "role_in_use")
     await api.client.delete(f"{SERVICES}/{service['id']}", headers={"If-Match": '"1"'})
     for role in ("clerk", "reader"):
-        assert (await api.client.delete(f"{ROLES}/{role}", headers={"If-Match": '"1"'})).status_code == 200
+        assert (await api.client.delete(f"{ROLES}/{role}", headers=seen(roles[role]))).status_code == 200
 
 
 @pytest.mark.parametrize("name", sorted(role for role in BUILT_IN_ROLES if "." not in role))
