@@ -1,6 +1,7 @@
 """Bounds what an operation may ask for: how deep, how many fields at the root, and how many values in all."""
 
 from collections.abc import Mapping
+from math import ceil, sqrt
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -19,6 +20,7 @@ from graphql import (
     SelectionSetNode,
     VariableNode,
     get_named_type,
+    is_introspection_type,
 )
 
 from api.consistency import MOST_TOKENS
@@ -30,10 +32,13 @@ DEEPEST = 20
 MOST_ROOT_FIELDS = MOST_TOKENS
 """As many as a reader can name the tokens of, where they are writes."""
 HIGHEST_COST = 10_000
-"""Fields of an answer: those of a connection count `first` times, those of other lists a few times."""
+"""Fields of an answer: those of a connection count `first` times, those of other lists as often as `length_of_list`."""
 
-_LIST = 5
-"""How many values a list that is no connection is taken to have."""
+_MOST_TAKEN = {"translations": 50, "bodies": 50, "options": 3, "variants": 100, "prices": 200}
+"""How many values a command takes at once for the lists that are no connections."""
+_MOST_TAKEN_ELSE = 100
+_OF_SCHEMA = 5
+"""How many values a list of introspection is taken to have: all of the schema may be asked for in one document."""
 
 
 class Measured(NamedTuple):
@@ -64,6 +69,15 @@ def check_operation(
             "ask for fewer fields, or a smaller `first`."
         )
     return found.width
+
+
+def length_of_list(name: str) -> int:
+    """Return how many values the field *name*, a list that is no connection, is taken to have.
+
+    That is the square root of the most that a command takes: the mean, in ratios, of one value and of that many. Few
+    things have all that they may have, and none can be asked for less of it.
+    """
+    return ceil(sqrt(_MOST_TAKEN.get(name, _MOST_TAKEN_ELSE)))
 
 
 class _Measure:
@@ -133,7 +147,9 @@ class _Measure:
             return 1
         if "first" in field.args:
             return self._first(node, field)
-        return _LIST if "[" in str(field.type) else 1
+        if "[" not in str(field.type):
+            return 1
+        return _OF_SCHEMA if is_introspection_type(get_named_type(field.type)) else length_of_list(node.name.value)
 
     def _first(self, node: FieldNode, field: GraphQLField) -> int:
         given: Any = next((each.value for each in node.arguments or () if each.name.value == "first"), None)

@@ -144,6 +144,18 @@ async def test_a_page_costs_what_its_variable_says(shared_api: ApiUnderTest) -> 
     assert small.status_code == 200
 
 
+async def test_lists_inside_of_lists_count_by_what_they_may_hold(shared_api: ApiUnderTest) -> None:
+    """A page of products with all their prices is large, though only `first` is a number."""
+    document = """query ($first: Int!) { products(first: $first) { edges { node { id variants { sku prices {
+        currency amount compareAt } } } } } }"""
+
+    large = await post(shared_api, document, first=25)
+    small = await post(shared_api, document, first=20)
+
+    assert fault(large)["code"] == COSTLY
+    assert small.status_code == 200, small.text
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [

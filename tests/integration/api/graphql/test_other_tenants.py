@@ -48,7 +48,8 @@ class Root:
         """Return the example of its operation, about these possessions."""
         example = {name: about.names.get(name, value) for name, value in self.operation.input.example.items()}
         if isinstance(self.operation, Query):
-            return {name: value for name, value in example.items() if camel(name) in self.field.args}
+            few = {"first": 10} if "first" in self.field.args else {}  # of all that a product has
+            return few | {name: value for name, value in example.items() if camel(name) in self.field.args}
         version = about.versions.get(next(iter(example)), 1)
         input_type = get_named_type(self.field.args["input"].type)
         return {"input": _as_lists(input_type, example)} | (

@@ -3,12 +3,22 @@
 import re
 from dataclasses import replace
 from datetime import date
+from math import ceil, sqrt
 from pathlib import Path
 
 import pytest
-from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, GraphQLString, build_schema, print_schema
+from graphql import (
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLString,
+    build_schema,
+    get_named_type,
+    print_schema,
+)
 
 from api.graphql import cost, limits
+from api.graphql.connections import EDGES
 from api.graphql.names import root_field
 from api.graphql.roots import OPERATION
 from api.graphql.schema import build_schema as schema_of
@@ -168,6 +178,41 @@ async def test_the_examples_of_the_page_run(api: ApiUnderTest) -> None:
 
     assert [edge["node"]["title"] for edge in found.json()["data"]["searchProducts"]["edges"]] == ["Red bicycle"]
     assert changed["updateProduct"]["vendor"] == "Acme"
+
+
+def test_each_list_inside_a_thing_counts_as_the_root_of_what_its_commands_take() -> None:
+    """Bodies belong to translations, so that there are as many; a list that nobody has named counts as a long one."""
+    taken = _most_taken()
+
+    found = {name: cost.length_of_list(name) for name in _inner_lists()}
+
+    assert found == {name: ceil(sqrt(taken[name])) for name in found}
+    assert found == {"translations": 8, "bodies": 8, "options": 2, "variants": 10, "prices": 15}
+    assert cost.length_of_list("wheels") == 10
+
+
+def _inner_lists() -> set[str]:
+    """Return the fields of objects that are lists of objects, other than those of connections."""
+    types = [each for each in schema().type_map.values() if isinstance(each, GraphQLObjectType)]
+    fields = [(name, field) for each in types if not each.name.startswith("__") for name, field in each.fields.items()]
+    return {
+        name
+        for name, field in fields
+        if "[" in str(field.type) and isinstance(get_named_type(field.type), GraphQLObjectType) and name != EDGES
+    }
+
+
+def _most_taken() -> dict[str, int]:
+    """Return how many values the inputs of commands may have in each of their lists and maps."""
+    found: dict[str, int] = {}
+    for command in build_registry(MODULES).commands.values():
+        document = command.input.model_json_schema()
+        for model in (document, *document.get("$defs", {}).values()):
+            for name, field in model.get("properties", {}).items():
+                most = field.get("maxItems", field.get("maxProperties"))
+                if most is not None:
+                    found[name] = max(most, found.get(name, 0))
+    return {**found, "bodies": found["translations"]}
 
 
 def test_a_deprecated_operation_is_a_deprecated_field() -> None:
