@@ -1,5 +1,6 @@
 """What can be wrong with a document, and how what goes wrong with its fields is told."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -103,21 +104,41 @@ KINDS: tuple[type[DocumentRefused], ...] = (
 )
 
 
-def told(error: GraphQLError, record: RequestRecord, kind: type[RustokError] = DocumentRefused) -> dict[str, Any]:
-    """Return *error* as a member of an answer's `errors`; nothing is told of an exception that nobody expected.
+def told(
+    errors: Sequence[GraphQLError], record: RequestRecord, kind: type[RustokError] = DocumentRefused
+) -> list[dict[str, Any]]:
+    """Return *errors* as an answer has them; nothing is told of exceptions that nobody expected.
 
-    *kind*: what it is where it is none of a field's.
+    A defect is logged, and that something does not answer: each once, with how many *others* there were, since a
+    document may have the same field many times. *kind*: what an error is that is none of a field's.
     """
+    found = [(error, _fault(error, kind)) for error in errors]
+    _log_defects([error for error, fault in found if fault is INTERNAL])
+    _log_absences([(error, fault) for error, fault in found if status_of(type(fault)) > _SERVER_ERROR])
+    record.error_code = record.error_code or found[0][1].code
+    return [_told(error, fault, record) for error, fault in found]
+
+
+def _fault(error: GraphQLError, kind: type[RustokError]) -> RustokError:
     cause = error.original_error
     if cause is None or isinstance(cause, GraphQLError):
-        fault: RustokError = kind(error.message[:_MESSAGE_LIMIT])
-    elif isinstance(cause, RustokError) and status_of(type(cause)) != _SERVER_ERROR:
-        fault = cause
-        _log_failure(fault)
-    else:
-        log.error("graphql_field_failed", path=error.path, exc_info=cause)
-        fault = INTERNAL
-    record.error_code = record.error_code or fault.code
+        return kind(error.message[:_MESSAGE_LIMIT])
+    return cause if isinstance(cause, RustokError) and status_of(type(cause)) != _SERVER_ERROR else INTERNAL
+
+
+def _log_defects(found: Sequence[GraphQLError]) -> None:
+    if found:
+        log.error("graphql_field_failed", path=found[0].path, others=len(found) - 1, exc_info=found[0].original_error)
+
+
+def _log_absences(found: Sequence[tuple[GraphQLError, RustokError]]) -> None:
+    if found:
+        error, fault = found[0]
+        cause = describe(fault.__cause__) if fault.__cause__ else None
+        log.warning("graphql_field_failed", path=error.path, others=len(found) - 1, code=fault.code, cause=cause)
+
+
+def _told(error: GraphQLError, fault: RustokError, record: RequestRecord) -> dict[str, Any]:
     extensions = {
         "code": fault.code,
         "request_id": record.request_id,
@@ -127,9 +148,3 @@ def told(error: GraphQLError, record: RequestRecord, kind: type[RustokError] = D
     places = {"locations": [place.formatted for place in error.locations]} if error.locations else {}
     path = {"path": error.path} if error.path else {}
     return {"message": str(fault), **places, **path, "extensions": extensions}
-
-
-def _log_failure(fault: RustokError) -> None:
-    if status_of(type(fault)) > _SERVER_ERROR:
-        cause = describe(fault.__cause__) if fault.__cause__ else None
-        log.warning("graphql_field_failed", code=fault.code, cause=cause)

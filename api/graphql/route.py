@@ -116,13 +116,13 @@ def _answer(request: Request, result: ExecutionResult, headers: dict[str, str]) 
     record = record_of(request.scope)
     body: dict[str, Any] = {"data": result.data} if result.data is not None else {}
     if result.errors:
-        body["errors"] = [told(error, record) for error in result.errors]
+        body["errors"] = told(result.errors, record)
     return _json(request, body, 200 if "data" in body else _BAD_REQUEST, headers)
 
 
 def _refused(request: Request, refusal: DocumentRefused) -> Response:
     record = record_of(request.scope)
-    body = {"errors": [told(error, record, type(refusal)) for error in refusal.found]}
+    body = {"errors": told(refusal.found, record, type(refusal))}
     return _json(request, body, _BAD_REQUEST, {})
 
 

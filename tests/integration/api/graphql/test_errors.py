@@ -43,6 +43,39 @@ async def test_a_defect_is_logged_once_and_tells_the_caller_nothing(rustok: Plat
     assert lines[1]["code"] == "internal_error"
 
 
+async def test_a_defect_in_many_fields_is_logged_once(rustok: PlatformUnderTest) -> None:
+    """With how many others there were; each field is told."""
+    fields = " ".join(f'a{number}: findRoomLamps(room: "dark") {{ lampId }}' for number in range(5))
+    async with ApiUnderTest.open(rustok, modules=(*MODULES, BROKEN)) as api:
+        with capture_logs() as lines:
+            answer = await post(api, f"{{ {fields} }}")
+
+    assert [error["extensions"]["code"] for error in answer.json()["errors"]] == ["internal_error"] * 5
+    assert [error["path"] for error in answer.json()["errors"]] == [[f"a{number}"] for number in range(5)]
+    [line] = [line for line in lines if line["event"] == "graphql_field_failed"]
+    assert (line["path"], line["others"], str(line["exc_info"])) == (["a0"], 4, "hunter2")
+
+
+async def test_what_does_not_answer_many_fields_is_logged_once(rustok: PlatformUnderTest) -> None:
+    """Beside the first defect: a database that is away makes all of them fail."""
+    fields = " ".join(
+        f'{room}{number}: findRoomLamps(room: "{room}") {{ lampId }}'
+        for number in range(3)
+        for room in ("busy", "dark")
+    )
+    async with ApiUnderTest.open(rustok, modules=(*MODULES, BROKEN)) as api:
+        with capture_logs() as lines:
+            answer = await post(api, f"{{ {fields} }}")
+
+    codes = [error["extensions"]["code"] for error in answer.json()["errors"]]
+    assert codes == ["unavailable", "internal_error"] * 3
+    failed = [line for line in lines if line["event"] == "graphql_field_failed"]
+    assert [(line["log_level"], line["path"], line["others"]) for line in failed] == [
+        ("error", ["dark0"], 2),
+        ("warning", ["busy0"], 2),
+    ]
+
+
 async def test_what_may_succeed_later_is_said_to(rustok: PlatformUnderTest) -> None:
     async with ApiUnderTest.open(rustok, modules=(*MODULES, BROKEN)) as api:
         answer = await post(api, ASK.format("busy"))
