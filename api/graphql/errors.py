@@ -15,8 +15,9 @@ from rustok.kernel.errors import RustokError
 log = structlog.get_logger(__name__)
 
 _SERVER_ERROR = 500
-_MESSAGE_LIMIT = 300
+_MESSAGE_LIMIT = 200
 """Characters of a message: graphql-core quotes what it does not understand."""
+_UNPRINTABLE = "\ufffd"
 
 
 class DocumentRefused(BadRequest):
@@ -122,7 +123,7 @@ def told(
 def _fault(error: GraphQLError, kind: type[RustokError]) -> RustokError:
     cause = error.original_error
     if cause is None or isinstance(cause, GraphQLError):
-        return kind(error.message[:_MESSAGE_LIMIT])
+        return kind("".join(c if c.isprintable() else _UNPRINTABLE for c in error.message[:_MESSAGE_LIMIT]))
     return cause if isinstance(cause, RustokError) and status_of(type(cause)) != _SERVER_ERROR else INTERNAL
 
 

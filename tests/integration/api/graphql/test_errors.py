@@ -93,12 +93,18 @@ async def test_a_fault_in_the_document_says_where(shared_api: ApiUnderTest) -> N
     assert invalid["locations"] == [{"line": 2, "column": 3}]
 
 
-async def test_a_message_does_not_repeat_a_large_input(shared_api: ApiUnderTest) -> None:
-    answer = await post(
-        shared_api, "query ($first: Int!) { products(first: $first) { edges { cursor } } }", first="x" * 100_000
-    )
+@pytest.mark.parametrize("value", ["x" * 100_000, "\x1b[31m\u202e\n" * 10_000, ["\u2028" * 100] * 100])
+async def test_a_message_repeats_little_of_an_input_and_only_what_can_be_printed(
+    shared_api: ApiUnderTest, value: Any
+) -> None:
+    """It is for people: it goes to terminals and into logs of clients."""
+    document = "query ($status: ProductStatus) { products(status: $status) { edges { cursor } } }"
 
-    assert len(answer.json()["errors"][0]["message"]) == 300
+    answer = await post(shared_api, document, status=value)
+
+    message = answer.json()["errors"][0]["message"]
+    assert message.startswith("Variable '$status' has invalid value: ")
+    assert (fault(answer)["code"], len(message), message.isprintable()) == ("graphql_invalid", 200, True)
 
 
 async def test_faults_of_the_caller_are_problems(api: ApiUnderTest) -> None:
