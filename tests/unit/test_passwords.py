@@ -8,7 +8,7 @@ import argon2
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from rustok.modules.access.passwords import PASSWORDS, NewPassword, PasswordHasher, TooManyHashes
+from rustok.modules.access.passwords import COMMON_PASSWORDS, PASSWORDS, NewPassword, PasswordHasher, TooManyHashes
 from tests.waiting import eventually
 
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -117,7 +117,25 @@ def test_a_new_password_is_long_enough(password: str) -> None:
         TypeAdapter(NewPassword).validate_python(password)
 
 
-@pytest.mark.parametrize("password", ["twelve chars", "            ", "пароль пароль", "🔑" * 12])
+@pytest.mark.parametrize("password", ["password1234", "PassWord1234", "ｑｗｅｒｔｙ１２３４５６"])
+def test_a_new_password_is_none_that_many_people_have(password: str) -> None:
+    """In whatever case it is written, and however it is typed; the message tells."""
+    with pytest.raises(ValidationError, match="among the most common passwords"):
+        TypeAdapter(NewPassword).validate_python(password)
+
+
+def test_every_common_password_is_refused_for_that_alone() -> None:
+    """None is in the list in vain: too short, or in another case than it is looked for."""
+    lines = COMMON_PASSWORDS.read_text().splitlines()
+    passwords = [line for line in lines if not line.startswith("#")]
+
+    for password in passwords:
+        with pytest.raises(ValidationError, match="among the most common passwords"):
+            TypeAdapter(NewPassword).validate_python(password)
+    assert len(set(passwords)) == len(passwords) > 400
+
+
+@pytest.mark.parametrize("password", ["twelve chars", "password 1234", "            ", "пароль пароль", "🔑" * 12])
 def test_any_character_will_do(password: str) -> None:
     """No rule says which."""
     assert TypeAdapter(NewPassword).validate_python(password) == password

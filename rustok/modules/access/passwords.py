@@ -4,7 +4,8 @@ import asyncio
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import argon2
@@ -18,6 +19,8 @@ _PATIENCE_S = 5.0
 # OWASP Password Storage Cheat Sheet, Argon2id: m = 19 MiB, t = 2, p = 1. Salt and tag: RFC 9106, section 3.1.
 _ARGON2ID = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16)
 _SHORTEST = 12
+COMMON_PASSWORDS = Path(__file__).with_name("common_passwords.txt")
+"""Those that are long enough, in lower case, one a line, after lines with `#` that tell where they are from."""
 Result = TypeVar("Result")
 
 
@@ -33,8 +36,27 @@ def _long_enough(password: str) -> str:
     return password
 
 
-NewPassword = Annotated[str, StringConstraints(min_length=_SHORTEST, max_length=256), AfterValidator(_long_enough)]
-"""Twelve characters or more, of any kind: length is what counts (NIST SP 800-63B, section 5.1.1.2)."""
+def _uncommon(password: str) -> str:
+    if _normal(password).lower() in _common_passwords():
+        raise ValueError("is among the most common passwords: choose another")
+    return password
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    return frozenset(line for line in COMMON_PASSWORDS.read_text("ascii").splitlines() if not line.startswith("#"))
+
+
+NewPassword = Annotated[
+    str,
+    StringConstraints(min_length=_SHORTEST, max_length=256),
+    AfterValidator(_long_enough),
+    AfterValidator(_uncommon),
+]
+"""Twelve characters or more, of any kind: length is what counts, and that not many people have it.
+
+NIST SP 800-63B, section 5.1.1.2.
+"""
 
 
 class PasswordHasher:

@@ -295,6 +295,16 @@ class TestAnotherPassword:
         assert problem["errors"][0]["pointer"] == "#/new_password"
         await house.sign_in()
 
+    async def test_is_none_that_many_people_have(self, house: House) -> None:
+        """It is told why it is not taken, and nothing changes."""
+        problem = assert_problem(await self.change(house, new="Password1234"), 422, "invalid_input")
+
+        [fault] = problem["errors"]
+        assert (fault["pointer"], fault["detail"]) == (
+            "#/new_password", "is among the most common passwords: choose another",
+        )  # fmt: skip
+        await house.sign_in()
+
 
 class Meddler(PasswordHasher):
     """Does something while a password is looked at."""
@@ -417,8 +427,8 @@ async def test_an_access_token_belongs_to_one_tenant(house: House) -> None:
     assert_problem(answer, 403, "tenant_mismatch")
 
 
-@pytest.mark.parametrize("password", ["short", "a" * 257, ""])
-async def test_a_new_password_is_long_enough(house: House, password: str) -> None:
+@pytest.mark.parametrize("password", ["short", "a" * 257, "", "password1234"])
+async def test_a_new_password_is_long_enough_and_not_common(house: House, password: str) -> None:
     """And is not echoed where it is not."""
     answer = await house.api.client.put(f"{USERS}/{house.user_id}/password", json={"password": password})
 
