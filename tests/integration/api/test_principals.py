@@ -428,6 +428,17 @@ class TestWhatOneHasMade:
 
         assert (changed.status_code, deleted.status_code) == (200, 200)
 
+    async def test_stays_ones_own_when_the_key_is_rotated(self, api: ApiUnderTest) -> None:
+        """It is the principal's, and not the key's."""
+        old = await self.author(api)
+        node = await self.node(api, old)
+        key_id = old["Authorization"].split("_")[2]
+        new = bearer((await made(await api.client.post(f"{KEYS}/{key_id}/rotate", json={"overlap_s": 0})))["token"])
+
+        changed = await api.client.patch(f"{NODES}/{node}", json={"tags": ["a"]}, headers={**new, "If-Match": '"1"'})
+
+        assert changed.status_code == 200
+
     async def test_is_nobody_elses(self, api: ApiUnderTest) -> None:
         """What others have made, or nobody knows who, stays as it is."""
         mine, others = await self.author(api), await self.author(api, "another")
