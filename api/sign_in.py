@@ -19,7 +19,7 @@ from api.faults import TenantMissing
 from api.headers import host_name, named_tenant
 from api.record import record_of
 from api.routes import PREFIX
-from api.tenancy import TenantDirectory
+from api.tenancy import NamedTenant, TenantDirectory
 from rustok.dispatch import validate
 from rustok.kernel.errors import RustokError, Unauthenticated
 from rustok.kernel.module import Input, Result
@@ -185,10 +185,14 @@ def sign_in_routes(
     attempts for an address are counted.
     """
 
+    async def tenant_or_none(request: Request) -> UUID:
+        """Return the id of the tenant that *request* names, or what stands for one that is none."""
+        name, tenant = await _named(request, directory)
+        return sessions.absent_tenant(name) if tenant is None else tenant.id
+
     async def open_session(request: Request) -> Response:
-        tenant = await _tenant(request, directory)
+        tenant_id = await tenant_or_none(request)
         data = validate(SignIn, await read_fields(request, limits, optional=False))
-        tenant_id = None if tenant is None else tenant.id
         found = await sessions.sign_in(tenant_id, data.email, data.password, _circumstances(request))
         return _answer(found, OPEN.status)
 
@@ -202,21 +206,20 @@ def sign_in_routes(
         return _secret(SignedOut(), CLOSE.status)
 
     async def change_password(request: Request) -> Response:
-        tenant = await _tenant(request, directory)
+        tenant_id = await tenant_or_none(request)
         data = validate(ChangePassword, await read_fields(request, limits, optional=False))
-        tenant_id = None if tenant is None else tenant.id
         passwords = ChangedPassword(data.password, data.new_password)
         found = await sessions.change_password(tenant_id, data.email, passwords, _circumstances(request))
         return _answer(found, CHANGE_PASSWORD.status)
 
     async def begin_login(request: Request) -> Response:
-        tenant = await _tenant(request, directory)
+        tenant = (await _named(request, directory)).tenant
         data = validate(BeginLogin, await read_fields(request, limits, optional=False))
         begun = await _login(logins, data.provider).begin(_known(tenant).id)
         return _secret(BegunLogin(url=begun.url, login=begun.remembered), BEGIN.status)
 
     async def end_login(request: Request) -> Response:
-        tenant = await _tenant(request, directory)
+        tenant = (await _named(request, directory)).tenant
         data = validate(EndLogin, await read_fields(request, limits, optional=False))
         tenant_id = _known(tenant).id
         identity = await _login(logins, data.provider).exchange(tenant_id, data.code, data.state, data.login)
@@ -234,22 +237,12 @@ def sign_in_routes(
     return [Route(entrance.path, endpoint, methods=["POST"]) for entrance, endpoint in endpoints.items()]
 
 
-async def _tenant(request: Request, directory: TenantDirectory) -> ResolvedTenant | None:
-    """Return the tenant that *request* names; None where there is none, or where it names two.
-
-    Raises:
-        TenantMissing: it names none.
-
-    """
-    reference, host = named_tenant(request), host_name(request)
-    at_host = await directory.at(host)
-    if reference is None:
-        if at_host is None and directory.slug_at(host) is None:
-            raise TenantMissing("Say to which tenant you sign in: X-Tenant, or a host of its own.")
-        return at_host
-    tenant = await directory.named(reference)
-    is_at_home = directory.slug_at(host) is None and at_host is None
-    return tenant if is_at_home or at_host == tenant else None
+async def _named(request: Request, directory: TenantDirectory) -> NamedTenant:
+    """Return the tenant that *request* names. Raises TenantMissing where it names none."""
+    named = await directory.named_by(named_tenant(request), host_name(request))
+    if named is None:
+        raise TenantMissing("Say to which tenant you sign in: X-Tenant, or a host of its own.")
+    return named
 
 
 def _circumstances(request: Request) -> Circumstances:

@@ -1,5 +1,7 @@
 """Which tenant a request names, by X-Tenant or by its host."""
 
+from typing import NamedTuple
+
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.single_flight import LookUps
@@ -9,6 +11,13 @@ from rustok.modules.tenants import ResolvedTenant, TenantKey, key_of_host, key_o
 _KEPT_S = 300.0
 _REFUSED_KEPT_S = 60.0
 _MOST = 10_000
+
+
+class NamedTenant(NamedTuple):
+    """`tenant` is None where there is none of this *name*, by whatever header, or where two headers name two."""
+
+    name: str
+    tenant: ResolvedTenant | None
 
 
 class TenantDirectory:
@@ -32,6 +41,20 @@ class TenantDirectory:
         """Return the tenant whose host this is; None: it is the platform's own."""
         return await self._find(key_of_host(host, self._base_domain), fresh=fresh)
 
+    async def named_by(self, reference: str | None, host: str) -> NamedTenant | None:
+        """Return what X-Tenant, if it was sent, and *host* name together; None: nothing.
+
+        What is the name of no tenant does not depend on which other tenants there are.
+        """
+        at_host = await self.at(host)
+        own_key = None if at_host is None and self.slug_at(host) is None else key_of_host(host, self._base_domain)
+        if reference is None:
+            return None if own_key is None else NamedTenant(_name(own_key), at_host)
+        key, tenant = key_of_reference(reference), await self.named(reference)
+        if own_key in (None, key):
+            return NamedTenant(_name(key), tenant)
+        return NamedTenant(f"{_name(key)} {_name(own_key)}", tenant if tenant == at_host else None)
+
     def slug_at(self, host: str) -> str | None:
         """Return the slug that a host below the base domain has, whether there is such a tenant or not."""
         key = key_of_host(host, self._base_domain)
@@ -42,6 +65,11 @@ class TenantDirectory:
 
     async def _look(self, key: TenantKey) -> ResolvedTenant | None:
         return await resolve_tenant(self._engine, key)
+
+
+def _name(key: TenantKey | None) -> str:
+    """Return one text for all spellings of *key*, and one for all that can be no tenant's."""
+    return "" if key is None else str(key.id or key.slug or key.domain)
 
 
 def _kept_s(found: ResolvedTenant | None) -> float:

@@ -18,7 +18,7 @@ from rustok.modules.access.repository import change_rules, keep_rules
 from rustok.modules.access.rights import grants_of_roles, require_cover, require_cover_of, require_roles
 from rustok.modules.access.schemas import ServicePrincipal, User
 from rustok.modules.access.session_repository import forget_attempts
-from rustok.modules.access.sessions import address_hash, close_sessions, replace_password
+from rustok.modules.access.sessions import address_key, close_sessions, replace_password
 
 _Event = TypeVar("_Event", bound=Event)
 _Changes = tuple[Kind, type[_Event]]
@@ -88,7 +88,7 @@ async def set_password(uow: UnitOfWork, data: schemas.HashedPassword) -> User:
     row = await _lock(uow, data.user_id, "user")
     require_cover_of(uow, row.id, await grants_of_roles(uow, row.roles), "the user")
     await replace_password(uow, row.id, data.password_hash)
-    await forget_attempts(uow, address_hash(uow.secrets, row.email))
+    await forget_attempts(uow, address_key(uow.secrets, uow.tenant_id, row.email))
     return User(**(await _find(uow, row.id, "user"))._mapping)
 
 

@@ -21,10 +21,9 @@ _NEW_COUNT = f"""
 # Counted before a password is looked at: guesses that are made at the same moment count, too.
 _COUNT_ATTEMPT = text(
     f"""
-    INSERT INTO sign_in_attempts AS a (tenant_id, address_hash, count, blocked_until, last_at)
-    SELECT id, CAST(:address_hash AS bytea), 1, CAST(:now AS timestamptz), CAST(:now AS timestamptz)
-      FROM tenants WHERE id = :tenant_id
-        ON CONFLICT (tenant_id, address_hash)
+    INSERT INTO sign_in_attempts AS a (counted_by, count, blocked_until, last_at)
+    VALUES (:counted_by, 1, :now, :now)
+        ON CONFLICT (counted_by)
         DO UPDATE SET count = {_NEW_COUNT}, last_at = :now,
                       blocked_until = CAST(:now AS timestamptz) + make_interval(secs => CASE
                           WHEN {_NEW_COUNT} < {_FREE_ATTEMPTS} THEN 0
@@ -33,17 +32,13 @@ _COUNT_ATTEMPT = text(
     RETURNING count
     """
 )
-_BLOCKED_UNTIL = text(
-    "SELECT blocked_until FROM sign_in_attempts WHERE tenant_id = :tenant_id AND address_hash = :address_hash"
-)
-_FORGET_ATTEMPTS = text("DELETE FROM sign_in_attempts WHERE tenant_id = :tenant_id AND address_hash = :address_hash")
-_TOUCH_ATTEMPTS = text(
-    "UPDATE sign_in_attempts SET last_at = :now WHERE tenant_id = :tenant_id AND address_hash = :address_hash"
-)
+_BLOCKED_UNTIL = text("SELECT blocked_until FROM sign_in_attempts WHERE counted_by = :counted_by")
+_FORGET_ATTEMPTS = text("DELETE FROM sign_in_attempts WHERE counted_by = :counted_by")
+_TOUCH_ATTEMPTS = text("UPDATE sign_in_attempts SET last_at = :now WHERE counted_by = :counted_by")
 _PURGE_ATTEMPTS = text(
     f"""
-    DELETE FROM sign_in_attempts WHERE (tenant_id, address_hash) IN (
-        SELECT tenant_id, address_hash FROM sign_in_attempts
+    DELETE FROM sign_in_attempts WHERE counted_by IN (
+        SELECT counted_by FROM sign_in_attempts
          WHERE last_at < now() - interval '{_FORGOTTEN_AFTER}' LIMIT 5000)
     """
 )
@@ -56,8 +51,9 @@ _PURGE_SESSIONS = text(
 )
 _FIND_BY_EMAIL = text(
     """
-    SELECT id, is_active, password_hash FROM principals
-     WHERE tenant_id = :tenant_id AND email = :email AND kind = 'user'
+    SELECT p.id, p.is_active, p.password_hash FROM principals AS p
+      JOIN tenants AS t ON t.id = p.tenant_id AND t.is_active
+     WHERE p.tenant_id = :tenant_id AND p.email = :email AND p.kind = 'user'
     """
 )
 _FIND_BY_IDENTITY = text(
@@ -112,25 +108,26 @@ _LOCK_OPEN = text(
 )
 
 
-async def count_attempt(uow: UnitOfWork, address_hash: bytes) -> datetime | None:
+async def count_attempt(uow: UnitOfWork, counted_by: bytes) -> datetime | None:
     """Count an attempt; return until when no other is taken instead, if that is so."""
-    values = {"tenant_id": uow.tenant_id, "address_hash": address_hash}
-    if (await uow.execute(_COUNT_ATTEMPT, {**values, "now": uow.now})).one_or_none():
+    if (await uow.execute(_COUNT_ATTEMPT, {"counted_by": counted_by, "now": uow.now})).one_or_none():
         return None
-    blocked_until: datetime | None = (await uow.execute(_BLOCKED_UNTIL, values)).scalar_one_or_none()
+    blocked_until: datetime | None = (
+        await uow.execute(_BLOCKED_UNTIL, {"counted_by": counted_by})
+    ).scalar_one_or_none()
     return blocked_until
 
 
-async def forget_attempts(uow: UnitOfWork, address_hash: bytes) -> None:
-    await uow.execute(_FORGET_ATTEMPTS, {"tenant_id": uow.tenant_id, "address_hash": address_hash})
+async def forget_attempts(uow: UnitOfWork, counted_by: bytes) -> None:
+    await uow.execute(_FORGET_ATTEMPTS, {"counted_by": counted_by})
 
 
-async def touch_attempts(uow: UnitOfWork, address_hash: bytes) -> None:
-    values = {"tenant_id": uow.tenant_id, "address_hash": address_hash, "now": uow.now}
-    await uow.execute(_TOUCH_ATTEMPTS, values)
+async def touch_attempts(uow: UnitOfWork, counted_by: bytes) -> None:
+    await uow.execute(_TOUCH_ATTEMPTS, {"counted_by": counted_by, "now": uow.now})
 
 
 async def find_by_email(uow: UnitOfWork, email: str) -> Row[Any] | None:
+    """Return the user with this address, if there is one in a tenant that is not switched off."""
     return (await uow.execute(_FIND_BY_EMAIL, {"tenant_id": uow.tenant_id, "email": email})).one_or_none()
 
 

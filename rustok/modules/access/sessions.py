@@ -1,7 +1,7 @@
 """Signing in and out: a session is opened by a password or a provider, kept by refresh tokens, and closed.
 
-Whoever guesses learns nothing: an unknown address, a wrong password and a user who may not sign in have one answer,
-after the same work, and are counted alike.
+Whoever guesses learns nothing: an unknown tenant or address, a wrong password and a user who may not sign in have one
+answer, after the same work, and are counted alike.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from rustok.db.unit_of_work import TenantDisabled, UnitOfWork, UnitOfWorkFactory
+from rustok.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from rustok.kernel.context import Context, Principal
 from rustok.kernel.errors import Unauthenticated
 from rustok.kernel.ports import Clock
@@ -69,8 +69,12 @@ class Sessions:
         self._access_tokens = AccessTokens(secrets, clock)
         self._refresh_tokens = RefreshTokens(secrets)
 
-    async def sign_in(self, tenant_id: UUID | None, email: str, password: str, about: Circumstances) -> SignedIn:
-        """Open a session of the user with this address, in lower case; without a tenant there is none.
+    def absent_tenant(self, name: str) -> UUID:
+        """Return what stands for a tenant that is called *name* and is none: an id that nobody has, or can guess."""
+        return UUID(bytes=self._secrets.keyed_hash("absent-tenant", name.encode())[:16])
+
+    async def sign_in(self, tenant_id: UUID, email: str, password: str, about: Circumstances) -> SignedIn:
+        """Open a session of the user with this address, in lower case; a tenant that is none has no users.
 
         Raises:
             SignInBlocked: there were too many attempts for this address; for a while not even a good one is taken.
@@ -78,23 +82,23 @@ class Sessions:
             TooManyHashes: passwords are being looked at, two at a time, and others wait already.
 
         """
-        tenant_id, user = await self._whose(tenant_id, email, password, about)
+        user = await self._whose(tenant_id, email, password, about)
         async with self._units.begin(_context(tenant_id, about, user.id)) as uow:
             await _lock_as_seen(uow, user)
-            await repository.forget_attempts(uow, address_hash(self._secrets, email))
+            await repository.forget_attempts(uow, address_key(self._secrets, tenant_id, email))
             session_id = await _open(uow, user.id, "password")
         return self._signed_in(user.id, RefreshToken(tenant_id, session_id, 1))
 
     async def change_password(
-        self, tenant_id: UUID | None, email: str, passwords: ChangedPassword, about: Circumstances
+        self, tenant_id: UUID, email: str, passwords: ChangedPassword, about: Circumstances
     ) -> SignedIn:
         """Sign in, and have another password from then on; every other session is closed. Raises as `sign_in` does."""
-        tenant_id, user = await self._whose(tenant_id, email, passwords.old, about)
+        user = await self._whose(tenant_id, email, passwords.old, about)
         password_hash = await self._passwords.hash(passwords.new)
         async with self._units.begin(_context(tenant_id, about, user.id)) as uow:
             await _lock_as_seen(uow, user)
             await replace_password(uow, user.id, password_hash)
-            await repository.forget_attempts(uow, address_hash(self._secrets, email))
+            await repository.forget_attempts(uow, address_key(self._secrets, tenant_id, email))
             session_id = await _open(uow, user.id, "password")
         return self._signed_in(user.id, RefreshToken(tenant_id, session_id, 1))
 
@@ -112,7 +116,7 @@ class Sessions:
         async with self._units.begin(_context(tenant_id, about)) as uow:
             user = await repository.find_by_identity(uow, identity.issuer, identity.subject, identity.email)
         if user is None or not user.is_active:
-            await self._tell_refusal(tenant_id, user, identity.email, about)
+            await self._tell_refusal(tenant_id, user, address_key(self._secrets, tenant_id, identity.email), about)
             raise OidcLoginRefused("The provider vouches for somebody who is no user of this tenant.")
         async with self._units.begin(_context(tenant_id, about, user.id)) as uow:
             await _lock_as_seen(uow, user)
@@ -160,37 +164,31 @@ class Sessions:
             if row is not None and row.revoked_at is None:
                 await _close(uow, row, "signed_out")
 
-    async def _whose(
-        self, tenant_id: UUID | None, email: str, password: str, about: Circumstances
-    ) -> tuple[UUID, Row[Any]]:
-        """Return the tenant, and the user who has shown that this is the password. Raises as `sign_in` does."""
-        user = None
-        if tenant_id is not None:
-            try:
-                user = await self._begin(tenant_id, email, about)
-            except TenantDisabled:
-                tenant_id = None
+    async def _whose(self, tenant_id: UUID, email: str, password: str, about: Circumstances) -> Row[Any]:
+        """Return the user who has shown that this is the password. Raises as `sign_in` does."""
+        counted_by = address_key(self._secrets, tenant_id, email)
+        user = await self._begin(tenant_id, email, counted_by, about)
         matches = await self._passwords.verify(user.password_hash if user else None, password)
-        if tenant_id is None:
-            raise SignInRefused(_REFUSED)
         if user is None or not matches or not user.is_active:
-            await self._tell_refusal(tenant_id, user, email, about)
+            await self._tell_refusal(tenant_id, user, counted_by, about)
             raise SignInRefused(_REFUSED)
-        return tenant_id, user
+        return user
 
-    async def _begin(self, tenant_id: UUID, email: str, about: Circumstances) -> Row[Any] | None:
+    async def _begin(self, tenant_id: UUID, email: str, counted_by: bytes, about: Circumstances) -> Row[Any] | None:
         """Count an attempt, and return the user with this address, if there is one."""
-        async with self._units.begin(_context(tenant_id, about)) as uow:
-            blocked_until = await repository.count_attempt(uow, address_hash(self._secrets, email))
+        async with self._units.begin(_context(tenant_id, about), is_about_tenant=True) as uow:
+            blocked_until = await repository.count_attempt(uow, counted_by)
             user = None if blocked_until else await repository.find_by_email(uow, email)
         if blocked_until is not None:
             raise SignInBlocked(ceil((blocked_until - uow.now).total_seconds()))
         return user
 
-    async def _tell_refusal(self, tenant_id: UUID, user: Row[Any] | None, email: str, about: Circumstances) -> None:
+    async def _tell_refusal(
+        self, tenant_id: UUID, user: Row[Any] | None, counted_by: bytes, about: Circumstances
+    ) -> None:
         """Tell it of a user; for an address that is nobody's as much is committed, but nothing that lasts."""
-        async with self._units.begin(_context(tenant_id, about)) as uow:
-            await repository.touch_attempts(uow, address_hash(self._secrets, email))
+        async with self._units.begin(_context(tenant_id, about), is_about_tenant=True) as uow:
+            await repository.touch_attempts(uow, counted_by)
             if user is not None:
                 attempt_id = uow.new_id()
                 uow.hold("sign_in", attempt_id, version=0)
@@ -206,9 +204,9 @@ class Sessions:
         )
 
 
-def address_hash(secrets: Secrets, email: str) -> bytes:
+def address_key(secrets: Secrets, tenant_id: UUID, email: str) -> bytes:
     """Return what the attempts for an address are counted by."""
-    return secrets.keyed_hash("sign-in-address", email.encode())
+    return secrets.keyed_hash("sign-in-address", tenant_id.bytes + email.encode())
 
 
 async def _lock_as_seen(uow: UnitOfWork, user: Row[Any]) -> None:

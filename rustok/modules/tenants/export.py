@@ -55,7 +55,6 @@ LEFT_OUT: Mapping[str, str] = {
     "script_bytecode": "made of script_versions",
     "script_data_keys": "opens secrets, by a secret of this installation",
     "sessions": "sign people in to this installation",
-    "sign_in_attempts": "keep guesses away from this installation",
     "jobs": "work of this installation that has not ended",
     "parked_aggregates": "events that wait in this installation",
     "idempotency_keys": "answers that are kept for a day",

@@ -1,12 +1,11 @@
 """Signing in and out: what a session may do, how it goes on, how it ends, and what a stranger learns."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-import httpx2
 import pytest
 
 from rustok.db.unit_of_work import StaleAuthorization
@@ -15,56 +14,8 @@ from rustok.kernel.context import Context, Principal
 from rustok.kernel.ids import uuid7
 from rustok.modules.access import Circumstances, Sessions, SignInRefused
 from rustok.modules.access.passwords import PasswordHasher
-from rustok.testing import FixedClock, PlatformUnderTest
-from tests.integration.api.support import PRODUCTS, ApiUnderTest, a_product, administrator, assert_problem, bearer
-
-SESSIONS, USERS = "/api/v1/access/sessions", "/api/v1/access/users"
-EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
-NOBODY = {"Authorization": ""}
-
-
-class House:
-    """A tenant with one user, a manager, who has a password; the clock is moved by hand."""
-
-    def __init__(self, api: ApiUnderTest, clock: FixedClock, user_id: str) -> None:
-        self.api = api
-        self.clock = clock
-        self.user_id = user_id
-
-    async def post(self, path: str, body: dict[str, Any], **headers: str) -> httpx2.Response:
-        """Send a request as somebody who has no credential."""
-        return await self.api.client.post(path, json=body, headers={**NOBODY, **headers})
-
-    async def try_to_sign_in(
-        self, email: str = EMAIL, password: str = PASSWORD, tenant: str = "acme"
-    ) -> httpx2.Response:
-        return await self.post(SESSIONS, {"email": email, "password": password}, **{"X-Tenant": tenant})
-
-    async def sign_in(self) -> dict[str, Any]:
-        answer = await self.try_to_sign_in()
-        assert answer.status_code == 201, answer.text
-        tokens: dict[str, Any] = answer.json()
-        return tokens
-
-    async def refresh(self, tokens: dict[str, Any]) -> httpx2.Response:
-        return await self.post(f"{SESSIONS}/refresh", {"refresh_token": tokens["refresh_token"]})
-
-    async def read(self, tokens: dict[str, Any]) -> httpx2.Response:
-        return await self.api.client.get(PRODUCTS, headers=bearer(tokens["access_token"]))
-
-    async def may_read(self, tokens: dict[str, Any]) -> bool:
-        return (await self.read(tokens)).status_code == 200
-
-
-@pytest.fixture
-async def house(rustok: PlatformUnderTest) -> AsyncIterator[House]:
-    clock = FixedClock()
-    async with ApiUnderTest.open(rustok, clock=clock) as api:
-        user = await api.client.post(USERS, json={"email": EMAIL, "name": "Ada", "roles": ["manager"]})
-        house = House(api, clock, user.json()["id"])
-        answer = await api.client.put(f"{USERS}/{house.user_id}/password", json={"password": PASSWORD})
-        assert answer.json()["has_password"], answer.text
-        yield house
+from tests.integration.api.house import EMAIL, PASSWORD, SESSIONS, USERS, House
+from tests.integration.api.support import PRODUCTS, a_product, administrator, assert_problem, bearer
 
 
 async def test_who_signs_in_may_do_what_the_user_may(house: House) -> None:
@@ -137,54 +88,6 @@ async def test_a_tenants_host_names_it(house: House) -> None:
 
     assert at_home.status_code == 201
     assert_problem(elsewhere, 401, "sign_in_refused")
-
-
-class TestGuessing:
-    """Of passwords, and of addresses."""
-
-    @pytest.mark.parametrize("email", [EMAIL, "bob@example.com"])
-    async def test_is_slowed_down(self, house: House, email: str) -> None:
-        """After five attempts, for longer each time, whether there is such a user or not."""
-        for _ in range(5):
-            assert_problem(await house.try_to_sign_in(email, "a guess"), 401, "sign_in_refused")
-        waits = []
-        for _ in range(4):
-            answer = await house.try_to_sign_in(email, "a guess")
-            assert_problem(answer, 429, "sign_in_blocked")
-            waits.append(int(answer.headers["retry-after"]))
-            house.clock.advance(waits[-1])
-            assert_problem(await house.try_to_sign_in(email, "a guess"), 401, "sign_in_refused")
-
-        assert waits == [1, 2, 4, 8]
-
-    async def test_keeps_the_right_password_waiting_too(self, house: House) -> None:
-        """Else a guess could be told from the answer; in an hour all is forgotten, and by a good one at once."""
-        for _ in range(5):
-            await house.try_to_sign_in(password="a guess")
-        assert_problem(await house.try_to_sign_in(), 429, "sign_in_blocked")
-
-        house.clock.advance(1)
-        await house.sign_in()
-
-        assert_problem(await house.try_to_sign_in(password="a guess"), 401, "sign_in_refused")
-        assert_problem(await house.try_to_sign_in(password="a guess"), 401, "sign_in_refused")
-
-    async def test_is_told(self, house: House) -> None:
-        """In events, of a user by the id. Of addresses that are nobody's nothing is kept for good."""
-        await house.try_to_sign_in(password="a guess")
-        await house.try_to_sign_in("bob@example.com")
-
-        told = [e.envelope for e in await house.api.rustok.events() if e.envelope.type == "access.sign_in.refused"]
-
-        assert [envelope.payload["user_id"] for envelope in told] == [house.user_id]
-        assert EMAIL not in str([envelope.payload for envelope in told])
-
-    async def test_of_one_address_holds_up_no_other(self, house: House) -> None:
-        """Each has its own count."""
-        for _ in range(6):
-            await house.try_to_sign_in("bob@example.com", "a guess")
-
-        await house.sign_in()
 
 
 class TestRefreshing:

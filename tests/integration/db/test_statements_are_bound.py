@@ -69,7 +69,6 @@ OF_ALL_TENANTS = {
     "rustok.jobs.schedule_store._ADVANCE": _LOOKS,
     "rustok.jobs.schedule_store._DUE": _LOOKS,
     "rustok.jobs.store._RESCUE": _LOOKS,
-    "rustok.modules.access.session_repository._PURGE_ATTEMPTS": _LOOKS,
     "rustok.modules.access.session_repository._PURGE_SESSIONS": _LOOKS,
     "rustok.modules.alloy.run_repository._PURGE": _LOOKS,
     "rustok.modules.alloy.run_repository._PURGE_BYTECODE": _LOOKS,

@@ -1,0 +1,137 @@
+"""Attempts to sign in: how they are counted, whom they hold up, and what a stranger learns of it."""
+
+import asyncio
+from collections import Counter
+
+import httpx2
+import pytest
+
+from tests.integration.api.house import BASE, EMAIL, PASSWORD, SESSIONS, House
+from tests.integration.api.support import UNKNOWN_ID, assert_problem
+
+Told = tuple[int, str, str | None]
+
+
+def told(answer: httpx2.Response) -> Told:
+    """Return all by which one refusal could be told from another."""
+    return answer.status_code, answer.json()["code"], answer.headers.get("retry-after")
+
+
+class TestGuessing:
+    """Of passwords, and of addresses."""
+
+    @pytest.mark.parametrize("email", [EMAIL, "bob@example.com"])
+    async def test_is_slowed_down(self, house: House, email: str) -> None:
+        """After five attempts, for longer each time, whether there is such a user or not."""
+        for _ in range(5):
+            assert_problem(await house.try_to_sign_in(email, "a guess"), 401, "sign_in_refused")
+        waits = []
+        for _ in range(4):
+            answer = await house.try_to_sign_in(email, "a guess")
+            assert_problem(answer, 429, "sign_in_blocked")
+            waits.append(int(answer.headers["retry-after"]))
+            house.clock.advance(waits[-1])
+            assert_problem(await house.try_to_sign_in(email, "a guess"), 401, "sign_in_refused")
+
+        assert waits == [1, 2, 4, 8]
+
+    async def test_keeps_the_right_password_waiting_too(self, house: House) -> None:
+        """Else a guess could be told from the answer; in an hour all is forgotten, and by a good one at once."""
+        for _ in range(5):
+            await house.try_to_sign_in(password="a guess")
+        assert_problem(await house.try_to_sign_in(), 429, "sign_in_blocked")
+
+        house.clock.advance(1)
+        await house.sign_in()
+
+        assert_problem(await house.try_to_sign_in(password="a guess"), 401, "sign_in_refused")
+        assert_problem(await house.try_to_sign_in(password="a guess"), 401, "sign_in_refused")
+
+    async def test_is_told(self, house: House) -> None:
+        """In events, of a user by the id. Of addresses that are nobody's nothing is kept for good."""
+        await house.try_to_sign_in(password="a guess")
+        await house.try_to_sign_in("bob@example.com")
+
+        told = [e.envelope for e in await house.api.rustok.events() if e.envelope.type == "access.sign_in.refused"]
+
+        assert [envelope.payload["user_id"] for envelope in told] == [house.user_id]
+        assert EMAIL not in str([envelope.payload for envelope in told])
+
+    async def test_of_one_address_holds_up_no_other(self, house: House) -> None:
+        """Each has its own count."""
+        for _ in range(6):
+            await house.try_to_sign_in("bob@example.com", "a guess")
+
+        await house.sign_in()
+
+
+@pytest.fixture
+async def tenants(house: House) -> House:
+    """Beside acme there are globex, and initech, which is switched off."""
+    await house.api.rustok.create_tenant("globex")
+    await house.api.rustok.run("tenants.tenants.disable", await house.api.rustok.create_tenant("initech"))
+    return house
+
+
+class TestWhetherThereIsSuchATenant:
+    """Attempts do not tell."""
+
+    @pytest.mark.parametrize("tenant", ["initech", "nobody", UNKNOWN_ID, "No Tenant's Name"])
+    async def test_they_are_counted_all_the_same(self, tenants: House, tenant: str) -> None:
+        """Wherever: the same answers in the same order, with the same waits."""
+        series: dict[str, list[Told]] = {"acme": [], tenant: []}
+        for _ in range(8):
+            for name, answers in series.items():
+                answers.append(told(await tenants.try_to_sign_in(password="a guess", tenant=name)))
+            blocked = series["acme"][-1][2]
+            tenants.clock.advance(0 if blocked is None else int(blocked))
+
+        assert series[tenant] == series["acme"]
+        assert series["acme"][5] == (429, "sign_in_blocked", "1")
+
+    @pytest.mark.parametrize("tenant", ["acme", "initech", "nobody"])
+    async def test_they_are_counted_at_the_same_moment_too(self, tenants: House, tenant: str) -> None:
+        """Five are looked at, however many come at once."""
+        answers = await asyncio.gather(*(tenants.try_to_sign_in(password="a guess", tenant=tenant) for _ in range(9)))
+
+        assert Counter(map(told, answers)) == {(401, "sign_in_refused", None): 5, (429, "sign_in_blocked", "1"): 4}
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ({"X-Tenant": "{tenant}"}, {"Host": "{tenant}.shops.example"}),
+            ({"X-Tenant": "{tenant}"}, {"X-Tenant": "{tenant}", "Host": "elsewhere.example"}),
+            ({"X-Tenant": "{tenant}"}, {"X-Tenant": "{tenant}", "Host": "{tenant}.shops.example"}),
+        ],
+    )
+    async def test_a_name_is_one_however_it_is_sent(
+        self, tenants: House, one: dict[str, str], other: dict[str, str]
+    ) -> None:
+        """Of a tenant that is none, too: what was tried by one header is counted by another."""
+        for tenant in ("acme", "nobody"):
+            here, there = ({key: value.format(tenant=tenant) for key, value in sent.items()} for sent in (one, other))
+            for _ in range(5):
+                await tenants.post(SESSIONS, {"email": EMAIL, "password": "a guess"}, **here)
+            answer = await tenants.post(SESSIONS, {"email": EMAIL, "password": "a guess"}, **there)
+
+            assert_problem(answer, 429, "sign_in_blocked")
+
+    async def test_an_id_is_one_in_capitals_too(self, tenants: House) -> None:
+        """As of a tenant that there is."""
+        for tenant in (str(tenants.api.tenant_id), UNKNOWN_ID.replace("0000", "abcd")):
+            for _ in range(5):
+                await tenants.try_to_sign_in(password="a guess", tenant=tenant)
+
+            assert_problem(await tenants.try_to_sign_in(tenant=tenant.upper()), 429, "sign_in_blocked")
+
+    @pytest.mark.parametrize("at_host", ["acme", "nobody"])
+    @pytest.mark.parametrize("named", ["globex", "somebody"])
+    async def test_two_names_are_no_tenant(self, tenants: House, at_host: str, named: str) -> None:
+        """Attempts there are counted for neither of the two, whichever of them there is."""
+        headers = {"Host": f"{at_host}.{BASE}", "X-Tenant": named}
+        for _ in range(5):
+            answer = await tenants.post(SESSIONS, {"email": EMAIL, "password": PASSWORD}, **headers)
+            assert_problem(answer, 401, "sign_in_refused")
+
+        for tenant in (at_host, named):
+            assert_problem(await tenants.try_to_sign_in(password="a guess", tenant=tenant), 401, "sign_in_refused")
