@@ -24,7 +24,7 @@ from rustok.dispatch import validate
 from rustok.kernel.errors import RustokError, Unauthenticated
 from rustok.kernel.module import Input, Result
 from rustok.modules.access import (
-    ChangedPassword,
+    Attempt,
     Circumstances,
     Email,
     NewPassword,
@@ -44,12 +44,13 @@ _PATH = f"{PREFIX}/access/sessions"
 
 
 class SignIn(Input):
-    """Of a user of the tenant that X-Tenant, or a host of its own, names."""
+    """Of a user of the tenant that X-Tenant, or a host of its own, names. `device`: what the last one was answered."""
 
     example: ClassVar = {"email": "ada@example.com", "password": "correct horse battery staple"}
 
     email: Email
     password: Annotated[str, StringConstraints(max_length=1024)]
+    device: Annotated[str, StringConstraints(max_length=512)] | None = None
 
 
 class ChangePassword(SignIn):
@@ -76,6 +77,12 @@ class Tokens(Result):
     tenant_id: UUID
     user_id: UUID
     session_id: UUID
+
+
+class TokensOnDevice(Tokens):
+    """Keep `device` when the session ends, and send it with the next password: strangers do not hold it up there."""
+
+    device: str
 
 
 class BeginLogin(Input):
@@ -124,7 +131,7 @@ OPEN = Entrance(
     summary="Sign in with an address and a password",
     path=_PATH,
     input=SignIn,
-    result=Tokens,
+    result=TokensOnDevice,
     status=201,
     names_tenant=True,
     errors=(SignInRefused, SignInBlocked, TooManyHashes, TenantMissing),
@@ -150,7 +157,7 @@ CHANGE_PASSWORD = Entrance(
     summary="Sign in, and have another password from then on",
     path=f"{PREFIX}/access/passwords",
     input=ChangePassword,
-    result=Tokens,
+    result=TokensOnDevice,
     names_tenant=True,
     errors=(SignInRefused, SignInBlocked, TooManyHashes, TenantMissing),
 )
@@ -182,7 +189,7 @@ def sign_in_routes(
     """Return the routes of sessions, and of logins by providers.
 
     They take from nobody's quota, which would tell whose tenant there is: passwords are looked at two at a time, and
-    attempts for an address are counted.
+    attempts are counted.
     """
 
     async def tenant_or_none(request: Request) -> UUID:
@@ -193,12 +200,11 @@ def sign_in_routes(
     async def open_session(request: Request) -> Response:
         tenant_id = await tenant_or_none(request)
         data = validate(SignIn, await read_fields(request, limits, optional=False))
-        found = await sessions.sign_in(tenant_id, data.email, data.password, _circumstances(request))
-        return _answer(found, OPEN.status)
+        return _answer(await sessions.sign_in(_attempt(tenant_id, data), _circumstances(request)), OPEN)
 
     async def refresh(request: Request) -> Response:
         data = validate(RefreshToken, await read_fields(request, limits, optional=False))
-        return _answer(await sessions.refresh(data.refresh_token, _circumstances(request)), REFRESH.status)
+        return _answer(await sessions.refresh(data.refresh_token, _circumstances(request)), REFRESH)
 
     async def close(request: Request) -> Response:
         data = validate(RefreshToken, await read_fields(request, limits, optional=False))
@@ -208,9 +214,8 @@ def sign_in_routes(
     async def change_password(request: Request) -> Response:
         tenant_id = await tenant_or_none(request)
         data = validate(ChangePassword, await read_fields(request, limits, optional=False))
-        passwords = ChangedPassword(data.password, data.new_password)
-        found = await sessions.change_password(tenant_id, data.email, passwords, _circumstances(request))
-        return _answer(found, CHANGE_PASSWORD.status)
+        found = await sessions.change_password(_attempt(tenant_id, data), data.new_password, _circumstances(request))
+        return _answer(found, CHANGE_PASSWORD)
 
     async def begin_login(request: Request) -> Response:
         tenant = (await _named(request, directory)).tenant
@@ -224,7 +229,7 @@ def sign_in_routes(
         tenant_id = _known(tenant).id
         identity = await _login(logins, data.provider).exchange(tenant_id, data.code, data.state, data.login)
         found = await sessions.sign_in_by_provider(tenant_id, identity, _circumstances(request), provider=data.provider)
-        return _answer(found, END.status)
+        return _answer(found, END)
 
     endpoints = {
         OPEN: open_session,
@@ -245,6 +250,10 @@ async def _named(request: Request, directory: TenantDirectory) -> NamedTenant:
     return named
 
 
+def _attempt(tenant_id: UUID, data: SignIn) -> Attempt:
+    return Attempt(tenant_id, data.email, data.password, data.device)
+
+
 def _circumstances(request: Request) -> Circumstances:
     record = record_of(request.scope)
     return Circumstances(record.correlation_id, record.traceparent)
@@ -262,8 +271,8 @@ def _login(logins: Mapping[str, OidcLogin], provider: str) -> OidcLogin:
     return logins[provider]
 
 
-def _answer(signed_in: SignedIn, status: int) -> Response:
-    return _secret(Tokens(**asdict(signed_in)), status)
+def _answer(signed_in: SignedIn, entrance: Entrance) -> Response:
+    return _secret(entrance.result(**asdict(signed_in)), entrance.status)
 
 
 def _secret(result: Result, status: int) -> Response:

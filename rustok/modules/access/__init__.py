@@ -1,5 +1,6 @@
 """Access: who may do what. Users, service principals, roles and API keys."""
 
+from rustok.modules.access.attempts import Attempt
 from rustok.modules.access.audit import head_of_audit, verify_audit
 from rustok.modules.access.audit_chain import NO_ROW, Head, read_anchor
 from rustok.modules.access.authentication import Authenticator, Identity
@@ -17,12 +18,12 @@ from rustok.modules.access.rights import Rights, rights_of
 from rustok.modules.access.roles import is_for_visitors
 from rustok.modules.access.schemas import Email
 from rustok.modules.access.session_repository import purge_sign_ins
-from rustok.modules.access.sessions import ChangedPassword, Circumstances, Sessions, SignedIn
+from rustok.modules.access.sessions import Circumstances, Sessions, SignedIn
 
 __all__ = [
     "NO_ROW",
+    "Attempt",
     "Authenticator",
-    "ChangedPassword",
     "Circumstances",
     "Email",
     "Head",

@@ -64,13 +64,13 @@ class SignInRefused(Unauthenticated):
 
 
 class SignInBlocked(RustokError):
-    """Somebody has tried too often to sign in with this address: nobody can for a while."""
+    """There were too many attempts to sign in with this address, or on this device: for a while there is no other."""
 
     code = "sign_in_blocked"
     retryable = True
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"Too many attempts for this address: try again in {retry_after_s} s.")
+        super().__init__(f"Too many attempts to sign in: try again in {retry_after_s} s.")
         self.retry_after_s = retry_after_s
 
 

@@ -11,6 +11,7 @@ from rustok.kernel.event import Event
 from rustok.kernel.merge_patch import changed_fields
 from rustok.modules.access import events, schemas
 from rustok.modules.access import principal_repository as repository
+from rustok.modules.access.attempts import address_key
 from rustok.modules.access.errors import DuplicateEmail, PrincipalNotFound
 from rustok.modules.access.passwords import PASSWORDS
 from rustok.modules.access.principal_repository import AGGREGATES, Kind
@@ -18,7 +19,7 @@ from rustok.modules.access.repository import change_rules, keep_rules
 from rustok.modules.access.rights import grants_of_roles, require_cover, require_cover_of, require_roles
 from rustok.modules.access.schemas import ServicePrincipal, User
 from rustok.modules.access.session_repository import forget_attempts
-from rustok.modules.access.sessions import address_key, close_sessions, replace_password
+from rustok.modules.access.sessions import close_sessions, replace_password
 
 _Event = TypeVar("_Event", bound=Event)
 _Changes = tuple[Kind, type[_Event]]

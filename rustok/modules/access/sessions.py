@@ -4,10 +4,10 @@ Whoever guesses learns nothing: an unknown tenant or address, a wrong password a
 answer, after the same work, and are counted alike.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row
@@ -15,11 +15,13 @@ from sqlalchemy import Row
 from rustok.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from rustok.kernel.context import Context, Principal
 from rustok.kernel.errors import Unauthenticated
+from rustok.kernel.ids import uuid7
 from rustok.kernel.ports import Clock
 from rustok.kernel.secrets import Secrets
 from rustok.modules.access import events
 from rustok.modules.access import session_repository as repository
 from rustok.modules.access.access_token import LIFETIME_S, AccessTokens
+from rustok.modules.access.attempts import Attempt, Devices, address_key
 from rustok.modules.access.errors import OidcLoginRefused, SignInBlocked, SignInRefused
 from rustok.modules.access.id_token import OidcIdentity
 from rustok.modules.access.passwords import PASSWORDS, PasswordHasher
@@ -40,11 +42,6 @@ class Circumstances:
     traceparent: str | None
 
 
-class ChangedPassword(NamedTuple):
-    old: str
-    new: str
-
-
 @dataclass(frozen=True, slots=True)
 class SignedIn:
     """`expires_in_s`: seconds for which the access token is taken."""
@@ -55,6 +52,13 @@ class SignedIn:
     access_token: str
     refresh_token: str
     expires_in_s: int = LIFETIME_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedInOnDevice(SignedIn):
+    """`device` is to be kept, and shown with the next password."""
+
+    device: str
 
 
 class Sessions:
@@ -68,39 +72,28 @@ class Sessions:
         self._passwords = passwords
         self._access_tokens = AccessTokens(secrets, clock)
         self._refresh_tokens = RefreshTokens(secrets)
+        self._devices = Devices(secrets)
 
     def absent_tenant(self, name: str) -> UUID:
         """Return what stands for a tenant that is called *name* and is none: an id that nobody has, or can guess."""
         return UUID(bytes=self._secrets.keyed_hash("absent-tenant", name.encode())[:16])
 
-    async def sign_in(self, tenant_id: UUID, email: str, password: str, about: Circumstances) -> SignedIn:
-        """Open a session of the user with this address, in lower case; a tenant that is none has no users.
+    async def sign_in(self, attempt: Attempt, about: Circumstances) -> SignedInOnDevice:
+        """Open a session of the user with this address.
 
         Raises:
-            SignInBlocked: there were too many attempts for this address; for a while not even a good one is taken.
+            SignInBlocked: there were too many attempts, on this device if it is known to be the user's, else for this
+                address; for a while not even a good one is taken.
             SignInRefused: there is no such user, the password is another one, or the user may not sign in.
             TooManyHashes: passwords are being looked at, two at a time, and others wait already.
 
         """
-        user = await self._whose(tenant_id, email, password, about)
-        async with self._units.begin(_context(tenant_id, about, user.id)) as uow:
-            await _lock_as_seen(uow, user)
-            await repository.forget_attempts(uow, address_key(self._secrets, tenant_id, email))
-            session_id = await _open(uow, user.id, "password")
-        return self._signed_in(user.id, RefreshToken(tenant_id, session_id, 1))
+        return await self._enter(attempt, await self._whose(attempt, about), about)
 
-    async def change_password(
-        self, tenant_id: UUID, email: str, passwords: ChangedPassword, about: Circumstances
-    ) -> SignedIn:
+    async def change_password(self, attempt: Attempt, new_password: str, about: Circumstances) -> SignedInOnDevice:
         """Sign in, and have another password from then on; every other session is closed. Raises as `sign_in` does."""
-        user = await self._whose(tenant_id, email, passwords.old, about)
-        password_hash = await self._passwords.hash(passwords.new)
-        async with self._units.begin(_context(tenant_id, about, user.id)) as uow:
-            await _lock_as_seen(uow, user)
-            await replace_password(uow, user.id, password_hash)
-            await repository.forget_attempts(uow, address_key(self._secrets, tenant_id, email))
-            session_id = await _open(uow, user.id, "password")
-        return self._signed_in(user.id, RefreshToken(tenant_id, session_id, 1))
+        user = await self._whose(attempt, about)
+        return await self._enter(attempt, user, about, await self._passwords.hash(new_password))
 
     async def sign_in_by_provider(
         self, tenant_id: UUID, identity: OidcIdentity, about: Circumstances, *, provider: str
@@ -164,24 +157,37 @@ class Sessions:
             if row is not None and row.revoked_at is None:
                 await _close(uow, row, "signed_out")
 
-    async def _whose(self, tenant_id: UUID, email: str, password: str, about: Circumstances) -> Row[Any]:
-        """Return the user who has shown that this is the password. Raises as `sign_in` does."""
-        counted_by = address_key(self._secrets, tenant_id, email)
-        user = await self._begin(tenant_id, email, counted_by, about)
-        matches = await self._passwords.verify(user.password_hash if user else None, password)
+    async def _whose(self, attempt: Attempt, about: Circumstances) -> Row[Any]:
+        """Return the user who has shown the right password. Raises as `sign_in` does."""
+        user = await self._begin(attempt, about)
+        matches = await self._passwords.verify(user.password_hash if user else None, attempt.password)
         if user is None or not matches or not user.is_active:
-            await self._tell_refusal(tenant_id, user, counted_by, about)
+            await self._tell_refusal(attempt.tenant_id, user, self._devices.counted_by(attempt), about)
             raise SignInRefused(_REFUSED)
         return user
 
-    async def _begin(self, tenant_id: UUID, email: str, counted_by: bytes, about: Circumstances) -> Row[Any] | None:
+    async def _begin(self, attempt: Attempt, about: Circumstances) -> Row[Any] | None:
         """Count an attempt, and return the user with this address, if there is one."""
-        async with self._units.begin(_context(tenant_id, about), is_about_tenant=True) as uow:
-            blocked_until = await repository.count_attempt(uow, counted_by)
-            user = None if blocked_until else await repository.find_by_email(uow, email)
+        async with self._units.begin(_context(attempt.tenant_id, about), is_about_tenant=True) as uow:
+            blocked_until = await repository.count_attempt(uow, self._devices.counted_by(attempt))
+            user = None if blocked_until else await repository.find_by_email(uow, attempt.email)
         if blocked_until is not None:
             raise SignInBlocked(ceil((blocked_until - uow.now).total_seconds()))
         return user
+
+    async def _enter(
+        self, attempt: Attempt, user: Row[Any], about: Circumstances, new_password_hash: str | None = None
+    ) -> SignedInOnDevice:
+        """Open a session of a user who has shown the password, and forget what was counted with this attempt."""
+        async with self._units.begin(_context(attempt.tenant_id, about, user.id)) as uow:
+            await _lock_as_seen(uow, user)
+            if new_password_hash is not None:
+                await replace_password(uow, user.id, new_password_hash)
+            await repository.forget_attempts(uow, self._devices.counted_by(attempt))
+            session_id = await _open(uow, user.id, "password")
+        signed_in = self._signed_in(user.id, RefreshToken(attempt.tenant_id, session_id, 1))
+        device = self._devices.known(attempt) or self._devices.issue(uuid7(), attempt)
+        return SignedInOnDevice(**asdict(signed_in), device=device)
 
     async def _tell_refusal(
         self, tenant_id: UUID, user: Row[Any] | None, counted_by: bytes, about: Circumstances
@@ -202,11 +208,6 @@ class Sessions:
             self._access_tokens.issue(token.tenant_id, user_id, token.session_id),
             self._refresh_tokens.issue(token),
         )
-
-
-def address_key(secrets: Secrets, tenant_id: UUID, email: str) -> bytes:
-    """Return what the attempts for an address are counted by."""
-    return secrets.keyed_hash("sign-in-address", tenant_id.bytes + email.encode())
 
 
 async def _lock_as_seen(uow: UnitOfWork, user: Row[Any]) -> None:

@@ -11,6 +11,7 @@ from tests.integration.api.support import PRODUCTS, ApiUnderTest, bearer, settin
 
 SESSIONS, USERS = "/api/v1/access/sessions", "/api/v1/access/users"
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery staple"
+NEW_PASSWORD = "a horse of another colour"
 NOBODY = {"Authorization": ""}
 BASE = "shops.example"
 """`acme.shops.example` is a host of the tenant acme."""
@@ -40,12 +41,19 @@ class House:
         return await self.api.client.post(path, json=body, headers={**NOBODY, **headers})
 
     async def try_to_sign_in(
-        self, email: str = EMAIL, password: str = PASSWORD, tenant: str = "acme"
+        self, email: str = EMAIL, password: str = PASSWORD, tenant: str = "acme", device: str | None = None
     ) -> httpx2.Response:
-        return await self.post(SESSIONS, {"email": email, "password": password}, **{"X-Tenant": tenant})
+        body = {"email": email, "password": password, "device": device}
+        return await self.post(SESSIONS, body, **{"X-Tenant": tenant})
 
-    async def sign_in(self) -> dict[str, Any]:
-        answer = await self.try_to_sign_in()
+    async def change_password(
+        self, password: str = PASSWORD, new: str = NEW_PASSWORD, device: str | None = None
+    ) -> httpx2.Response:
+        body = {"email": EMAIL, "password": password, "new_password": new, "device": device}
+        return await self.post("/api/v1/access/passwords", body, **{"X-Tenant": "acme"})
+
+    async def sign_in(self, **fields: str) -> dict[str, Any]:
+        answer = await self.try_to_sign_in(**fields)
         assert answer.status_code == 201, answer.text
         tokens: dict[str, Any] = answer.json()
         return tokens

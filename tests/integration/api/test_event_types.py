@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from rustok.catalog import MODULES
 from rustok.kernel.ids import uuid7
-from rustok.modules.access import Circumstances, SignInRefused
+from rustok.modules.access import Attempt, Circumstances, SignInRefused
 from tests.integration.api.possessions import OPERATIONS, REGISTRY, Owner
 from tests.integration.api.support import ApiUnderTest, assert_problem
 
@@ -146,8 +146,8 @@ async def sign_in_and_out(owner: Owner) -> None:
     user = await owner.run("access.users.create", email="ada@example.org", name="Ada")
     await owner.run("access.users.set_password", user_id=str(user.id), password="correct horse battery")
     with pytest.raises(SignInRefused):
-        await sessions.sign_in(owner.tenant_id, user.email, "a guess", about)
-    tokens = await sessions.sign_in(owner.tenant_id, user.email, "correct horse battery", about)
+        await sessions.sign_in(Attempt(owner.tenant_id, user.email, "a guess"), about)
+    tokens = await sessions.sign_in(Attempt(owner.tenant_id, user.email, "correct horse battery"), about)
     await sessions.sign_out(tokens.refresh_token, about)
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,9 +11,9 @@ from rustok.db.unit_of_work import StaleAuthorization
 from rustok.dispatch import Call
 from rustok.kernel.context import Context, Principal
 from rustok.kernel.ids import uuid7
-from rustok.modules.access import Circumstances, Sessions, SignInRefused
+from rustok.modules.access import Attempt, Circumstances, Sessions, SignInRefused
 from rustok.modules.access.passwords import PasswordHasher
-from tests.integration.api.house import EMAIL, PASSWORD, SESSIONS, USERS, House
+from tests.integration.api.house import EMAIL, NEW_PASSWORD, PASSWORD, SESSIONS, USERS, House
 from tests.integration.api.support import PRODUCTS, a_product, administrator, assert_problem, bearer
 
 
@@ -169,31 +168,27 @@ class TestASessionEnds:
 class TestAnotherPassword:
     """Of one's own choice."""
 
-    async def change(self, house: House, password: str = PASSWORD, new: str = "a horse of another colour") -> Any:
-        body = {"email": EMAIL, "password": password, "new_password": new}
-        return await house.post("/api/v1/access/passwords", body, **{"X-Tenant": "acme"})
-
     async def test_holds_from_then_on(self, house: House) -> None:
         """It opens a session, and closes all others."""
         before = await house.sign_in()
 
-        tokens = (await self.change(house)).json()
+        tokens = (await house.change_password()).json()
 
         assert await house.may_read(tokens)
         assert_problem(await house.read(before), 401, "unauthenticated")
         assert_problem(await house.try_to_sign_in(), 401, "sign_in_refused")
-        assert (await house.try_to_sign_in(password="a horse of another colour")).status_code == 201
+        assert (await house.try_to_sign_in(password=NEW_PASSWORD)).status_code == 201
 
     async def test_needs_the_one_before(self, house: House) -> None:
         """A guess is counted as one."""
         for _ in range(5):
-            assert_problem(await self.change(house, "a guess"), 401, "sign_in_refused")
+            assert_problem(await house.change_password("a guess"), 401, "sign_in_refused")
 
-        assert_problem(await self.change(house), 429, "sign_in_blocked")
+        assert_problem(await house.change_password(), 429, "sign_in_blocked")
 
     async def test_is_long_enough(self, house: House) -> None:
         """Else nothing changes."""
-        problem = assert_problem(await self.change(house, new="short"), 422, "invalid_input")
+        problem = assert_problem(await house.change_password(new="short"), 422, "invalid_input")
 
         assert problem["errors"][0]["pointer"] == "#/new_password"
         await house.sign_in()
@@ -239,7 +234,7 @@ async def test_what_changes_while_a_password_is_looked_at_lets_nobody_in(house: 
     sessions = Sessions(rustok.platform.units, rustok.secrets, house.clock, Meddler(meddle))
 
     with pytest.raises(SignInRefused):
-        await sessions.sign_in(house.api.tenant_id, EMAIL, PASSWORD, Circumstances(uuid7(), None))
+        await sessions.sign_in(Attempt(house.api.tenant_id, EMAIL, PASSWORD), Circumstances(uuid7(), None))
 
 
 async def test_who_is_let_in_again_has_to_sign_in_again(house: House) -> None:
@@ -349,6 +344,7 @@ async def test_nothing_that_could_sign_in_is_kept_in_the_clear(house: House) -> 
         tables = [r["relname"] for r in await admin.fetch("SELECT relname FROM pg_stat_user_tables")]
         rows = [str(row) for table in tables for row in await admin.fetch(f'SELECT t::text FROM "{table}" AS t')]
     kept = "\n".join(rows)
-    secrets = (PASSWORD, "a guess of somebody", tokens["access_token"], tokens["refresh_token"], "bob@example.com")
+    given = (tokens["access_token"], tokens["refresh_token"], tokens["device"])
+    secrets = (PASSWORD, "a guess of somebody", "bob@example.com", *given)
     assert [secret for secret in secrets if secret in kept] == []
     assert "$argon2id$" in kept

@@ -6,7 +6,7 @@ from collections import Counter
 import httpx2
 import pytest
 
-from tests.integration.api.house import BASE, EMAIL, PASSWORD, SESSIONS, House
+from tests.integration.api.house import BASE, EMAIL, NEW_PASSWORD, PASSWORD, SESSIONS, House
 from tests.integration.api.support import UNKNOWN_ID, assert_problem
 
 Told = tuple[int, str, str | None]
@@ -135,3 +135,97 @@ class TestWhetherThereIsSuchATenant:
 
         for tenant in (at_host, named):
             assert_problem(await tenants.try_to_sign_in(password="a guess", tenant=tenant), 401, "sign_in_refused")
+
+
+async def block(house: House) -> None:
+    """Try as strangers do, until the address is blocked."""
+    while (await house.try_to_sign_in(password="a guess")).status_code != 429:
+        pass
+
+
+async def create_user(house: House, tenant: str, email: str) -> str:
+    """Create a user of a tenant with the password that all have, and return a device of theirs."""
+    rustok = house.api.rustok
+    tenant_id = house.api.tenant_id if tenant == "acme" else await rustok.create_tenant(tenant)
+    user = await rustok.run("access.users.create", tenant_id, email=email, name="Somebody", roles=[])
+    await rustok.run("access.users.set_password", tenant_id, user_id=str(user.id), password=PASSWORD)
+    return str((await house.sign_in(email=email, tenant=tenant))["device"])
+
+
+class TestADevice:
+    """On which the user has signed in before: a client shows what it was answered then."""
+
+    async def test_lets_its_user_in_whatever_strangers_do(self, house: House) -> None:
+        """They keep the address blocked; where nobody has signed in before, everybody waits."""
+        device = (await house.sign_in())["device"]
+        await block(house)
+
+        assert (await house.try_to_sign_in(device=device)).status_code == 201
+        assert_problem(await house.try_to_sign_in(), 429, "sign_in_blocked")
+
+    async def test_is_known_for_good(self, house: House) -> None:
+        """It stays the same, and outlives sessions; what a change of the password answers is as good."""
+        device = (await house.sign_in())["device"]
+        another = (await house.change_password()).json()["device"]
+        house.clock.advance(400 * 86_400)
+
+        for known in (device, another):
+            await block(house)
+            assert (await house.sign_in(password=NEW_PASSWORD, device=known))["device"] == known
+        assert another != device
+
+    async def test_lets_its_user_change_the_password(self, house: House) -> None:
+        """While the address is blocked."""
+        device = (await house.sign_in())["device"]
+        await block(house)
+
+        assert_problem(await house.change_password(), 429, "sign_in_blocked")
+        assert (await house.change_password(device=device)).json()["device"] == device
+
+    async def test_is_blocked_by_its_own_attempts(self, house: House) -> None:
+        """As an address is, and it alone: neither the address nor another device waits for it."""
+        device, another = (await house.sign_in())["device"], (await house.sign_in())["device"]
+        for _ in range(5):
+            assert_problem(await house.try_to_sign_in(password="a guess", device=device), 401, "sign_in_refused")
+
+        answer = await house.try_to_sign_in(device=device)
+
+        assert told(answer) == (429, "sign_in_blocked", "1")
+        assert (await house.try_to_sign_in(device=another)).status_code == 201
+        assert (await house.try_to_sign_in()).status_code == 201
+
+    async def test_forgets_its_attempts_when_somebody_is_let_in(self, house: House) -> None:
+        """Its own, and not those for the address."""
+        device = (await house.sign_in())["device"]
+        await block(house)
+        for _ in range(4):
+            await house.try_to_sign_in(password="a guess", device=device)
+        await house.sign_in(device=device)
+
+        for _ in range(4):
+            assert_problem(await house.try_to_sign_in(password="a guess", device=device), 401, "sign_in_refused")
+        assert_problem(await house.try_to_sign_in(), 429, "sign_in_blocked")
+
+    @pytest.mark.parametrize("whose", ["another user", "another tenant", "nobody", "a forger"])
+    async def test_of_somebody_else_helps_nobody(self, house: House, whose: str) -> None:
+        """It is as none: attempts on it are counted for the address."""
+        device = (await house.sign_in())["device"]
+        foreign = {
+            "another user": await create_user(house, "acme", "bob@example.com"),
+            "another tenant": await create_user(house, "globex", EMAIL),
+            "nobody": "rtd_1",
+            "a forger": device[:-1] + ("0" if device[-1] != "0" else "1"),
+        }[whose]
+
+        for _ in range(5):
+            assert_problem(await house.try_to_sign_in(password="a guess", device=foreign), 401, "sign_in_refused")
+
+        assert_problem(await house.try_to_sign_in(device=foreign), 429, "sign_in_blocked")
+        assert_problem(await house.try_to_sign_in(), 429, "sign_in_blocked")
+        assert (await house.try_to_sign_in(device=device)).status_code == 201
+
+    async def test_is_a_text_of_some_length(self, house: House) -> None:
+        """A longer one is no device of anybody."""
+        problem = assert_problem(await house.try_to_sign_in(device="a" * 513), 422, "invalid_input")
+
+        assert problem["errors"][0]["pointer"] == "#/device"
