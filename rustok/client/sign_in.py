@@ -21,6 +21,8 @@ _REFRESH_BUDGET_S = 8.0
 class _Tokens(msgspec.Struct, frozen=True):
     access_token: str
     refresh_token: str
+    device: str | None = None
+    """Answered to a password."""
 
 
 class SignIn:
@@ -28,7 +30,9 @@ class SignIn:
 
     It signs in when a token is first needed, refreshes the session when one is refused, and signs in again where the
     session has ended, or nobody knows whether it was refreshed. It raises what the API answers: `Unauthenticated` where
-    there is no such user and password. `http` is a client of your own; it is left open.
+    there is no such user and password. `device` is answered to the password and sent with the next one, so that nobody
+    keeps the user out by wrong ones; keep it for the next `SignIn` of the user. `http` is a client of your own; it is
+    left open.
     """
 
     def __init__(
@@ -38,10 +42,12 @@ class SignIn:
         password: str,
         *,
         tenant: str,
+        device: str | None = None,
         retries: Retries = _DEFAULT_RETRIES,
         http: httpx2.AsyncClient | None = None,
     ) -> None:
         self._user = {"email": email, "password": password}
+        self.device = device
         self._is_mine = http is None
         self._http = http or httpx2.AsyncClient()
         self._calls = Calls(self._http, base_url, Credentials(None), retries, tenant)
@@ -79,14 +85,16 @@ class SignIn:
                 if failure.may_be_done:
                     self._tokens = None
                 raise
-        return await _tokens(self._calls, _request("open", "", self._user))
+        tokens = await _tokens(self._calls, _request("open", "", {**self._user, "device": self.device}))
+        self.device = tokens.device
+        return tokens
 
 
 async def _tokens(calls: Calls, request: Request) -> _Tokens:
     return read_as(request.operation, (await calls.send(request)).content, _Tokens, may_be_done=True)
 
 
-def _request(verb: str, path: str, body: dict[str, str]) -> Request:
+def _request(verb: str, path: str, body: dict[str, str | None]) -> Request:
     """Return a request that may be repeated: a refresh gets the same answer for a while, two sessions do no harm."""
     headers = {"Content-Type": "application/json"}
     operation = f"access.sessions.{verb}"

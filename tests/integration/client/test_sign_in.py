@@ -2,7 +2,7 @@
 
 import pytest
 
-from rustok.client import SignIn, Unauthenticated
+from rustok.client import RateLimited, SignIn, Unauthenticated
 from rustok.testing import FixedClock, PlatformUnderTest
 from tests.integration.api.support import ApiUnderTest
 from tests.integration.client.support import QUICK, client_of
@@ -16,8 +16,15 @@ async def a_user(api: ApiUnderTest) -> str:
     return str(user.id)
 
 
-def sign_in_to(api: ApiUnderTest, password: str = PASSWORD) -> SignIn:
-    return SignIn("http://api.test", EMAIL, password, tenant="acme", retries=QUICK, http=api.client)
+def sign_in_to(api: ApiUnderTest, password: str = PASSWORD, device: str | None = None) -> SignIn:
+    return SignIn("http://api.test", EMAIL, password, tenant="acme", device=device, retries=QUICK, http=api.client)
+
+
+async def block(api: ApiUnderTest) -> None:
+    """Try as many wrong passwords as are looked at."""
+    for _ in range(5):
+        with pytest.raises(Unauthenticated):
+            await sign_in_to(api, "a guess")()
 
 
 async def test_a_client_acts_for_a_user(rustok: PlatformUnderTest) -> None:
@@ -57,3 +64,20 @@ async def test_who_signs_out_has_no_session_any_more(api: ApiUnderTest) -> None:
 
     with pytest.raises(Unauthenticated):
         await client.access.me.get()
+
+
+async def test_nobody_keeps_out_a_client_that_has_signed_in_before(rustok: PlatformUnderTest) -> None:
+    """Nor one that is made anew with the device that it had."""
+    clock = FixedClock()
+    async with ApiUnderTest.open(rustok, clock=clock) as api:
+        user_id = await a_user(api)
+        signed_in = sign_in_to(api)
+        client = client_of(api, signed_in)
+        await client.access.me.get()
+        clock.advance(40 * 86_400)
+        await block(api)
+
+        assert (await client.access.me.get()).actor == f"user:{user_id}"
+        assert await sign_in_to(api, device=signed_in.device)()
+        with pytest.raises(RateLimited):
+            await sign_in_to(api)()
