@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime
 
 import httpx2
 import pytest
 
+from rustok.modules.access import purge_sign_ins
 from tests.integration.api.house import BASE, EMAIL, NEW_PASSWORD, PASSWORD, SESSIONS, House
-from tests.integration.api.support import UNKNOWN_ID, assert_problem
+from tests.integration.api.support import UNKNOWN_ID, administrator, assert_problem
 
 Told = tuple[int, str, str | None]
 
@@ -56,6 +58,17 @@ class TestGuessing:
 
         assert [envelope.payload["user_id"] for envelope in told] == [house.user_id]
         assert EMAIL not in str([envelope.payload for envelope in told])
+
+    async def test_leaves_nothing_after_an_hour(self, house: House) -> None:
+        """Of what was tried since, the count stays."""
+        await house.try_to_sign_in("bob@example.com", "a guess")
+        house.clock.advance((datetime.now(UTC) - house.clock.now()).total_seconds())
+        await house.try_to_sign_in("eve@example.com", "a guess")
+
+        assert await purge_sign_ins(house.api.rustok.system_engine) == 1
+
+        async with administrator(house.api.database) as admin:
+            assert await admin.fetchval("SELECT count(*) FROM sign_in_attempts") == 1
 
     async def test_of_one_address_holds_up_no_other(self, house: House) -> None:
         """Each has its own count."""
