@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from api.entrances import ENTRANCES
 from api.errors import DOCS_PATH, status_of, title_of
 from api.html import Html, answer, element, page, prose, row, table
 from api.operation_errors import WITHOUT_ROUTE, ErrorClass, errors_of, errors_of_entrance
-from api.sign_in import ENTRANCES
 from rustok.kernel.module import Command, Query
 from rustok.kernel.registry import Registry
 

@@ -10,10 +10,10 @@ from starlette.routing import Route
 
 from api.batches import MOST_ITEMS, Batch, batch_commands, batch_path
 from api.consistency import LONGEST_WAIT_S, MOST_TOKENS, TOKEN
+from api.entrances import ENTRANCES, Entrance
 from api.openapi_answers import BATCH_RESULTS, PROBLEM, Answers
 from api.openapi_schemas import Schemas
 from api.routes import method_and_path
-from api.sign_in import ENTRANCES, Entrance
 from rustok.kernel.module import Command, Module, Query
 from rustok.kernel.registry import Registry, placeholders
 from rustok.modules.access import is_for_visitors

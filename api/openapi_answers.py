@@ -6,9 +6,9 @@ from itertools import groupby
 from typing import Any
 
 from api.consistency import FRESHNESS, TOKEN
+from api.entrances import Entrance
 from api.errors import MEDIA_TYPE, problem_members, status_of, title_of
 from api.operation_errors import ErrorClass, errors_of, errors_of_batches, errors_of_entrance
-from api.sign_in import Entrance
 from rustok.kernel.module import Command, Module, Query
 from rustok.kernel.registry import Registry
 

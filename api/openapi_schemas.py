@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core.core_schema import DictSchema
 
-from api.sign_in import Entrance
+from api.entrances import Entrance
 from rustok.kernel.module import Command, Input, Query, QueryInput
 
 _PREFIX = "#/components/schemas/"

@@ -1,8 +1,8 @@
 """Which errors an operation may answer: what its module declares, and what comes with HTTP."""
 
 from api import faults
+from api.entrances import Entrance
 from api.graphql.errors import KINDS as OF_DOCUMENTS
-from api.sign_in import Entrance
 from rustok.db.idempotency import IdempotencyKeyReused, RequestInProgress
 from rustok.db.unit_of_work import TenantDisabled
 from rustok.kernel import errors

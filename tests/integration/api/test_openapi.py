@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # ships no types
 
-from api.sign_in import ENTRANCES
+from api.entrances import ENTRANCES
 from rustok.catalog import MODULES
 from rustok.kernel.registry import build_registry, placeholders
 from tests.integration.api.refresh_openapi import SNAPSHOT, document

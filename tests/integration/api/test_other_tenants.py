@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from api.app import build_app
 from api.batches import batch_commands, batch_path
+from api.entrances import ENTRANCES
 from api.graphql.route import PATH as GRAPHQL
-from api.sign_in import ENTRANCES
 from rustok.kernel.ids import uuid7
 from rustok.kernel.registry import placeholders
 from rustok.testing import Database, DatabaseServer, PlatformUnderTest
