@@ -195,7 +195,7 @@ class TestAnotherPassword:
 
     async def test_is_none_that_many_people_have(self, house: House) -> None:
         """It is told why it is not taken, and nothing changes."""
-        problem = assert_problem(await self.change(house, new="Password1234"), 422, "invalid_input")
+        problem = assert_problem(await house.change_password(new="Password1234"), 422, "invalid_input")
 
         [fault] = problem["errors"]
         assert (fault["pointer"], fault["detail"]) == (
