@@ -135,7 +135,7 @@ class Callers:
         tenant = at_host if reference is None else await self._directory.named(reference, fresh=fresh)
         if tenant is None or not tenant.has_storefront:
             return None
-        is_at_home = slug in (None, tenant.slug) and at_host in (None, tenant)
+        is_at_home = slug in (None, tenant.slug) and (at_host is None or at_host.id == tenant.id)
         return self._authenticator.visitor(tenant) if is_at_home else None
 
     async def _refuse_other_tenants(self, request: Request, identity: Identity) -> None:

@@ -31,11 +31,10 @@ from api.entrances import (
 from api.faults import TenantMissing
 from api.headers import host_name, named_tenant
 from api.record import record_of
-from api.tenancy import NamedTenant, TenantDirectory
+from api.tenancy import TenantDirectory
 from rustok.dispatch import validate
 from rustok.kernel.module import Result
 from rustok.modules.access import Attempt, Circumstances, OidcLogin, OidcLoginRefused, Sessions, SignedIn
-from rustok.modules.tenants import ResolvedTenant
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -50,9 +49,14 @@ def sign_in_routes(
     """
 
     async def tenant_or_none(request: Request) -> UUID:
-        """Return the id of the tenant that *request* names, or what stands for one that is none."""
-        name, tenant = await _named(request, directory)
-        return sessions.absent_tenant(name) if tenant is None else tenant.id
+        """Return the id of the tenant that *request* names, or what stands for one that is none.
+
+        Raises TenantMissing where it names none.
+        """
+        named = await directory.named_by(named_tenant(request), host_name(request))
+        if named is None:
+            raise TenantMissing("Say to which tenant you sign in: X-Tenant, or a host of its own.")
+        return sessions.absent_tenant(named.name) if named.tenant is None else named.tenant.id
 
     async def open_session(request: Request) -> Response:
         tenant_id = await tenant_or_none(request)
@@ -75,15 +79,14 @@ def sign_in_routes(
         return _answer(found, CHANGE_PASSWORD)
 
     async def begin_login(request: Request) -> Response:
-        tenant = (await _named(request, directory)).tenant
+        tenant_id = await tenant_or_none(request)
         data = validate(BeginLogin, await read_fields(request, limits, optional=False))
-        begun = await _login(logins, data.provider).begin(_known(tenant).id)
+        begun = await _login(logins, data.provider).begin(tenant_id)
         return _secret(BegunLogin(url=begun.url, login=begun.remembered), BEGIN.status)
 
     async def end_login(request: Request) -> Response:
-        tenant = (await _named(request, directory)).tenant
+        tenant_id = await tenant_or_none(request)
         data = validate(EndLogin, await read_fields(request, limits, optional=False))
-        tenant_id = _known(tenant).id
         identity = await _login(logins, data.provider).exchange(tenant_id, data.code, data.state, data.login)
         found = await sessions.sign_in_by_provider(tenant_id, identity, _circumstances(request), provider=data.provider)
         return _answer(found, END)
@@ -99,14 +102,6 @@ def sign_in_routes(
     return [Route(entrance.path, endpoint, methods=["POST"]) for entrance, endpoint in endpoints.items()]
 
 
-async def _named(request: Request, directory: TenantDirectory) -> NamedTenant:
-    """Return the tenant that *request* names. Raises TenantMissing where it names none."""
-    named = await directory.named_by(named_tenant(request), host_name(request))
-    if named is None:
-        raise TenantMissing("Say to which tenant you sign in: X-Tenant, or a host of its own.")
-    return named
-
-
 def _attempt(tenant_id: UUID, data: SignIn) -> Attempt:
     return Attempt(tenant_id, data.email, data.password, data.device)
 
@@ -114,12 +109,6 @@ def _attempt(tenant_id: UUID, data: SignIn) -> Attempt:
 def _circumstances(request: Request) -> Circumstances:
     record = record_of(request.scope)
     return Circumstances(record.correlation_id, record.traceparent)
-
-
-def _known(tenant: ResolvedTenant | None) -> ResolvedTenant:
-    if tenant is None:
-        raise OidcLoginRefused("The provider signs nobody in for this tenant.")
-    return tenant
 
 
 def _login(logins: Mapping[str, OidcLogin], provider: str) -> OidcLogin:

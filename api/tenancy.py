@@ -44,7 +44,7 @@ class TenantDirectory:
     async def named_by(self, reference: str | None, host: str) -> NamedTenant | None:
         """Return what X-Tenant, if it was sent, and *host* name together; None: nothing.
 
-        What is the name of no tenant does not depend on which other tenants there are.
+        What is called after no tenant does not depend on which others there are, but for their domains.
         """
         at_host = await self.at(host)
         own_key = None if at_host is None and self.slug_at(host) is None else key_of_host(host, self._base_domain)
@@ -53,7 +53,8 @@ class TenantDirectory:
         key, tenant = key_of_reference(reference), await self.named(reference)
         if own_key in (None, key):
             return NamedTenant(_name(key), tenant)
-        return NamedTenant(f"{_name(key)} {_name(own_key)}", tenant if tenant == at_host else None)
+        is_one = tenant is not None and at_host is not None and tenant.id == at_host.id
+        return NamedTenant(f"{_name(key)} {_name(own_key)}", tenant if is_one else None)
 
     def slug_at(self, host: str) -> str | None:
         """Return the slug that a host below the base domain has, whether there is such a tenant or not."""

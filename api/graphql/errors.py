@@ -110,12 +110,12 @@ def told(
 ) -> list[dict[str, Any]]:
     """Return *errors* as an answer has them; nothing is told of exceptions that nobody expected.
 
-    A defect is logged, and that something does not answer: each once, with how many *others* there were, since a
-    document may have the same field many times. *kind*: what an error is that is none of a field's.
+    Defects are logged, and that something does not answer: once of each kind of exception, with how many *others* of
+    it there were, since a document may have the same field many times. *kind*: what an error is that is none of a
+    field's.
     """
     found = [(error, _fault(error, kind)) for error in errors]
-    _log_defects([error for error, fault in found if fault is INTERNAL])
-    _log_absences([(error, fault) for error, fault in found if status_of(type(fault)) > _SERVER_ERROR])
+    _log_failures(found)
     record.error_code = record.error_code or found[0][1].code
     return [_told(error, fault, record) for error, fault in found]
 
@@ -127,16 +127,17 @@ def _fault(error: GraphQLError, kind: type[RustokError]) -> RustokError:
     return cause if isinstance(cause, RustokError) and status_of(type(cause)) != _SERVER_ERROR else INTERNAL
 
 
-def _log_defects(found: Sequence[GraphQLError]) -> None:
-    if found:
-        log.error("graphql_field_failed", path=found[0].path, others=len(found) - 1, exc_info=found[0].original_error)
-
-
-def _log_absences(found: Sequence[tuple[GraphQLError, RustokError]]) -> None:
-    if found:
-        error, fault = found[0]
-        cause = describe(fault.__cause__) if fault.__cause__ else None
-        log.warning("graphql_field_failed", path=error.path, others=len(found) - 1, code=fault.code, cause=cause)
+def _log_failures(found: Sequence[tuple[GraphQLError, RustokError]]) -> None:
+    of_kind: dict[type[Exception | None], list[tuple[GraphQLError, RustokError]]] = {}
+    for error, fault in found:
+        of_kind.setdefault(type(error.original_error), []).append((error, fault))
+    for (error, fault), *others in of_kind.values():
+        about = {"path": error.path, "others": len(others)}
+        if fault is INTERNAL:
+            log.error("graphql_field_failed", **about, exc_info=error.original_error)
+        elif status_of(type(fault)) > _SERVER_ERROR:
+            cause = describe(fault.__cause__) if fault.__cause__ else None
+            log.warning("graphql_field_failed", **about, code=fault.code, cause=cause)
 
 
 def _told(error: GraphQLError, fault: RustokError, record: RequestRecord) -> dict[str, Any]:

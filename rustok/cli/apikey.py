@@ -12,7 +12,7 @@ from rustok.cli.tenancy import TenantOption, acting_for, tenant_session
 from rustok.cli.tenant import Json
 
 app = typer.Typer(no_args_is_help=True)
-_COLUMNS = ("key_id", "name", "principal_id", "scopes", "expires_at", "revoked_at", "created_at")
+_COLUMNS = ("key_id", "name", "principal_id", "scopes", "expires_at", "revoked_at", "successor", "created_at")
 _SECONDS_AN_HOUR = 3600
 
 

@@ -135,6 +135,7 @@ class CreatedApiKey(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...] | None
     expires_at: datetime | None
     revoked_at: datetime | None
+    successor: str | None
     created_at: datetime
     version: int
     id: UUID
@@ -142,7 +143,7 @@ class CreatedApiKey(Struct, frozen=True, kw_only=True):
 
 
 class ApiKeyInfo(Struct, frozen=True, kw_only=True):
-    """A key without its secret."""
+    """A key without its secret. `successor`: the `key_id` of the newest that has come of it by rotation."""
 
     key_id: str
     name: str
@@ -150,6 +151,7 @@ class ApiKeyInfo(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...] | None
     expires_at: datetime | None
     revoked_at: datetime | None
+    successor: str | None
     created_at: datetime
     version: int
 

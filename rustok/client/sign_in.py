@@ -58,10 +58,12 @@ class SignIn:
         )
         self._refreshes = Calls(self._http, base_url, Credentials(None), hurried, tenant)
         self._tokens: _Tokens | None = None
+        self._may_refresh = False
 
     async def __call__(self) -> str:
         """Return an access token that has not been refused yet."""
         self._tokens = await self._next()
+        self._may_refresh = True
         return self._tokens.access_token
 
     async def sign_out(self) -> None:
@@ -75,15 +77,14 @@ class SignIn:
                 await self._http.aclose()
 
     async def _next(self) -> _Tokens:
-        if self._tokens is not None:
+        if self._tokens is not None and self._may_refresh:
             refresh = _request("refresh", "/refresh", {"refresh_token": self._tokens.refresh_token})
             try:
                 return await _tokens(self._refreshes, refresh)
             except Unauthenticated:
                 self._tokens = None
             except CallFailed as failure:
-                if failure.may_be_done:
-                    self._tokens = None
+                self._may_refresh = not failure.may_be_done
                 raise
         tokens = await _tokens(self._calls, _request("open", "", {**self._user, "device": self.device}))
         self.device = tokens.device

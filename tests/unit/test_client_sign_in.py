@@ -79,6 +79,22 @@ def test_a_token_whose_refresh_may_be_done_is_not_sent_later() -> None:
     assert [verb for verb, _ in api.requests] == ["sessions", "refresh", "sessions"]
 
 
+def test_a_session_of_which_nobody_knows_whether_it_was_refreshed_is_ended_by_signing_out() -> None:
+    """The server takes any of its tokens for that."""
+    api = Silent()
+
+    async def sign_out() -> None:
+        source = api.sign_in(Retries(attempts=1))
+        await source()
+        with pytest.raises(NoAnswer):
+            await source()
+        await source.sign_out()
+
+    in_time_that_jumps(sign_out())
+
+    assert [verb for verb, _ in api.requests] == ["sessions", "refresh", "sign-out"]
+
+
 async def test_an_answer_to_a_sign_in_that_has_no_tokens_is_unexpected() -> None:
     """As any other of the client's."""
     http = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _request: httpx2.Response(201, json={})))

@@ -105,7 +105,7 @@ class ApiKeys(Endpoint):
         `overlap_s`: for how many seconds the old key still works beside the new one.
 
         Takes the permission `access.api_keys.write`.
-        Problems: `api_key_ended`, `api_key_not_found`.
+        Problems: `api_key_ended`, `api_key_not_found`, `api_key_rotated`.
         """
         return self._command(
             "access.api_keys.rotate",

@@ -10,9 +10,15 @@ class ApiKeyNotFound(NotFound):
 
 
 class ApiKeyEnded(Conflict):
-    """The key is revoked or has expired: it has no successor."""
+    """The key is revoked or has expired: it gets no successor."""
 
     code = "api_key_ended"
+
+
+class ApiKeyRotated(Conflict):
+    """The key has a successor already, which is the one to rotate."""
+
+    code = "api_key_rotated"
 
 
 class PrincipalNotFound(NotFound):

@@ -176,7 +176,7 @@ ACCESS = Module(
             route="POST /api-keys/{key_id}/rotate",
             status=201,
             is_secret=True,
-            errors=(errors.ApiKeyNotFound, errors.ApiKeyEnded, *_WEAKER),
+            errors=(errors.ApiKeyNotFound, errors.ApiKeyEnded, errors.ApiKeyRotated, *_WEAKER),
         ),
         _key(
             name="access.api_keys.revoke",

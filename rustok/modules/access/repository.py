@@ -36,9 +36,12 @@ _RIGHTS = text(
     """
 )
 _RIGHTS_OF_ROLES = text("SELECT roles, permissions, own_permissions FROM rights_of_roles(:tenant_id, :roles)")
-_BUMP = text("UPDATE tenants SET authz_version = authz_version + 1 WHERE id = :tenant_id")
+_BUMP = text("UPDATE tenants SET authz_version = authz_version + 1 WHERE id = :tenant_id RETURNING authz_version")
 _LOCK_RULES = text("SELECT authz_version FROM tenants WHERE id = :tenant_id FOR NO KEY UPDATE")
-_COLUMNS = "id, key_id, name, principal_id, scopes, expires_at, revoked_at, created_at, version"
+_COLUMNS = """
+    id, key_id, name, principal_id, scopes, expires_at, revoked_at, created_at, version,
+    (SELECT s.key_id FROM api_keys AS s WHERE s.tenant_id = k.tenant_id AND s.id = k.successor_id) AS successor
+"""
 _INSERT = text(
     """
     INSERT INTO api_keys (tenant_id, id, key_id, secret_hash, name, principal_id, scopes, expires_at, version,
@@ -46,24 +49,22 @@ _INSERT = text(
     VALUES (:tenant_id, :id, :key_id, :secret_hash, :name, :principal_id, :scopes, :expires_at, :version, :created_at)
     """
 )
-_LOCK = text(f"SELECT {_COLUMNS} FROM api_keys WHERE tenant_id = :tenant_id AND key_id = :key_id FOR UPDATE")
+_LOCK = text(f"SELECT {_COLUMNS} FROM api_keys AS k WHERE tenant_id = :tenant_id AND key_id = :key_id FOR UPDATE OF k")
 _REVOKE = text("UPDATE api_keys SET revoked_at = :now, version = :version WHERE tenant_id = :tenant_id AND id = :id")
 _EXPIRE = text(
     "UPDATE api_keys SET expires_at = :expires_at, version = :version WHERE tenant_id = :tenant_id AND id = :id"
 )
-# Those that came before point to the newest at once. The key may have had another successor already.
+# Those that came before point to the newest at once.
 _SUCCEED = text(
     """
     UPDATE api_keys SET successor_id = :successor_id
-     WHERE tenant_id = :tenant_id
-       AND (id = :id OR successor_id IN
-            (:id, (SELECT successor_id FROM api_keys WHERE tenant_id = :tenant_id AND id = :id)))
+     WHERE tenant_id = :tenant_id AND (id = :id OR successor_id = :id)
     """
 )
 _LIST = Listing(
     "access.api_keys",
     f"""
-    SELECT {_COLUMNS} FROM api_keys
+    SELECT {_COLUMNS} FROM api_keys AS k
      WHERE tenant_id = :tenant_id
        AND (CAST(:principal_id AS uuid) IS NULL OR principal_id = CAST(:principal_id AS uuid))
     """,
@@ -98,14 +99,14 @@ async def find_rights_of_roles(uow: UnitOfWork, roles: Iterable[str]) -> Row[Any
     return (await uow.execute(_RIGHTS_OF_ROLES, {"tenant_id": uow.tenant_id, "roles": list(roles)})).one()
 
 
-async def change_rules(uow: UnitOfWork) -> None:
-    """Make every process read the tenant's access rules again, from its next request on.
+async def change_rules(uow: UnitOfWork) -> int:
+    """Make every process read the tenant's access rules again, from its next request on; return their version.
 
     Nobody else changes them until the transaction ends: do it before rows are locked, so that nobody waits in a circle.
     Raises StaleAuthorization where somebody has changed them while they were waited for.
     """
     await _lock_rules(uow, raises=True)
-    await uow.execute(_BUMP, {"tenant_id": uow.tenant_id})
+    return int((await uow.execute(_BUMP, {"tenant_id": uow.tenant_id})).scalar_one())
 
 
 async def keep_rules(uow: UnitOfWork) -> None:

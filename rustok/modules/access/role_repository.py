@@ -28,21 +28,12 @@ _DELETE = text("DELETE FROM roles WHERE tenant_id = :tenant_id AND id = :id")
 _FIND = text(f"SELECT {_COLUMNS} FROM roles WHERE tenant_id = :tenant_id AND name = :name")
 _LIST = text(f"SELECT {_COLUMNS} FROM roles WHERE tenant_id = :tenant_id ORDER BY name")
 _PARENTS = text("SELECT name, parents FROM roles WHERE tenant_id = :tenant_id")
-_FIRST_VERSION = text("SELECT authz_version FROM tenants WHERE id = :tenant_id")
 _HOLDERS = text(
     """
     SELECT EXISTS (SELECT FROM principal_roles WHERE tenant_id = :tenant_id AND role = :name) AS is_held,
            (SELECT min(name) FROM roles WHERE tenant_id = :tenant_id AND :name = ANY (parents)) AS child
     """
 )
-
-
-async def first_version(uow: UnitOfWork) -> int:
-    """Return a version that no role has had, also none that was deleted, while this transaction has changed the rules.
-
-    Each change of a role changes the rules: their version is ahead of that of any role.
-    """
-    return int((await uow.execute(_FIRST_VERSION, {"tenant_id": uow.tenant_id})).scalar_one())
 
 
 async def insert_role(uow: UnitOfWork, values: Mapping[str, Any]) -> None:

@@ -26,12 +26,13 @@ async def create_role(uow: UnitOfWork, data: schemas.CreateRole) -> Role:
     """Create a role of the tenant's own; its patterns stand for the permissions that there are now."""
     if data.name in BUILT_IN_ROLES:
         raise DuplicateRole(_TAKEN)
-    await change_rules(uow)
+    rules_version = await change_rules(uow)
     if len(await repository.parents_of_roles(uow)) >= _MOST:
         raise TooManyRoles(f"The tenant has {_MOST} roles: delete one first.")
     fields = await _checked(uow, data.name, data.model_dump(exclude={"name"}))
     role_id = uow.new_id()
-    uow.hold("role", role_id, version=0, first_version=await repository.first_version(uow))
+    # Each change of a role changes the rules: their version is ahead of that of any role, also of one that was deleted.
+    uow.hold("role", role_id, version=0, first_version=rules_version)
     version = uow.emit(_event(events.RoleCreated, data.name, fields), role_id)
     with conflicts_named(_CONFLICTS):
         await repository.insert_role(uow, {"id": role_id, "name": data.name, "version": version, **fields})

@@ -70,7 +70,7 @@ class RotateApiKey(KeyReference):
 
 
 class ApiKeyInfo(Result):
-    """A key without its secret."""
+    """A key without its secret. `successor`: the `key_id` of the newest that has come of it by rotation."""
 
     key_id: str
     name: str
@@ -78,6 +78,7 @@ class ApiKeyInfo(Result):
     scopes: list[str] | None
     expires_at: datetime | None
     revoked_at: datetime | None
+    successor: str | None
     created_at: datetime
     version: int
 

@@ -8,10 +8,8 @@ from sqlalchemy import Row
 
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.errors import InvalidInput, Violation
-from rustok.modules.access import repository, schemas
+from rustok.modules.access import errors, events, repository, schemas
 from rustok.modules.access.api_key import new_api_key
-from rustok.modules.access.errors import ApiKeyEnded, ApiKeyNotFound, PrincipalNotFound
-from rustok.modules.access.events import ApiKeyCreated, ApiKeyRevoked, ApiKeyRotated
 from rustok.modules.access.principal_repository import find_principal
 from rustok.modules.access.principals import create_service_principal
 from rustok.modules.access.rights import bounded_scopes, grants_of_roles, require_cover_of, roles_of
@@ -46,7 +44,9 @@ async def rotate_api_key(uow: UnitOfWork, data: schemas.RotateApiKey) -> Created
     await repository.change_rules(uow)
     row = await _lock(uow, data.key_id)
     if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= uow.now):
-        raise ApiKeyEnded("The key is revoked or has expired: create another.")
+        raise errors.ApiKeyEnded("The key is revoked or has expired: create another.")
+    if row.successor is not None:
+        raise errors.ApiKeyRotated(f"The key has a successor already: rotate {row.successor}.")
     await _require_cover(uow, row.principal_id, row.scopes)
     expires_at = uow.now + timedelta(seconds=data.overlap_s)
     if row.expires_at is not None:
@@ -54,7 +54,7 @@ async def rotate_api_key(uow: UnitOfWork, data: schemas.RotateApiKey) -> Created
     fields = {name: row._mapping[name] for name in ("name", "principal_id", "expires_at")}
     fields["scopes"] = bounded_scopes(uow, row.principal_id, row.scopes)
     successor = await _create(uow, data.environment, fields)
-    event = ApiKeyRotated(key_id=row.key_id, successor=successor.key_id, expires_at=expires_at.isoformat())
+    event = events.ApiKeyRotated(key_id=row.key_id, successor=successor.key_id, expires_at=expires_at.isoformat())
     version = uow.emit(event, row.id)
     await repository.expire_api_key(uow, {"id": row.id, "expires_at": expires_at, "version": version})
     await repository.succeed_api_key(uow, row.id, successor.id)
@@ -68,7 +68,7 @@ async def revoke_api_key(uow: UnitOfWork, data: schemas.KeyReference) -> ApiKeyI
     if row.revoked_at is not None:
         return ApiKeyInfo(**row._mapping)
     await _require_cover(uow, row.principal_id, row.scopes)
-    version = uow.emit(ApiKeyRevoked(key_id=row.key_id), row.id)
+    version = uow.emit(events.ApiKeyRevoked(key_id=row.key_id), row.id)
     await repository.revoke_api_key(uow, {"id": row.id, "version": version})
     return ApiKeyInfo(**{**row._mapping, "revoked_at": uow.now, "version": version})
 
@@ -94,7 +94,7 @@ async def _create(uow: UnitOfWork, environment: str, fields: dict[str, Any]) -> 
     key = new_api_key(environment)
     row_id = uow.new_id()
     uow.hold("api_key", row_id, version=0)
-    event = ApiKeyCreated(
+    event = events.ApiKeyCreated(
         key_id=key.key_id,
         principal_id=str(fields["principal_id"]),
         scopes=fields["scopes"],
@@ -104,7 +104,7 @@ async def _create(uow: UnitOfWork, environment: str, fields: dict[str, Any]) -> 
     values = {**fields, "id": row_id, "key_id": key.key_id, "version": version, "created_at": uow.now}
     secret_hash = uow.secrets.keyed_hash("api-key", key.secret.encode())
     await repository.insert_api_key(uow, {**values, "secret_hash": secret_hash})
-    return CreatedApiKey(**values, revoked_at=None, token=str(key))
+    return CreatedApiKey(**values, revoked_at=None, successor=None, token=str(key))
 
 
 def _require_future(uow: UnitOfWork, expires_at: datetime | None) -> None:
@@ -116,7 +116,7 @@ def _require_future(uow: UnitOfWork, expires_at: datetime | None) -> None:
 async def _lock(uow: UnitOfWork, key_id: str) -> Row[Any]:
     row = await repository.lock_api_key(uow, key_id)
     if row is None:
-        raise ApiKeyNotFound("There is no such API key in this tenant.")
+        raise errors.ApiKeyNotFound("There is no such API key in this tenant.")
     return row
 
 
@@ -124,7 +124,7 @@ async def _require_cover(uow: UnitOfWork, principal_id: UUID, scopes: list[str] 
     """Return if the caller has all that a key of the principal would have."""
     principal = await find_principal(uow, principal_id)
     if principal is None:
-        raise PrincipalNotFound("There is no such user or service principal.")
+        raise errors.PrincipalNotFound("There is no such user or service principal.")
     grants = await grants_of_roles(uow, principal.roles)
     require_cover_of(uow, principal_id, grants if scopes is None else grants.within(scopes), "the key")
 

@@ -34,6 +34,9 @@ _COUNT_ATTEMPT = text(
 )
 _BLOCKED_UNTIL = text("SELECT blocked_until FROM sign_in_attempts WHERE counted_by = :counted_by")
 _FORGET_ATTEMPTS = text("DELETE FROM sign_in_attempts WHERE counted_by = :counted_by")
+_TAKE_BACK_ATTEMPT = text(
+    "UPDATE sign_in_attempts SET count = greatest(count - 1, 0), blocked_until = :now WHERE counted_by = :counted_by"
+)
 _TOUCH_ATTEMPTS = text("UPDATE sign_in_attempts SET last_at = :now WHERE counted_by = :counted_by")
 _PURGE_ATTEMPTS = text(
     f"""
@@ -60,6 +63,7 @@ _FIND_BY_IDENTITY = text(
     """
     SELECT p.id, p.is_active, p.password_hash FROM identities AS i
       JOIN principals AS p ON p.tenant_id = i.tenant_id AND p.id = i.principal_id
+      JOIN tenants AS t ON t.id = i.tenant_id AND t.is_active
      WHERE i.tenant_id = :tenant_id AND i.issuer = :issuer AND i.subject = :subject
     """
 )
@@ -67,8 +71,9 @@ _FIND_BY_IDENTITY = text(
 _BIND_IDENTITY = text(
     """
     INSERT INTO identities (tenant_id, issuer, subject, principal_id, created_at)
-    SELECT tenant_id, :issuer, :subject, id, CAST(:now AS timestamptz) FROM principals
-     WHERE tenant_id = :tenant_id AND email = :email AND kind = 'user' AND is_active
+    SELECT p.tenant_id, :issuer, :subject, p.id, CAST(:now AS timestamptz) FROM principals AS p
+      JOIN tenants AS t ON t.id = p.tenant_id AND t.is_active
+     WHERE p.tenant_id = :tenant_id AND p.email = :email AND p.kind = 'user' AND p.is_active
         ON CONFLICT DO NOTHING
     """
 )
@@ -102,7 +107,7 @@ _OPEN = "tenant_id = :tenant_id AND principal_id = :principal_id AND revoked_at 
 _LOCK_OPEN = text(
     f"""
     SELECT id, principal_id, version FROM sessions
-     WHERE {_OPEN} AND id IN (SELECT id FROM sessions WHERE {_OPEN} ORDER BY id DESC OFFSET :kept)
+     WHERE {_OPEN} AND id IN (SELECT id FROM sessions WHERE {_OPEN} ORDER BY rotated_at DESC, id DESC OFFSET :kept)
      ORDER BY id FOR UPDATE
     """
 )
@@ -122,6 +127,11 @@ async def forget_attempts(uow: UnitOfWork, counted_by: bytes) -> None:
     await uow.execute(_FORGET_ATTEMPTS, {"counted_by": counted_by})
 
 
+async def take_back_attempt(uow: UnitOfWork, counted_by: bytes) -> None:
+    """Count one less, since its password was not looked at."""
+    await uow.execute(_TAKE_BACK_ATTEMPT, {"counted_by": counted_by, "now": uow.now})
+
+
 async def touch_attempts(uow: UnitOfWork, counted_by: bytes) -> None:
     await uow.execute(_TOUCH_ATTEMPTS, {"counted_by": counted_by, "now": uow.now})
 
@@ -132,7 +142,10 @@ async def find_by_email(uow: UnitOfWork, email: str) -> Row[Any] | None:
 
 
 async def find_by_identity(uow: UnitOfWork, issuer: str, subject: str, email: str) -> Row[Any] | None:
-    """Return the user whom a provider knows as *subject*; at first, the one with the address that it has verified."""
+    """Return the user whom a provider knows as *subject*; at first, the one with the address that it has verified.
+
+    There is none in a tenant that is switched off.
+    """
     of_it = {"tenant_id": uow.tenant_id, "issuer": issuer, "subject": subject}
     found = (await uow.execute(_FIND_BY_IDENTITY, of_it)).one_or_none()
     if found is not None:
@@ -166,7 +179,7 @@ async def lock_session(uow: UnitOfWork, session_id: UUID) -> Row[Any] | None:
 
 
 async def lock_open_sessions(uow: UnitOfWork, principal_id: UUID, *, kept: int = 0) -> Sequence[Row[Any]]:
-    """Lock the sessions of a user that have not ended, but for the newest *kept* of them, and return them."""
+    """Lock the sessions of a user that have not ended, but for *kept* that were refreshed last, and return them."""
     values = {"tenant_id": uow.tenant_id, "principal_id": principal_id, "now": uow.now, "kept": kept}
     rows = (await uow.execute(_LOCK_OPEN, values)).all()
     for row in rows:

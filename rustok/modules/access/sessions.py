@@ -4,6 +4,8 @@ Whoever guesses learns nothing: an unknown tenant or address, a wrong password a
 answer, after the same work, and are counted alike.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from math import ceil
@@ -24,12 +26,12 @@ from rustok.modules.access.access_token import LIFETIME_S, AccessTokens
 from rustok.modules.access.attempts import Attempt, Devices, address_key
 from rustok.modules.access.errors import OidcLoginRefused, SignInBlocked, SignInRefused
 from rustok.modules.access.id_token import OidcIdentity
-from rustok.modules.access.passwords import PASSWORDS, PasswordHasher
+from rustok.modules.access.passwords import PASSWORDS, PasswordHasher, TooManyHashes
 from rustok.modules.access.refresh_token import Judgement, RefreshToken, RefreshTokens, judge
 
 _SESSION_LIFETIME = timedelta(days=30)
 _MOST_OPEN = 50
-"""Sessions of a user: one more closes the oldest."""
+"""Sessions of a user: one more closes the one that was refreshed least lately."""
 _REFUSED = "No user of this tenant has this address and this password."
 _ENDED = "The session has ended: sign in again."
 
@@ -93,7 +95,9 @@ class Sessions:
     async def change_password(self, attempt: Attempt, new_password: str, about: Circumstances) -> SignedInOnDevice:
         """Sign in, and have another password from then on; every other session is closed. Raises as `sign_in` does."""
         user = await self._whose(attempt, about)
-        return await self._enter(attempt, user, about, await self._passwords.hash(new_password))
+        async with self._taken_back_if_too_many(attempt, about):
+            new_password_hash = await self._passwords.hash(new_password)
+        return await self._enter(attempt, user, about, new_password_hash)
 
     async def sign_in_by_provider(
         self, tenant_id: UUID, identity: OidcIdentity, about: Circumstances, *, provider: str
@@ -106,7 +110,7 @@ class Sessions:
             OidcLoginRefused: that is no user of the tenant, or one who may not sign in.
 
         """
-        async with self._units.begin(_context(tenant_id, about)) as uow:
+        async with self._units.begin(_context(tenant_id, about), is_about_tenant=True) as uow:
             user = await repository.find_by_identity(uow, identity.issuer, identity.subject, identity.email)
         if user is None or not user.is_active:
             await self._tell_refusal(tenant_id, user, address_key(self._secrets, tenant_id, identity.email), about)
@@ -160,7 +164,8 @@ class Sessions:
     async def _whose(self, attempt: Attempt, about: Circumstances) -> Row[Any]:
         """Return the user who has shown the right password. Raises as `sign_in` does."""
         user = await self._begin(attempt, about)
-        matches = await self._passwords.verify(user.password_hash if user else None, attempt.password)
+        async with self._taken_back_if_too_many(attempt, about):
+            matches = await self._passwords.verify(user.password_hash if user else None, attempt.password)
         if user is None or not matches or not user.is_active:
             await self._tell_refusal(attempt.tenant_id, user, self._devices.counted_by(attempt), about)
             raise SignInRefused(_REFUSED)
@@ -174,6 +179,16 @@ class Sessions:
         if blocked_until is not None:
             raise SignInBlocked(ceil((blocked_until - uow.now).total_seconds()))
         return user
+
+    @asynccontextmanager
+    async def _taken_back_if_too_many(self, attempt: Attempt, about: Circumstances) -> AsyncIterator[None]:
+        """Count an attempt no more for which no hash was made: who waits for others' learns nothing, and may repeat."""
+        try:
+            yield
+        except TooManyHashes:
+            async with self._units.begin(_context(attempt.tenant_id, about), is_about_tenant=True) as uow:
+                await repository.take_back_attempt(uow, self._devices.counted_by(attempt))
+            raise
 
     async def _enter(
         self, attempt: Attempt, user: Row[Any], about: Circumstances, new_password_hash: str | None = None

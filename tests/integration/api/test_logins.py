@@ -36,8 +36,8 @@ class Lobby:
         begun: dict[str, str] = answer.json()
         return begun
 
-    async def sign_in(self, tenant: str = "acme") -> httpx2.Response:
-        begun = await self.begin()
+    async def sign_in(self, tenant: str = "acme", begun_in: str = "acme") -> httpx2.Response:
+        begun = await self.begin(begun_in)
         code, state = self.provider.sign_in(begun["url"])
         body = {"provider": "example", "code": code, "state": state, "login": begun["login"]}
         return await self.post(f"{LOGINS}/end", body, tenant)
@@ -116,10 +116,23 @@ async def test_a_login_ends_in_the_tenant_in_which_it_began(lobby: Lobby) -> Non
     assert_problem(await lobby.sign_in("globex"), 401, "oidc_login_refused")
 
 
-@pytest.mark.parametrize(("provider", "tenant"), [("another", "acme"), ("example", "nobody")])
-async def test_who_is_not_there_signs_nobody_in(lobby: Lobby, provider: str, tenant: str) -> None:
-    """Neither a provider nor a tenant."""
-    assert_problem(await lobby.post(LOGINS, {"provider": provider}, tenant), 401, "oidc_login_refused")
+async def test_a_provider_that_is_not_there_signs_nobody_in(lobby: Lobby) -> None:
+    """An operator has configured another."""
+    assert_problem(await lobby.post(LOGINS, {"provider": "another"}), 401, "oidc_login_refused")
+
+
+@pytest.mark.parametrize("tenant", ["globex", "initech", "nobody"])
+async def test_a_login_does_not_tell_whether_there_is_such_a_tenant(lobby: Lobby, tenant: str) -> None:
+    """It begins anywhere, and signs in users of a tenant that is switched on."""
+    rustok = lobby.api.rustok
+    await rustok.create_tenant("globex")
+    initech = await rustok.create_tenant("initech")
+    await rustok.run("access.users.create", initech, email="anna@example.com", name="Anna")
+    await rustok.run("tenants.tenants.disable", initech)
+
+    refused = assert_problem(await lobby.sign_in(tenant, tenant), 401, "oidc_login_refused")
+
+    assert refused["detail"] == "The provider vouches for somebody who is no user of this tenant."
 
 
 @pytest.mark.parametrize("field", ["code", "state", "login"])

@@ -2,14 +2,38 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx2
 import pytest
 
-from rustok.modules.access import purge_sign_ins
+from rustok.kernel.ids import uuid7
+from rustok.modules.access import Attempt, Circumstances, Sessions, SignInRefused, TooManyHashes, purge_sign_ins
+from rustok.modules.access.passwords import PASSWORDS, PasswordHasher
 from tests.integration.api.house import BASE, EMAIL, NEW_PASSWORD, PASSWORD, SESSIONS, House
 from tests.integration.api.support import UNKNOWN_ID, administrator, assert_problem
+
+
+class Busy(PasswordHasher):
+    """Has no turn for one kind of work."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self._kind = kind
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        self._refuse("verify")
+        return await super().verify(password_hash, password)
+
+    async def hash(self, password: str) -> str:
+        self._refuse("hash")
+        return await super().hash(password)
+
+    def _refuse(self, kind: str) -> None:
+        if kind == self._kind:
+            raise TooManyHashes("Too many sign in at this moment: try again.")
+
 
 Told = tuple[int, str, str | None]
 
@@ -69,6 +93,24 @@ class TestGuessing:
 
         async with administrator(house.api.database) as admin:
             assert await admin.fetchval("SELECT count(*) FROM sign_in_attempts") == 1
+
+    @pytest.mark.parametrize("kind", ["verify", "hash"])
+    async def test_does_not_count_what_was_not_looked_at(self, house: House, kind: str) -> None:
+        """Others keep the hashes busy: whoever is told to try again may, and has learned nothing."""
+        units, secrets = house.api.rustok.platform.units, house.api.rustok.secrets
+        attempt, about = Attempt(house.api.tenant_id, EMAIL, PASSWORD), Circumstances(uuid7(), None)
+        calm, busy = (Sessions(units, secrets, house.clock, hasher) for hasher in (PASSWORDS, Busy(kind)))
+        for _ in range(4):
+            with pytest.raises(SignInRefused):
+                await calm.sign_in(replace(attempt, password="a guess"), about)
+
+        for _ in range(6):
+            with pytest.raises(TooManyHashes):
+                await busy.change_password(attempt, NEW_PASSWORD, about)
+
+        async with administrator(house.api.database) as admin:
+            assert await admin.fetchval("SELECT count FROM sign_in_attempts") == 4
+        await calm.sign_in(attempt, about)
 
     async def test_of_one_address_holds_up_no_other(self, house: House) -> None:
         """Each has its own count."""
@@ -136,6 +178,15 @@ class TestWhetherThereIsSuchATenant:
                 await tenants.try_to_sign_in(password="a guess", tenant=tenant)
 
             assert_problem(await tenants.try_to_sign_in(tenant=tenant.upper()), 429, "sign_in_blocked")
+
+    async def test_one_tenant_is_one_by_two_names_whatever_is_remembered_of_each(self, tenants: House) -> None:
+        """Its rules have changed between the looks at the two."""
+        by_both = {"X-Tenant": str(tenants.api.tenant_id), "Host": f"acme.{BASE}"}
+        body = {"email": EMAIL, "password": PASSWORD}
+        await tenants.post(SESSIONS, body, Host=f"acme.{BASE}")
+        await tenants.api.client.post("/api/v1/access/roles", json={"name": "clerk"})
+
+        assert (await tenants.post(SESSIONS, body, **by_both)).status_code == 201
 
     @pytest.mark.parametrize("at_host", ["acme", "nobody"])
     @pytest.mark.parametrize("named", ["globex", "somebody"])

@@ -20,6 +20,7 @@ ASK = '{{ findRoomLamps(room: "{}") {{ lampId }} __typename }}'
 async def fail(_uow: object, data: FindLamps) -> Result:
     raise {
         "dark": ZeroDivisionError("hunter2"),
+        "empty": KeyError("hunter2"),
         "closed": Misconfigured("hunter2"),
         "busy": Unavailable("The lamps do not answer.", is_rolled_back=True),
     }[data.room]
@@ -57,22 +58,23 @@ async def test_a_defect_in_many_fields_is_logged_once(rustok: PlatformUnderTest)
 
 
 async def test_what_does_not_answer_many_fields_is_logged_once(rustok: PlatformUnderTest) -> None:
-    """Beside the first defect: a database that is away makes all of them fail."""
+    """Beside each kind of defect: a database that is away makes all of them fail."""
     fields = " ".join(
         f'{room}{number}: findRoomLamps(room: "{room}") {{ lampId }}'
         for number in range(3)
-        for room in ("busy", "dark")
+        for room in ("busy", "dark", "empty")
     )
     async with ApiUnderTest.open(rustok, modules=(*MODULES, BROKEN)) as api:
         with capture_logs() as lines:
             answer = await post(api, f"{{ {fields} }}")
 
     codes = [error["extensions"]["code"] for error in answer.json()["errors"]]
-    assert codes == ["unavailable", "internal_error"] * 3
+    assert codes == ["unavailable", "internal_error", "internal_error"] * 3
     failed = [line for line in lines if line["event"] == "graphql_field_failed"]
     assert [(line["log_level"], line["path"], line["others"]) for line in failed] == [
-        ("error", ["dark0"], 2),
         ("warning", ["busy0"], 2),
+        ("error", ["dark0"], 2),
+        ("error", ["empty0"], 2),
     ]
 
 
