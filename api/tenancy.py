@@ -44,7 +44,7 @@ class TenantDirectory:
     async def named_by(self, reference: str | None, host: str) -> NamedTenant | None:
         """Return what X-Tenant, if it was sent, and *host* name together; None: nothing.
 
-        What is called after no tenant does not depend on which others there are, but for their domains.
+        The name of a tenant that is none does not depend on which there are; only their domains can be told.
         """
         at_host = await self.at(host)
         own_key = None if at_host is None and self.slug_at(host) is None else key_of_host(host, self._base_domain)

@@ -143,7 +143,10 @@ class CreatedApiKey(Struct, frozen=True, kw_only=True):
 
 
 class ApiKeyInfo(Struct, frozen=True, kw_only=True):
-    """A key without its secret. `successor`: the `key_id` of the newest that has come of it by rotation."""
+    """A key without its secret.
+
+    `successor`: the `key_id` of the newest that has come of it by rotation; it changes without a new version.
+    """
 
     key_id: str
     name: str

@@ -70,7 +70,10 @@ class RotateApiKey(KeyReference):
 
 
 class ApiKeyInfo(Result):
-    """A key without its secret. `successor`: the `key_id` of the newest that has come of it by rotation."""
+    """A key without its secret.
+
+    `successor`: the `key_id` of the newest that has come of it by rotation; it changes without a new version.
+    """
 
     key_id: str
     name: str

@@ -46,7 +46,9 @@ async def rotate_api_key(uow: UnitOfWork, data: schemas.RotateApiKey) -> Created
     if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= uow.now):
         raise errors.ApiKeyEnded("The key is revoked or has expired: create another.")
     if row.successor is not None:
-        raise errors.ApiKeyRotated(f"The key has a successor already: rotate {row.successor}.")
+        raise errors.ApiKeyRotated(
+            f"The key has a successor already: rotate {row.successor}, or create another where that one has ended."
+        )
     await _require_cover(uow, row.principal_id, row.scopes)
     expires_at = uow.now + timedelta(seconds=data.overlap_s)
     if row.expires_at is not None:

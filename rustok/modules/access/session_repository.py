@@ -18,6 +18,16 @@ _FORGOTTEN_AFTER = "1 hour"
 _NEW_COUNT = f"""
     CASE WHEN a.last_at < CAST(:now AS timestamptz) - interval '{_FORGOTTEN_AFTER}' THEN 1 ELSE a.count + 1 END
 """
+
+
+def _wait_after(count: str) -> str:
+    """Return the SQL of how long the next attempt has to wait after so many."""
+    return f"""
+        make_interval(secs => CASE WHEN {count} < {_FREE_ATTEMPTS} THEN 0
+                                   ELSE least(power(2, least({count} - {_FREE_ATTEMPTS}, 10)), {_LONGEST_BLOCK_S}) END)
+    """
+
+
 # Counted before a password is looked at: guesses that are made at the same moment count, too.
 _COUNT_ATTEMPT = text(
     f"""
@@ -25,9 +35,7 @@ _COUNT_ATTEMPT = text(
     VALUES (:counted_by, 1, :now, :now)
         ON CONFLICT (counted_by)
         DO UPDATE SET count = {_NEW_COUNT}, last_at = :now,
-                      blocked_until = CAST(:now AS timestamptz) + make_interval(secs => CASE
-                          WHEN {_NEW_COUNT} < {_FREE_ATTEMPTS} THEN 0
-                          ELSE least(power(2, least({_NEW_COUNT} - {_FREE_ATTEMPTS}, 10)), {_LONGEST_BLOCK_S}) END)
+                      blocked_until = CAST(:now AS timestamptz) + {_wait_after(_NEW_COUNT)}
          WHERE a.blocked_until <= :now
     RETURNING count
     """
@@ -35,7 +43,10 @@ _COUNT_ATTEMPT = text(
 _BLOCKED_UNTIL = text("SELECT blocked_until FROM sign_in_attempts WHERE counted_by = :counted_by")
 _FORGET_ATTEMPTS = text("DELETE FROM sign_in_attempts WHERE counted_by = :counted_by")
 _TAKE_BACK_ATTEMPT = text(
-    "UPDATE sign_in_attempts SET count = greatest(count - 1, 0), blocked_until = :now WHERE counted_by = :counted_by"
+    f"""
+    UPDATE sign_in_attempts SET count = count - 1, blocked_until = last_at + {_wait_after("(count - 1)")}
+     WHERE counted_by = :counted_by
+    """
 )
 _TOUCH_ATTEMPTS = text("UPDATE sign_in_attempts SET last_at = :now WHERE counted_by = :counted_by")
 _PURGE_ATTEMPTS = text(
@@ -128,8 +139,8 @@ async def forget_attempts(uow: UnitOfWork, counted_by: bytes) -> None:
 
 
 async def take_back_attempt(uow: UnitOfWork, counted_by: bytes) -> None:
-    """Count one less, since its password was not looked at."""
-    await uow.execute(_TAKE_BACK_ATTEMPT, {"counted_by": counted_by, "now": uow.now})
+    """Count one less, and wait no longer than after those that are left."""
+    await uow.execute(_TAKE_BACK_ATTEMPT, {"counted_by": counted_by})
 
 
 async def touch_attempts(uow: UnitOfWork, counted_by: bytes) -> None:

@@ -182,7 +182,7 @@ class Sessions:
 
     @asynccontextmanager
     async def _taken_back_if_too_many(self, attempt: Attempt, about: Circumstances) -> AsyncIterator[None]:
-        """Count an attempt no more for which no hash was made: who waits for others' learns nothing, and may repeat."""
+        """Count an attempt no more for which there was no turn: no password was looked at, or it was the right one."""
         try:
             yield
         except TooManyHashes:

@@ -143,6 +143,21 @@ async def test_what_names_two_tenants_names_none(api: ApiUnderTest, visitor: htt
     assert_problem(twice, 400, "invalid_header")
 
 
+async def test_one_tenant_is_one_by_two_names_whatever_is_remembered_of_each(
+    api: ApiUnderTest, visitor: httpx2.AsyncClient
+) -> None:
+    """Its rules have changed between the looks at the two."""
+    await open_storefront(api)
+    host = {"Host": f"acme.{BASE}"}
+
+    before = await visitor.get(SEARCH, headers=host)
+    role = await api.client.post("/api/v1/access/roles", json={"name": "clerk"})
+    after = await visitor.get(SEARCH, headers={**host, "X-Tenant": str(api.tenant_id)})
+
+    assert role.status_code == 201, role.text
+    assert titles(before) == titles(after) == ["Red bicycle"]
+
+
 async def test_a_credential_that_does_not_hold_makes_nobody_a_visitor(
     api: ApiUnderTest, visitor: httpx2.AsyncClient
 ) -> None:
