@@ -27,6 +27,7 @@ SLOW_HOOK = HOOK.replace("20_000", "1_000_000")
 _PATIENT = {"cpu_ms": 5_000, "wall_ms": 60_000}
 """Limits of a run that goes on while its worker is stopped, and is committed late."""
 _MOST_TRIES = 4
+_WAIT_FOR_JOBS_S = 2.0
 
 _GAVE_UP = re.compile(r'^rustok_jobs_total\{kind="alloy\.run",outcome="(?:lost|stopped)"\} (\S+)$', re.MULTILINE)
 """Runs that a worker did not commit because they were somebody else's by then."""
@@ -105,6 +106,18 @@ class PickUps:
 
         self._stage.until(have_looked_and_holds)
 
+    def under_way(self) -> UnderWay:
+        """Return what is being done as soon as jobs are leased; after a while also without."""
+        end_s = time.monotonic() + _WAIT_FOR_JOBS_S
+        seen: list[UnderWay] = []
+
+        def are_leased() -> bool:
+            seen.append(UnderWay.of(self._stage))
+            return bool(seen[-1].tokens) or time.monotonic() > end_s
+
+        self.until(are_leased)
+        return seen[-1]
+
     def are_complete(self) -> bool:
         """Tell whether nothing waits."""
         return not self._waiting
@@ -131,7 +144,7 @@ def kill_processes(servers: Servers, *, kills: int, products_a_kill: int) -> Res
             writing = stage.write(products_a_kill * len(roles))
             for role, moment in zip(roles, moments, strict=True):
                 pick_ups.until(partial(_has_answered, stage, answered + moment))
-                pick_ups.wait_for(_kill(stage, role, chance))
+                pick_ups.wait_for(_kill(stage, role, chance, pick_ups.under_way()))
             pick_ups.until(writing.done)
             writing.result()
         pick_ups.until(pick_ups.are_complete)
@@ -168,8 +181,7 @@ def batches(kills: int, chance: random.Random) -> Iterator[Sequence[str]]:
         kills -= len(roles)
 
 
-def _kill(stage: Stage, role: str, chance: random.Random) -> Kill:
-    under_way = UnderWay.of(stage)
+def _kill(stage: Stage, role: str, chance: random.Random, under_way: UnderWay) -> Kill:
     name = chance.choice([name for name in sorted(stage.processes.pids) if name.startswith(role)])
     os.kill(stage.processes.pids[name], signal.SIGKILL)
     return Kill(name, time.monotonic(), under_way)
