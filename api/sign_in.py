@@ -48,7 +48,7 @@ def sign_in_routes(
     attempts are counted.
     """
 
-    async def tenant_or_none(request: Request) -> UUID:
+    async def named_tenant_id(request: Request) -> UUID:
         """Return the id of the tenant that *request* names, or what stands for one that is none.
 
         Raises TenantMissing where it names none.
@@ -59,7 +59,7 @@ def sign_in_routes(
         return sessions.absent_tenant(named.name) if named.tenant is None else named.tenant.id
 
     async def open_session(request: Request) -> Response:
-        tenant_id = await tenant_or_none(request)
+        tenant_id = await named_tenant_id(request)
         data = validate(SignIn, await read_fields(request, limits, optional=False))
         return _answer(await sessions.sign_in(_attempt(tenant_id, data), _circumstances(request)), OPEN)
 
@@ -73,19 +73,19 @@ def sign_in_routes(
         return _secret(SignedOut(), CLOSE.status)
 
     async def change_password(request: Request) -> Response:
-        tenant_id = await tenant_or_none(request)
+        tenant_id = await named_tenant_id(request)
         data = validate(ChangePassword, await read_fields(request, limits, optional=False))
         found = await sessions.change_password(_attempt(tenant_id, data), data.new_password, _circumstances(request))
         return _answer(found, CHANGE_PASSWORD)
 
     async def begin_login(request: Request) -> Response:
-        tenant_id = await tenant_or_none(request)
+        tenant_id = await named_tenant_id(request)
         data = validate(BeginLogin, await read_fields(request, limits, optional=False))
         begun = await _login(logins, data.provider).begin(tenant_id)
         return _secret(BegunLogin(url=begun.url, login=begun.remembered), BEGIN.status)
 
     async def end_login(request: Request) -> Response:
-        tenant_id = await tenant_or_none(request)
+        tenant_id = await named_tenant_id(request)
         data = validate(EndLogin, await read_fields(request, limits, optional=False))
         identity = await _login(logins, data.provider).exchange(tenant_id, data.code, data.state, data.login)
         found = await sessions.sign_in_by_provider(tenant_id, identity, _circumstances(request), provider=data.provider)

@@ -253,8 +253,8 @@ class UnitOfWork:
         """State that this transaction has inserted (version ABSENT) or locked the aggregate's row.
 
         *made_by*: the subject of the principal who has made it, where that is kept. *is_consequence*: it changes with
-        another one, which the caller has named, and whose version counts. *first_version*: that of what
-        was inserted, where something of the same name may have been there.
+        another one, which the caller has named, and whose version counts. *first_version*: that of what was inserted,
+        where something of the same name may have been there.
 
         Raises:
             Forbidden: the caller may change what it has made, and has not made this.

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, JsonValue, StringConstraints
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticKnownError
 
 from rustok.kernel.quota import read_quota
 
@@ -39,7 +39,7 @@ def _read_moment(value: object) -> datetime:
             return datetime.fromisoformat(value.upper())
     except ValueError:
         pass
-    raise PydanticCustomError("datetime_parsing", "must be a date and time with its offset (RFC 3339)")
+    raise PydanticKnownError("datetime_type")
 
 
 def _in_utc(moment: datetime) -> datetime:
