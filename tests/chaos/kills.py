@@ -73,6 +73,19 @@ class UnderWay:
         return row is not None and bool(row.is_picked_up)
 
 
+def with_jobs(stage: Stage, until: Callable[[Callable[[], object]], object]) -> UnderWay:
+    """Return what is being done as soon as jobs are leased; after a while also without. *until* is how to wait."""
+    end_s = time.monotonic() + _WAIT_FOR_JOBS_S
+    seen: list[UnderWay] = []
+
+    def are_leased() -> bool:
+        seen.append(UnderWay.of(stage))
+        return bool(seen[-1].tokens) or time.monotonic() > end_s
+
+    until(are_leased)
+    return seen[-1]
+
+
 @dataclass(frozen=True, slots=True)
 class Kill:
     """Who was killed, when on the monotonic clock, and what was being done then."""
@@ -106,18 +119,6 @@ class PickUps:
 
         self._stage.until(have_looked_and_holds)
 
-    def under_way(self) -> UnderWay:
-        """Return what is being done as soon as jobs are leased; after a while also without."""
-        end_s = time.monotonic() + _WAIT_FOR_JOBS_S
-        seen: list[UnderWay] = []
-
-        def are_leased() -> bool:
-            seen.append(UnderWay.of(self._stage))
-            return bool(seen[-1].tokens) or time.monotonic() > end_s
-
-        self.until(are_leased)
-        return seen[-1]
-
     def are_complete(self) -> bool:
         """Tell whether nothing waits."""
         return not self._waiting
@@ -144,7 +145,7 @@ def kill_processes(servers: Servers, *, kills: int, products_a_kill: int) -> Res
             writing = stage.write(products_a_kill * len(roles))
             for role, moment in zip(roles, moments, strict=True):
                 pick_ups.until(partial(_has_answered, stage, answered + moment))
-                pick_ups.wait_for(_kill(stage, role, chance, pick_ups.under_way()))
+                pick_ups.wait_for(_kill(stage, role, chance, with_jobs(stage, pick_ups.until)))
             pick_ups.until(writing.done)
             writing.result()
         pick_ups.until(pick_ups.are_complete)
@@ -249,8 +250,7 @@ def restart_in_turn(servers: Servers, *, rounds: int) -> Result:
         with stage.load(pause_s=0.2):
             for name in names * rounds:
                 if name.startswith("worker"):
-                    stage.until(partial(_has_leases, stage))
-                    with_leases += _has_leases(stage)
+                    with_leases += bool(with_jobs(stage, stage.until).tokens)
                 _restart(stage, name)
         stage.settle()
         return conclude(
@@ -259,10 +259,6 @@ def restart_in_turn(servers: Servers, *, rounds: int) -> Result:
             {"attempts that were cut short": Bound(stage.ask(_CUT_SHORT).attempts, 0)},
             controls={"workers told to stop while jobs were leased": Hits(with_leases, rounds)},
         )
-
-
-def _has_leases(stage: Stage) -> bool:
-    return bool(stage.ask(_LEASED).ids)
 
 
 def _restart(stage: Stage, name: str) -> None:
