@@ -26,7 +26,7 @@ ROLES = ("api", "relay", "worker")
 SLOW_HOOK = HOOK.replace("20_000", "1_000_000")
 _PATIENT = {"cpu_ms": 5_000, "wall_ms": 60_000}
 """Limits of a run that goes on while its worker is stopped, and is committed late."""
-_MOST_TRIES = 4
+_MOST_TRIES = 6
 _WAIT_FOR_JOBS_S = 2.0
 
 _GAVE_UP = re.compile(r'^rustok_jobs_total\{kind="alloy\.run",outcome="(?:lost|stopped)"\} (\S+)$', re.MULTILINE)

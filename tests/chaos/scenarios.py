@@ -36,12 +36,12 @@ SCENARIOS: Mapping[str, Scenario] = {
     "redis_away": Scenario(servers.lose_redis, smoke={"away_s": 6.0}, full={"away_s": 60.0}),
     "redis_cuts": Scenario(
         servers.cut_redis_replies,
-        smoke={"nth": 50, "cuts": 20},
+        smoke={"nth": 50, "cuts": 40},
         full={"nth": 50, "cuts": 500},
     ),
     "postgres_stops": Scenario(servers.stop_postgres, smoke={"stops": 3}, full={"stops": 200}),
     "backends": Scenario(backends.terminate_backends, smoke={"terminations": 20}, full={"terminations": 500}),
-    "commit_cuts": Scenario(servers.cut_commits, smoke={"felt": 20}, full={"felt": 500}),
+    "commit_cuts": Scenario(servers.cut_commits, smoke={"felt": 60}, full={"felt": 500}),
     "zombies": Scenario(
         kills.wake_zombies,
         smoke={"rounds": 1, "products": 60, "stopped_s": 8.0},

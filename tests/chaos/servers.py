@@ -147,7 +147,7 @@ def cut_redis_replies(servers: Servers, *, nth: int, cuts: int) -> Result:
             stage,
             {"lost_replies": proxy.faults, "lost_deliveries": deliveries},
             _no_write_errors(stage),
-            controls={"lost replies with messages": Hits(deliveries, cuts / 10)},
+            controls={"lost replies with messages": Hits(deliveries, cuts / 20)},
         )
 
 
@@ -224,7 +224,7 @@ def cut_commits(servers: Servers, *, felt: int) -> Result:
             controls={
                 "commits cut before": Hits(before, felt / 4),
                 "commits cut after": Hits(after, felt / 4),
-                "answers that were lost and given again": Hits(replayed, felt / 10),
+                "answers that were lost and given again": Hits(replayed, felt / 20),
             },
         )
 
