@@ -94,7 +94,7 @@ def build_app(
         routes=[
             *api_routes(parts.platform, callers, parts.admission, parts.read_your_writes, limits),
             *batch_routes(parts.platform, callers, parts.admission, limits),
-            *sign_in_routes(parts.platform.sessions, parts.logins, parts.directory, limits),
+            *sign_in_routes(parts.platform, parts.logins, parts.directory, limits),
             graphql_route(
                 parts.platform,
                 callers,

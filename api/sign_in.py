@@ -32,21 +32,23 @@ from api.faults import TenantMissing
 from api.headers import host_name, named_tenant
 from api.record import record_of
 from api.tenancy import TenantDirectory
+from rustok.bootstrap import Platform
 from rustok.dispatch import validate
 from rustok.kernel.module import Result
-from rustok.modules.access import Attempt, Circumstances, OidcLogin, OidcLoginRefused, Sessions, SignedIn
+from rustok.modules.access import Attempt, Circumstances, OidcLogin, OidcLoginRefused, SignedIn
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
 def sign_in_routes(
-    sessions: Sessions, logins: Mapping[str, OidcLogin], directory: TenantDirectory, limits: BodyLimits
+    platform: Platform, logins: Mapping[str, OidcLogin], directory: TenantDirectory, limits: BodyLimits
 ) -> list[Route]:
     """Return the routes of sessions, and of logins by providers.
 
     They take from nobody's quota, which would tell whose tenant there is: passwords are looked at two at a time, and
     attempts are counted.
     """
+    sign_ins, sessions = platform.sign_ins, platform.sessions
 
     async def named_tenant_id(request: Request) -> UUID:
         """Return the id of the tenant that *request* names, or what stands for one that is none.
@@ -56,12 +58,12 @@ def sign_in_routes(
         named = await directory.named_by(named_tenant(request), host_name(request))
         if named is None:
             raise TenantMissing("Say to which tenant you sign in: X-Tenant, or a host of its own.")
-        return sessions.absent_tenant(named.name) if named.tenant is None else named.tenant.id
+        return sign_ins.absent_tenant(named.name) if named.tenant is None else named.tenant.id
 
     async def open_session(request: Request) -> Response:
         tenant_id = await named_tenant_id(request)
         data = validate(SignIn, await read_fields(request, limits, optional=False))
-        return _answer(await sessions.sign_in(_attempt(tenant_id, data), _circumstances(request)), OPEN)
+        return _answer(await sign_ins.by_password(_attempt(tenant_id, data), _circumstances(request)), OPEN)
 
     async def refresh(request: Request) -> Response:
         data = validate(RefreshToken, await read_fields(request, limits, optional=False))
@@ -75,7 +77,7 @@ def sign_in_routes(
     async def change_password(request: Request) -> Response:
         tenant_id = await named_tenant_id(request)
         data = validate(ChangePassword, await read_fields(request, limits, optional=False))
-        found = await sessions.change_password(_attempt(tenant_id, data), data.new_password, _circumstances(request))
+        found = await sign_ins.change_password(_attempt(tenant_id, data), data.new_password, _circumstances(request))
         return _answer(found, CHANGE_PASSWORD)
 
     async def begin_login(request: Request) -> Response:
@@ -88,7 +90,7 @@ def sign_in_routes(
         tenant_id = await named_tenant_id(request)
         data = validate(EndLogin, await read_fields(request, limits, optional=False))
         identity = await _login(logins, data.provider).exchange(tenant_id, data.code, data.state, data.login)
-        found = await sessions.sign_in_by_provider(tenant_id, identity, _circumstances(request), provider=data.provider)
+        found = await sign_ins.by_provider(tenant_id, identity, _circumstances(request), provider=data.provider)
         return _answer(found, END)
 
     endpoints = {

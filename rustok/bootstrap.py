@@ -16,7 +16,7 @@ from rustok.kernel.ports import Clock, MadeJob
 from rustok.kernel.registry import Registry, build_registry
 from rustok.kernel.secrets import Secrets
 from rustok.kernel.transport import EventTransport
-from rustok.modules.access import Authenticator, Sessions
+from rustok.modules.access import Authenticator, Sessions, SignIns
 from rustok.modules.tenants import without_absences
 
 
@@ -29,6 +29,7 @@ class Platform:
     dispatcher: Dispatcher
     authenticator: Authenticator
     sessions: Sessions
+    sign_ins: SignIns
 
 
 def build_platform(
@@ -52,7 +53,8 @@ def build_platform(
     units = UnitOfWorkFactory(engine, transport, clock, secrets, on_jobs_made, registry=registry)
     authenticator = Authenticator(engine, secrets, clock, registry.permissions.values())
     dispatcher = Dispatcher(units, registry.needed_module)
-    return Platform(registry, units, dispatcher, authenticator, Sessions(units, secrets, clock))
+    sessions = Sessions(units, secrets, clock)
+    return Platform(registry, units, dispatcher, authenticator, sessions, SignIns(units, secrets, sessions))
 
 
 def build_consumers(

@@ -19,6 +19,7 @@ from rustok.modules.access.roles import is_for_visitors
 from rustok.modules.access.schemas import Email
 from rustok.modules.access.session_repository import purge_sign_ins
 from rustok.modules.access.sessions import Circumstances, Sessions, SignedIn
+from rustok.modules.access.sign_in import SignIns
 
 __all__ = [
     "NO_ROW",
@@ -37,6 +38,7 @@ __all__ = [
     "Sessions",
     "SignInBlocked",
     "SignInRefused",
+    "SignIns",
     "SignedIn",
     "TooManyHashes",
     "head_of_audit",

@@ -142,13 +142,13 @@ async def use_everything(owner: Owner) -> None:
 
 async def sign_in_and_out(owner: Owner) -> None:
     """Have a user of the tenant try a wrong password, then the right one, and sign out."""
-    sessions, about = owner.api.rustok.platform.sessions, Circumstances(uuid7(), None)
+    platform, about = owner.api.rustok.platform, Circumstances(uuid7(), None)
     user = await owner.run("access.users.create", email="ada@example.org", name="Ada")
     await owner.run("access.users.set_password", user_id=str(user.id), password="correct horse battery")
     with pytest.raises(SignInRefused):
-        await sessions.sign_in(Attempt(owner.tenant_id, user.email, "a guess"), about)
-    tokens = await sessions.sign_in(Attempt(owner.tenant_id, user.email, "correct horse battery"), about)
-    await sessions.sign_out(tokens.refresh_token, about)
+        await platform.sign_ins.by_password(Attempt(owner.tenant_id, user.email, "a guess"), about)
+    tokens = await platform.sign_ins.by_password(Attempt(owner.tenant_id, user.email, "correct horse battery"), about)
+    await platform.sessions.sign_out(tokens.refresh_token, about)
 
 
 async def be_operated_on(owner: Owner) -> None:

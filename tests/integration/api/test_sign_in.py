@@ -11,7 +11,7 @@ from rustok.db.unit_of_work import StaleAuthorization
 from rustok.dispatch import Call
 from rustok.kernel.context import Context, Principal
 from rustok.kernel.ids import uuid7
-from rustok.modules.access import Attempt, Circumstances, Sessions, SignInRefused
+from rustok.modules.access import Attempt, Circumstances, SignInRefused, SignIns
 from rustok.modules.access.passwords import PasswordHasher
 from tests.integration.api.house import EMAIL, NEW_PASSWORD, PASSWORD, SESSIONS, USERS, House
 from tests.integration.api.support import PRODUCTS, a_product, administrator, assert_problem, bearer
@@ -231,10 +231,10 @@ async def test_what_changes_while_a_password_is_looked_at_lets_nobody_in(house: 
         }[change]()
         assert answer.status_code == 200, answer.text
 
-    sessions = Sessions(rustok.platform.units, rustok.secrets, house.clock, Meddler(meddle))
+    sign_ins = SignIns(rustok.platform.units, rustok.secrets, rustok.platform.sessions, Meddler(meddle))
 
     with pytest.raises(SignInRefused):
-        await sessions.sign_in(Attempt(house.api.tenant_id, EMAIL, PASSWORD), Circumstances(uuid7(), None))
+        await sign_ins.by_password(Attempt(house.api.tenant_id, EMAIL, PASSWORD), Circumstances(uuid7(), None))
 
 
 async def test_who_is_let_in_again_has_to_sign_in_again(house: House) -> None:

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from rustok.kernel.ids import uuid7
-from rustok.modules.access import Attempt, Circumstances, Sessions, SignInRefused, TooManyHashes, purge_sign_ins
+from rustok.modules.access import Attempt, Circumstances, SignInRefused, SignIns, TooManyHashes, purge_sign_ins
 from rustok.modules.access.passwords import PASSWORDS, PasswordHasher
 from tests.integration.api.house import BASE, EMAIL, NEW_PASSWORD, PASSWORD, SESSIONS, House
 from tests.integration.api.support import UNKNOWN_ID, administrator, assert_problem
@@ -97,12 +97,12 @@ class TestGuessing:
     @pytest.mark.parametrize("kind", ["verify", "hash"])
     async def test_does_not_count_what_was_not_looked_at(self, house: House, kind: str) -> None:
         """Others keep the hashes busy: whoever is told to try again may, and has learned nothing."""
-        units, secrets = house.api.rustok.platform.units, house.api.rustok.secrets
+        platform, secrets = house.api.rustok.platform, house.api.rustok.secrets
         attempt, about = Attempt(house.api.tenant_id, EMAIL, PASSWORD), Circumstances(uuid7(), None)
-        calm, busy = (Sessions(units, secrets, house.clock, hasher) for hasher in (PASSWORDS, Busy(kind)))
+        calm, busy = (SignIns(platform.units, secrets, platform.sessions, hasher) for hasher in (PASSWORDS, Busy(kind)))
         for _ in range(4):
             with pytest.raises(SignInRefused):
-                await calm.sign_in(replace(attempt, password="a guess"), about)
+                await calm.by_password(replace(attempt, password="a guess"), about)
 
         for _ in range(6):
             with pytest.raises(TooManyHashes):
@@ -110,7 +110,7 @@ class TestGuessing:
 
         async with administrator(house.api.database) as admin:
             assert await admin.fetchval("SELECT count FROM sign_in_attempts") == 4
-        await calm.sign_in(attempt, about)
+        await calm.by_password(attempt, about)
 
     async def test_of_one_address_holds_up_no_other(self, house: House) -> None:
         """Each has its own count."""
