@@ -127,16 +127,12 @@ class Callers:
 
         Who asks does not learn whether the tenant exists. Raises TenantMissing where none is named.
         """
-        reference, host = named_tenant(request), host_name(request)
-        slug = self._directory.slug_at(host)
-        at_host = await self._directory.at(host, fresh=fresh)
-        if reference is None and slug is None and at_host is None:
+        named = await self._directory.named_by(named_tenant(request), host_name(request), fresh=fresh)
+        if named is None:
             raise TenantMissing("Send a credential, or name the tenant that you visit: X-Tenant, or a host of its own.")
-        tenant = at_host if reference is None else await self._directory.named(reference, fresh=fresh)
-        if tenant is None or not tenant.has_storefront:
+        if named.tenant is None or not named.tenant.has_storefront:
             return None
-        is_at_home = slug in (None, tenant.slug) and (at_host is None or at_host.id == tenant.id)
-        return self._authenticator.visitor(tenant) if is_at_home else None
+        return self._authenticator.visitor(named.tenant)
 
     async def _refuse_other_tenants(self, request: Request, identity: Identity) -> None:
         if not all(_is_named(identity, wanted) for wanted in request.headers.getlist("x-tenant")):
@@ -149,14 +145,11 @@ class Callers:
 
         A domain that was taken from one refuses nobody any more.
         """
-        slug = self._directory.slug_at(host)
-        if slug is not None:
-            return slug != identity.tenant_slug
-        remembered = await self._directory.at(host)
-        if remembered is None or remembered.id == identity.tenant_id:
-            return False
-        found = await self._directory.at(host, fresh=True)
-        return found is not None and found.id != identity.tenant_id
+        for fresh in (False, True):
+            named = await self._directory.named_by(None, host, fresh=fresh)
+            if named is None or named.is_of(identity.tenant_id, identity.tenant_slug):
+                return False
+        return True
 
 
 class Caller:

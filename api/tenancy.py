@@ -1,6 +1,7 @@
 """Which tenant a request names, by X-Tenant or by its host."""
 
 from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,6 +20,10 @@ class NamedTenant(NamedTuple):
     name: str
     tenant: ResolvedTenant | None
 
+    def is_of(self, tenant_id: UUID, slug: str) -> bool:
+        """Tell whether it is this tenant that is named, whatever is remembered of it."""
+        return self.name == slug or (self.tenant is not None and self.tenant.id == tenant_id)
+
 
 class TenantDirectory:
     """Remembers what it has found: for five minutes a tenant whose storefront is open, for one that there is none.
@@ -33,33 +38,27 @@ class TenantDirectory:
         self._base_domain = base_domain
         self._look_up = LookUps(self._look, clock, _kept_s, _MOST)
 
-    async def named(self, reference: str, *, fresh: bool = False) -> ResolvedTenant | None:
-        """Return the tenant with this slug or id."""
-        return await self._find(key_of_reference(reference), fresh=fresh)
-
-    async def at(self, host: str, *, fresh: bool = False) -> ResolvedTenant | None:
-        """Return the tenant whose host this is; None: it is the platform's own."""
-        return await self._find(key_of_host(host, self._base_domain), fresh=fresh)
-
-    async def named_by(self, reference: str | None, host: str) -> NamedTenant | None:
+    async def named_by(self, reference: str | None, host: str, *, fresh: bool = False) -> NamedTenant | None:
         """Return what X-Tenant, if it was sent, and *host* name together; None: nothing.
 
-        The name of a tenant that is none does not depend on which there are; only their domains can be told.
+        The name of a tenant that is none does not depend on which there are; only their domains can be told. With
+        *fresh* they are looked up as they are now.
         """
-        at_host = await self.at(host)
-        own_key = None if at_host is None and self.slug_at(host) is None else key_of_host(host, self._base_domain)
+        at_host = await self._at(host, fresh=fresh)
         if reference is None:
-            return None if own_key is None else NamedTenant(_name(own_key), at_host)
-        key, tenant = key_of_reference(reference), await self.named(reference)
-        if own_key in (None, key):
-            return NamedTenant(_name(key), tenant)
-        is_one = tenant is not None and at_host is not None and tenant.id == at_host.id
-        return NamedTenant(f"{_name(key)} {_name(own_key)}", tenant if is_one else None)
+            return at_host
+        key = key_of_reference(reference)
+        name, tenant = _name(key), await self._find(key, fresh=fresh)
+        if at_host is None or (at_host.name == name if tenant is None else at_host.is_of(tenant.id, tenant.slug)):
+            return NamedTenant(name, tenant)
+        return NamedTenant(f"{name} {at_host.name}", None)
 
-    def slug_at(self, host: str) -> str | None:
-        """Return the slug that a host below the base domain has, whether there is such a tenant or not."""
+    async def _at(self, host: str, *, fresh: bool) -> NamedTenant | None:
+        """Return what *host* names, which below the base domain is a tenant, there or not; None: the platform."""
         key = key_of_host(host, self._base_domain)
-        return key.slug if key else None
+        tenant = await self._find(key, fresh=fresh)
+        is_platforms = tenant is None and (key is None or key.slug is None)
+        return None if is_platforms else NamedTenant(_name(key), tenant)
 
     async def _find(self, key: TenantKey | None, *, fresh: bool) -> ResolvedTenant | None:
         return None if key is None else await self._look_up(key, fresh=fresh)

@@ -213,6 +213,18 @@ async def test_a_credential_is_of_no_use_at_the_host_of_another_tenant(api: ApiU
         assert titles(await api.client.get(SEARCH, headers={**token, "Host": host})) == []
 
 
+async def test_a_tenant_that_is_new_has_its_host_at_once(api: ApiUnderTest, visitor: httpx2.AsyncClient) -> None:
+    """Also in a process that remembers that there was none: the name tells whose host it is."""
+    host = {"Host": f"globex.{BASE}"}
+    assert_problem(await visitor.get(SEARCH, headers=host), 401, "unauthenticated")
+    globex = await api.rustok.create_tenant("globex")
+    await api.rustok.run("tenants.storefronts.open", globex)
+    token = bearer(await api.new_key(tenant_id=globex))
+
+    assert titles(await visitor.get(SEARCH, headers={**host, "X-Tenant": str(globex)})) == []
+    assert titles(await api.client.get(SEARCH, headers={**host, **token})) == []
+
+
 async def test_a_domain_that_moves_is_the_others_from_the_next_request_on(
     api: ApiUnderTest, visitor: httpx2.AsyncClient
 ) -> None:
