@@ -1,7 +1,6 @@
 """Which tenant is meant by a name or a host, before anything else is known of a request."""
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -10,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rustok.db.failures import translated_failures
 from rustok.modules.tenants import repository
-from rustok.modules.tenants.schemas import SLUG_PATTERN
+from rustok.modules.tenants.schemas import SLUG_PATTERN, id_of_tenant
 
 _SLUG = re.compile(SLUG_PATTERN)
 _LONGEST_SLUG, _LONGEST_DOMAIN = 63, 253
@@ -38,10 +37,8 @@ class ResolvedTenant:
 
 def key_of_reference(reference: str) -> TenantKey | None:
     """Return the key that a slug or an id is; None for what is neither."""
-    with suppress(ValueError):
-        tenant_id = UUID(reference)
-        if str(tenant_id) == reference.lower():
-            return TenantKey(id=tenant_id)
+    if tenant_id := id_of_tenant(reference):
+        return TenantKey(id=tenant_id)
     return TenantKey(slug=reference) if _is_slug(reference) else None
 
 

@@ -15,16 +15,27 @@ RESERVED_SLUGS = frozenset({"admin", "api", "app", "console", "health", "metrics
 """Names that a host or a path of the platform itself uses."""
 
 
-def _not_reserved(slug: str) -> str:
+def id_of_tenant(reference: str) -> UUID | None:
+    """Return the id that *reference* is, in its usual form; None where it can be a slug."""
+    try:
+        tenant_id = UUID(reference)
+    except ValueError:
+        return None
+    return tenant_id if str(tenant_id) == reference.lower() else None
+
+
+def _names_one_tenant(slug: str) -> str:
     if slug in RESERVED_SLUGS:
         raise ValueError("is reserved by the platform")
+    if id_of_tenant(slug):
+        raise ValueError("must not have the form of an id")
     return slug
 
 
 TenantSlug = Annotated[
     str,
     StringConstraints(pattern=SLUG_PATTERN, min_length=2, max_length=63),
-    AfterValidator(_not_reserved),
+    AfterValidator(_names_one_tenant),
 ]
 """A DNS label, since it may become a host name."""
 

@@ -54,16 +54,18 @@ async def test_a_tenant_and_its_key_are_made_listed_and_revoked(cli: Cli) -> Non
     assert [tenant["slug"] for tenant in json.loads(tenants.out)] == ["acme"]
 
 
-async def test_a_taken_or_reserved_slug_is_refused(cli: Cli) -> None:
-    """Each is one line with its code, and exit code 1."""
+async def test_a_slug_is_refused_that_is_taken_reserved_or_an_id(cli: Cli) -> None:
+    """Each is one line with its code, and exit code 1. X-Tenant takes what looks like an id for one."""
     await cli("tenant", "create", "acme")
 
     taken = await cli("tenant", "create", "acme")
     reserved = await cli("tenant", "create", "admin")
+    an_id = await cli("tenant", "create", "0199b7a2-7c1e-7d3a-9f00-5b1e8c2d4a61")
 
-    assert (taken.code, reserved.code) == (1, 1)
+    assert (taken.code, reserved.code, an_id.code) == (1, 1, 1)
     assert "(tenant_slug_taken)" in taken.err
     assert "/slug: is reserved by the platform" in reserved.err
+    assert "/slug: must not have the form of an id" in an_id.err
 
 
 async def test_a_tenant_is_given_a_quota_of_its_own_and_loses_it_again(cli: Cli) -> None:
