@@ -1,6 +1,7 @@
 """Who acts, for which tenant, and in what chain of causes."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from rustok.kernel.errors import Forbidden, ModuleOff
@@ -16,7 +17,8 @@ class Principal:
     `scripts_version` is the tenant's when a script was read, for what is done by it or about it.
     `modules_off` are switched off for the tenant: nobody does anything of theirs.
     `own_permissions` hold for what the principal has made. `subject`: the user or the service principal who is behind
-    it; None: nobody of the tenant. `session_id`: the rights end with this session.
+    it; None: nobody of the tenant. `session_id`: the rights end with this session. `is_scoped`: it is a key
+    that may do less than its subject; `expires_at`: when the key ends.
     """
 
     kind: str
@@ -28,6 +30,8 @@ class Principal:
     own_permissions: frozenset[str] = frozenset()
     subject: UUID | None = None
     session_id: UUID | None = None
+    is_scoped: bool = False
+    expires_at: datetime | None = None
 
     @property
     def actor(self) -> str:

@@ -109,7 +109,9 @@ class Authenticator:
         grants = self._grants(row)
         if row.scopes is not None:
             grants = grants.within(row.scopes)
-        return self._identity(row, "apikey", row.id, grants)
+        found = self._identity(row, "apikey", row.id, grants)
+        principal = replace(found.principal, is_scoped=row.scopes is not None, expires_at=row.expires_at)
+        return replace(found, principal=principal)
 
     def _grants(self, row: Row[Any]) -> Grants:
         return self._roles.grants(row.roles, row.permissions, row.own_permissions)

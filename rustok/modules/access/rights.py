@@ -94,14 +94,19 @@ def require_cover(uow: UnitOfWork, grants: Grants, what: str) -> None:
 
 
 def require_cover_of(uow: UnitOfWork, principal_id: UUID, grants: Grants, what: str) -> None:
-    """Return if the caller may act as the principal with *grants*: it is the caller, or could do no more.
+    """Return if the caller may act as the principal with *grants*, who could do no more than the caller.
+
+    The caller may have less than the same principal has elsewhere: by a key with scopes.
 
     Raises:
         RightsExceeded: the principal could; the message names some of it.
 
     """
+    if principal_id == uow.context.principal.subject:
+        require_cover(uow, grants, what)
+        return
     mine = _mine(uow)
-    if principal_id == uow.context.principal.subject or mine.cover_whole(grants):
+    if mine.cover_whole(grants):
         return
     missing = sorted((grants.permissions | grants.own) - mine.permissions)
     raise RightsExceeded(f"You lack what {what} has: {', '.join(missing[:_NAMED])}.")
@@ -110,13 +115,28 @@ def require_cover_of(uow: UnitOfWork, principal_id: UUID, grants: Grants, what: 
 def bounded_scopes(uow: UnitOfWork, principal_id: UUID, scopes: Collection[str] | None) -> list[str] | None:
     """Return the scopes of a key that the caller makes: of another principal's, what the caller may do at most.
 
-    So the key does not grow beyond its maker when that principal gets more roles. None: all that its principal may.
+    So the key does not grow beyond its maker when that principal gets more roles; nor does one that a key with scopes
+    makes for its own principal. None: all that its principal may.
     """
-    mine = uow.context.principal
-    is_bound = principal_id != mine.subject and not roles_of(uow).built_in("owner") <= mine.permissions
+    caller = uow.context.principal
+    is_oneself = principal_id == caller.subject
+    is_bound = caller.is_scoped or (not is_oneself and not roles_of(uow).built_in("owner") <= caller.permissions)
     if is_bound:
-        return sorted(mine.permissions if scopes is None else mine.permissions & frozenset(scopes))
+        mine = caller.permissions | caller.own_permissions if is_oneself else caller.permissions
+        return sorted(mine if scopes is None else mine & frozenset(scopes))
     return None if scopes is None else sorted(scopes)
+
+
+def require_end(uow: UnitOfWork, expires_at: datetime | None) -> None:
+    """Return if a key that the caller makes, and that ends at *expires_at*, does not outlast the caller's own.
+
+    Raises:
+        RightsExceeded: it does.
+
+    """
+    end = uow.context.principal.expires_at
+    if end is not None and (expires_at is None or expires_at > end):
+        raise RightsExceeded(f"Your own key ends at {end.isoformat()}: a key that it makes has to end then, or before.")
 
 
 def _mine(uow: UnitOfWork) -> Grants:

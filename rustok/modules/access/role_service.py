@@ -9,6 +9,7 @@ from rustok.db.failures import conflicts_named
 from rustok.db.unit_of_work import UnitOfWork
 from rustok.kernel.errors import InvalidInput, Violation
 from rustok.kernel.merge_patch import changed_fields
+from rustok.kernel.permission import expand
 from rustok.modules.access import events, schemas
 from rustok.modules.access import role_repository as repository
 from rustok.modules.access.errors import DuplicateRole, RoleInUse, RoleNotFound, TooManyRoles
@@ -90,11 +91,7 @@ async def _checked(uow: UnitOfWork, name: str, fields: dict[str, Any]) -> dict[s
     await require_roles(uow, fields["parents"], "/parents")
     check_lineage({**await repository.parents_of_roles(uow), name: fields["parents"]})
     inherited = await grants_of_roles(uow, fields["parents"])
-    granted = Grants(_expanded(uow, fields, "grants"), _expanded(uow, fields, "own_grants"))
-    unbound = sorted(p for p in granted.own if not uow.registry.permissions[p].may_be_own)
-    if unbound:
-        fault = Violation("/own_grants", "not_ownable", f"{unbound[0]} is not about what somebody has made")
-        raise InvalidInput("A permission cannot be granted for one's own alone.", [fault])
+    granted = Grants(_expanded(uow, fields, "grants"), _ownable(uow, fields))
     require_cover(uow, Grants(inherited.permissions | granted.permissions, inherited.own | granted.own), "the role")
     return {**fields, "permissions": sorted(granted.permissions), "own_permissions": sorted(granted.own)}
 
@@ -110,6 +107,20 @@ def _expanded(uow: UnitOfWork, fields: dict[str, Any], field: str) -> frozenset[
     if faults:
         raise InvalidInput("A role grants permissions that there are.", faults)
     return frozenset().union(*found.values())
+
+
+def _ownable(uow: UnitOfWork, fields: dict[str, Any]) -> frozenset[str]:
+    """Return what `own_grants` stand for, but for what is not about things that somebody has made."""
+    wanted = _expanded(uow, fields, "own_grants")
+    ownable = frozenset(name for name in wanted if uow.registry.permissions[name].may_be_own)
+    faults = [
+        Violation(f"/own_grants/{place}", "not_ownable", "stands for nothing that is about what somebody has made")
+        for place, pattern in enumerate(fields["own_grants"])
+        if not expand([pattern], ownable)
+    ]
+    if faults:
+        raise InvalidInput("A permission cannot be granted for one's own alone.", faults)
+    return ownable
 
 
 async def _role(uow: UnitOfWork, name: str) -> Role:

@@ -12,7 +12,7 @@ from rustok.modules.access import errors, events, repository, schemas
 from rustok.modules.access.api_key import new_api_key
 from rustok.modules.access.principal_repository import find_principal
 from rustok.modules.access.principals import create_service_principal
-from rustok.modules.access.rights import bounded_scopes, grants_of_roles, require_cover_of, roles_of
+from rustok.modules.access.rights import bounded_scopes, grants_of_roles, require_cover_of, require_end, roles_of
 from rustok.modules.access.schemas import ApiKeyInfo, CreatedApiKey
 
 MAKE_PRINCIPALS = "access.service_principals.write"
@@ -22,6 +22,7 @@ MAKE_PRINCIPALS = "access.service_principals.write"
 async def create_api_key(uow: UnitOfWork, data: schemas.CreateApiKey) -> CreatedApiKey:
     """Create a key and return its token, which is kept nowhere."""
     _require_future(uow, data.expires_at)
+    require_end(uow, data.expires_at)
     if data.principal_id is None:
         uow.context.require(MAKE_PRINCIPALS)
         service = schemas.CreateServicePrincipal(name=data.name, roles=[str(data.role)])
@@ -50,6 +51,7 @@ async def rotate_api_key(uow: UnitOfWork, data: schemas.RotateApiKey) -> Created
             f"The key has a successor already: rotate {row.successor}, or create another where that one has ended."
         )
     await _require_cover(uow, row.principal_id, row.scopes)
+    require_end(uow, row.expires_at)
     expires_at = uow.now + timedelta(seconds=data.overlap_s)
     if row.expires_at is not None:
         expires_at = min(expires_at, row.expires_at)

@@ -1,5 +1,6 @@
 """Users, service principals, their roles and their keys: nobody gives away what one has not."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -305,17 +306,24 @@ async def test_an_unknown_role_is_named_by_its_place(
     [
         ("grants", "tenants.tenants.create", "unknown_permission"),
         ("grants", "commerce.lamps.light", "unknown_permission"),
-        ("own_grants", "commerce.products.write", None),
+        ("own_grants", "commerce.products.write", "not_ownable"),
+        ("own_grants", "commerce.*", "not_ownable"),
     ],
 )
-async def test_a_role_grants_what_can_be_granted(
-    shared_api: ApiUnderTest, field: str, pattern: str, code: str | None
-) -> None:
+async def test_a_role_grants_what_can_be_granted(shared_api: ApiUnderTest, field: str, pattern: str, code: str) -> None:
     """What there is, but for the platform's own; for one's own alone what somebody makes."""
     answer = await shared_api.client.post(ROLES, json={"name": "clerk", field: [pattern]})
 
     problem = assert_problem(answer, 422, "invalid_input")
-    assert problem["errors"][0]["code"] == (code or "not_ownable")
+    assert pointers(problem) == [(f"#/{field}/0", code)]
+
+
+async def test_a_pattern_grants_for_ones_own_what_can_be_ones_own(api: ApiUnderTest) -> None:
+    """The rest of what it stands for is left out."""
+    role = await a_role(api, "author", own_grants=["content.nodes.*"])
+
+    assert "content.nodes.write" in role["own_permissions"]
+    assert "content.nodes.read" not in role["own_permissions"]
 
 
 class TestNobodyGivesAway:
@@ -397,6 +405,93 @@ class TestNobodyGivesAway:
         answer = await api.client.delete(f"{KEYS}/{key_id}", headers=await self.weaker(api))
 
         assert_problem(answer, 403, "rights_exceeded")
+
+
+class TestAKeyGoesNoFurtherThanItself:
+    """Neither in what it may do nor in how long, also where its principal may more."""
+
+    async def service(self, api: ApiUnderTest) -> dict[str, Any]:
+        """Return somebody who may do everything about access, and read nodes."""
+        await a_role(api, "warden", grants=["access.*", "content.nodes.read"], own_grants=["content.nodes.write"])
+        return await a_service(api, "warden")
+
+    async def test_by_making_another(self, api: ApiUnderTest) -> None:
+        """With the scopes that it has itself it may."""
+        service = await self.service(api)
+        scoped = await key_of(api, service, scopes=["access.api_keys.*", "content.nodes.write"])
+        body = {"name": "a key", "principal_id": service["id"]}
+
+        whole = await api.client.post(KEYS, json=body, headers=scoped)
+        more = await api.client.post(KEYS, json={**body, "scopes": ["content.nodes.read"]}, headers=scoped)
+        others = await api.client.post(KEYS, json={**body, "scopes": ["*.*.write"]}, headers=scoped)
+
+        for answer in (whole, more, others):
+            assert_problem(answer, 403, "rights_exceeded")
+        part = await made(await api.client.post(KEYS, json={**body, "scopes": ["content.*.write"]}, headers=scoped))
+        assert part["scopes"] == ["content.nodes.write"]
+
+    async def test_by_rotating_or_revoking_another(self, api: ApiUnderTest) -> None:
+        """Itself it may."""
+        service = await self.service(api)
+        broad, scoped = await key_of(api, service), await key_of(api, service, scopes=["access.api_keys.*"])
+        broad_id, scoped_id = (key["Authorization"].split("_")[2] for key in (broad, scoped))
+
+        assert_problem(
+            await api.client.post(f"{KEYS}/{broad_id}/rotate", json={}, headers=scoped), 403, "rights_exceeded"
+        )
+        assert_problem(await api.client.delete(f"{KEYS}/{broad_id}", headers=scoped), 403, "rights_exceeded")
+        successor = await made(await api.client.post(f"{KEYS}/{scoped_id}/rotate", json={}, headers=scoped))
+        assert successor["scopes"] == ["access.api_keys.read", "access.api_keys.write"]
+        revoked = await api.client.delete(f"{KEYS}/{successor['key_id']}", headers=bearer(successor["token"]))
+        assert revoked.status_code == 200
+
+    async def test_by_one_that_grows_with_the_principal(self, api: ApiUnderTest) -> None:
+        """Scopes that were all of it once are not for ever."""
+        service = await self.service(api)
+        scoped = await key_of(api, service, scopes=["access.*", "content.*"])
+        body = {"name": "a key", "principal_id": service["id"]}
+        key = bearer((await made(await api.client.post(KEYS, json=body, headers=scoped)))["token"])
+
+        await api.client.put(f"{SERVICES}/{service['id']}/roles", json={"roles": ["owner"]})
+
+        assert {permission.partition(".")[0] for permission in await may(api, key)} == {"access", "content"}
+
+    async def test_by_setting_the_users_password(self, api: ApiUnderTest) -> None:
+        """With which one could sign in as the whole user."""
+        user = await a_user(api, "owner")
+        scoped = await key_of(api, user, scopes=["access.users.*"])
+        path, body = f"{USERS}/{user['id']}/password", {"password": "correct horse battery staple"}
+
+        assert_problem(await api.client.put(path, json=body, headers=scoped), 403, "rights_exceeded")
+        assert (await api.client.put(path, json=body, headers=await key_of(api, user))).status_code == 200
+
+    @pytest.mark.parametrize("of_another", [False, True])
+    async def test_in_time(self, api: ApiUnderTest, *, of_another: bool) -> None:
+        """What it makes, for whomever, ends when it does at the latest."""
+        service = await self.service(api)
+        end, later = (datetime.now(UTC) + timedelta(hours=hours) for hours in (1, 2))
+        short = await key_of(api, service, expires_at=end.isoformat())
+        holder = await a_service(api) if of_another else service
+        body = {"name": "a key", "principal_id": holder["id"]}
+
+        for fields in ({}, {"expires_at": later.isoformat()}):
+            answer = await api.client.post(KEYS, json={**body, **fields}, headers=short)
+            assert_problem(answer, 403, "rights_exceeded")
+        await made(await api.client.post(KEYS, json={**body, "expires_at": end.isoformat()}, headers=short))
+
+    async def test_in_time_by_rotating(self, api: ApiUnderTest) -> None:
+        """Itself it may: the successor has its end."""
+        service = await self.service(api)
+        endless = await key_of(api, service)
+        end = datetime.now(UTC) + timedelta(hours=1)
+        short = await key_of(api, service, expires_at=end.isoformat())
+        endless_id, short_id = (key["Authorization"].split("_")[2] for key in (endless, short))
+
+        refused = await api.client.post(f"{KEYS}/{endless_id}/rotate", json={}, headers=short)
+        rotated = await made(await api.client.post(f"{KEYS}/{short_id}/rotate", json={}, headers=short))
+
+        assert_problem(refused, 403, "rights_exceeded")
+        assert datetime.fromisoformat(rotated["expires_at"]) == end
 
 
 @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
