@@ -18,7 +18,7 @@ from tests.bench.figures import percentile
 from tests.chaos.evidence import Bound, Hits
 from tests.chaos.opening import HOOK, SEED, Plan, Servers, open_stage
 from tests.chaos.report import Result
-from tests.chaos.stage import Stage, answers
+from tests.chaos.stage import Stage, Wait, answers, look_for
 from tests.chaos.verdict import conclude
 
 PICK_UP_S = 10.0
@@ -73,17 +73,10 @@ class UnderWay:
         return row is not None and bool(row.is_picked_up)
 
 
-def with_jobs(stage: Stage, until: Callable[[Callable[[], object]], object]) -> UnderWay:
+def with_jobs(stage: Stage, until: Wait) -> UnderWay:
     """Return what is being done as soon as jobs are leased; after a while also without. *until* is how to wait."""
-    end_s = time.monotonic() + _WAIT_FOR_JOBS_S
-    seen: list[UnderWay] = []
-
-    def are_leased() -> bool:
-        seen.append(UnderWay.of(stage))
-        return bool(seen[-1].tokens) or time.monotonic() > end_s
-
-    until(are_leased)
-    return seen[-1]
+    look = partial(UnderWay.of, stage)
+    return look_for(look, until, within_s=_WAIT_FOR_JOBS_S, suffices=lambda seen: seen.tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,13 @@ from tests.chaos.opening import SEED, Plan, Servers, open_stage
 from tests.chaos.proxy import Chunk, Fate, always_pass, every
 from tests.chaos.report import Result
 from tests.chaos.root import DOUBLE_MESSAGES, Handled
-from tests.chaos.stage import Stage
+from tests.chaos.stage import Stage, look_for
 from tests.chaos.verdict import conclude
 
 FIRST_WRITE_S = 2.0
 
 _SLOW_S = 0.001
+_WAIT_FOR_JOBS_S = 5.0
 
 _OUTSTANDING = text(
     """
@@ -65,7 +66,7 @@ def wipe_redis(servers: Servers, *, wipes: int, products: int, runs: int) -> Res
         with stage.load(), redis.Redis.from_url(stage.redis.url) as client:
             wiped, waiting = [], []
             for _ in range(wipes):
-                waiting.append(stage.ask(_WAITING).jobs)
+                waiting.append(look_for(lambda: stage.ask(_WAITING).jobs, stage.until, within_s=_WAIT_FOR_JOBS_S))
                 wiped.append(_wipe(client))
                 stage.until_answered(5)
         stage.settle()

@@ -26,6 +26,9 @@ from tests.chaos.proxy import FaultProxy
 from workers.event_loop import EventLoopThread
 
 Answer = TypeVar("Answer")
+Seen = TypeVar("Seen")
+Wait = Callable[[Callable[[], object]], object]
+"""Returns as soon as something holds: `Stage.until`, or what looks after more than that meanwhile."""
 
 PATIENCE_S = 3600.0
 """Longer than anything takes at full scale; what takes longer hangs."""
@@ -168,6 +171,21 @@ class Stage:
         self.peaks.see_redis(self.redis.url)
         if row := self.ask(_OUTBOX):
             self.peaks.see_outbox(row.rows)
+
+
+def look_for(
+    look: Callable[[], Seen], until: Wait, *, within_s: float, suffices: Callable[[Seen], object] = bool
+) -> Seen:
+    """Return what *look* sees as soon as it *suffices*, after *within_s* also what does not."""
+    end_s = time.monotonic() + within_s
+    seen: list[Seen] = []
+
+    def has_seen() -> object:
+        seen.append(look())
+        return suffices(seen[-1]) or time.monotonic() > end_s
+
+    until(has_seen)
+    return seen[-1]
 
 
 def answers(url: str) -> bool:
