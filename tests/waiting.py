@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 
-WAIT_S = 20.0
+WAIT_S = 60.0
+"""Long: a worker that a test starts takes 4 s of a processor for its imports, and others want the processor, too."""
 
 
 def eventually(holds: Callable[[], object], within_s: float = WAIT_S) -> None:

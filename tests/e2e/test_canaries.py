@@ -160,7 +160,7 @@ async def everything_sent(owner: Owner, things: Possessions) -> AsyncIterator[ht
         )
         code = f"async def handle(event, ctx):\n    {does.format(word=owner.mark)}\n"
         await owner.run("alloy.versions.push", script_id=str(script.id), code=code, activate=True)
-        await eventually_async(partial(is_active, owner, script.id), within_s=60)
+        await eventually_async(partial(is_active, owner, script.id))
         yield await owner.api.client.post(
             f"/api/v1/alloy/scripts/{script.id}/runs", json={"input": {"word": owner.mark}}, headers=owner.headers
         )

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from rustok.settings import Settings
 from rustok.testing import Database
+from tests.waiting import WAIT_S
 from workers.main import run_worker
 from workers.relay import run_relay
 
@@ -49,5 +50,5 @@ def working(settings: Settings) -> Iterator[threading.Thread]:
         yield thread
     finally:
         stop.set()
-        thread.join(10)
-        assert not thread.is_alive(), "the worker took more than 10 s to stop"
+        thread.join(WAIT_S)
+        assert not thread.is_alive(), f"the worker took more than {WAIT_S} s to stop"

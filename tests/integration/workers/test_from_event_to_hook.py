@@ -23,7 +23,7 @@ async def test_a_hook_has_its_effects_once_an_event(rustok: PlatformUnderTest, s
             await install(rustok, tenant)
             products = [await create(rustok, tenant) for _ in range(5)]
 
-            await eventually_async(lambda: _has_seen(rustok, len(products)), within_s=60)
+            await eventually_async(lambda: _has_seen(rustok, len(products)))
 
     assert Counter(await seen(rustok)) == Counter(str(product) for product in products)
 
