@@ -43,12 +43,14 @@ async def test_a_statement_that_takes_too_long_is_cancelled_by_the_server(databa
 async def test_a_transaction_that_is_left_alone_is_ended_by_the_server(database: Database) -> None:
     """What it had locked is free, though its process still believes that it holds it."""
     async with (
-        open_engine(database.system_url, idle_in_transaction_timeout_s=0.05) as engine,
+        open_engine(database.system_url, idle_in_transaction_timeout_s=1.0) as engine,
         open_engine(database.admin_url) as others,
     ):
 
         async def is_free() -> bool:
             return bool((await run_alone(others, _LOCK)).scalar_one())
+
+        await is_free()  # so that the connection is there before the time runs
 
         async def lock_and_leave_alone() -> None:
             async with begin(engine, "BEGIN; SELECT pg_advisory_xact_lock(1)"):
@@ -63,7 +65,7 @@ async def test_a_transaction_that_is_left_alone_is_ended_by_the_server(database:
 
 async def test_a_server_that_has_become_silent_costs_one_call(database: Database) -> None:
     """The next one has another connection, and does not wait for what is still to be cancelled."""
-    async with open_engine(database.system_url, pool_size=1, reply_timeout_s=0.2) as engine:
+    async with open_engine(database.system_url, pool_size=1, reply_timeout_s=1.0) as engine:
         silent = (await run_alone(engine, _BACKEND)).scalar_one()
         os.kill(silent, signal.SIGSTOP)
         try:
