@@ -58,7 +58,7 @@ async def test_a_reader_is_told_whether_the_index_shows_its_write(api: ApiUnderT
     await api.rustok.settle()
     after = await search(api, token)
 
-    assert before.headers["rustok-freshness"].startswith("stale; lag=0.")
+    assert before.headers["rustok-freshness"].startswith("stale; lag=")
     assert (after.headers["rustok-freshness"], found(after)) == ("fresh", [product])
 
 
@@ -266,8 +266,8 @@ async def test_a_preference_is_applied_or_ignored(shared_api: ApiUnderTest, pref
 
 
 async def test_readers_that_wait_hold_no_connection(rustok: PlatformUnderTest) -> None:
-    """Many wait while one connection serves all the others."""
-    settings = settings_for(rustok.database, database_pool_size=1)
+    """Many wait while one connection serves all the others; in the end they take turns with it."""
+    settings = settings_for(rustok.database, database_pool_size=1, database_pool_timeout_s=30.0)
     async with ApiUnderTest.open(rustok, settings=settings) as api:
         product, token = await written(api)
         waiting = [asyncio.create_task(search(api, token, "wait=10")) for _ in range(50)]
