@@ -11,6 +11,8 @@ import pytest
 from tests.e2e.conftest import RunningPlatform, rustok_command
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.timeout(600)  # the first test waits for the platform of the session
+
 
 def rustok(platform: RunningPlatform, *arguments: str) -> Any:
     """Run the command line against the running platform and return what it prints as JSON."""

@@ -9,6 +9,8 @@ from tests.integration.api.possessions import OPERATIONS, Owner
 from tests.integration.api.support import ApiUnderTest
 from tests.integration.api.trespass import gives_away
 
+pytestmark = pytest.mark.timeout(600)
+
 NOTHING_TO_GIVE_AWAY = {
     "access.api_keys.create": "makes something of its own",
     "access.me.get": "tells whoever asks of themselves",
