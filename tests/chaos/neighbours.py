@@ -101,7 +101,7 @@ def digest_poison(servers: Servers, *, products: int, poison_every: int, retries
                 "p95 of other runs, times the clean run's": Bound(poisoned_runs / runs, POISONED_P95),
             },
             controls={
-                "aggregates that were poison": Hits(failed.aggregates, products / poison_every / 4),
+                "aggregates that were poison": Hits(failed.aggregates, max(1, products / poison_every / 20)),
                 "runs that were poison": Hits(failed.runs, products / 200),
             },
             settle_s=_ALL_ATTEMPTS_S,

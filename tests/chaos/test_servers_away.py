@@ -17,6 +17,9 @@ GOOD = {Answer(status, says_when_to_come_again=False) for status in (200, 201)}
 TAKEN = Answer(409, says_when_to_come_again=False)
 """What a client is told that asks for a handle which is taken, as some do on purpose."""
 
+LATE = Answer(412, says_when_to_come_again=False)
+"""What a change is told that was done though its answer was lost, and is sent again: the client looks and compares."""
+
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
@@ -41,7 +44,7 @@ def test_writes_resume_when_postgresql_is_back(stage: Stage) -> None:
         stage.until_answered(20)
 
     stage.settle()
-    assert stage.clients.answers.keys() <= {*GOOD, TAKEN, COME_AGAIN}
+    assert stage.clients.answers.keys() <= {*GOOD, TAKEN, LATE, COME_AGAIN}
     assert_index_equals_source(stage)
 
 

@@ -21,9 +21,9 @@ def servers() -> Iterator[Servers]:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_invariant_holds_after_the_faults(servers: Servers, name: str) -> None:
-    """Times are targets of `make chaos` alone: here they would depend on what else the machine does."""
+    """Times, I8 among them, are targets of `make chaos` alone: here they would depend on what else the machine does."""
     started_s = time.perf_counter()
     result = SCENARIOS[name].play(servers, "smoke")
     enter(report_path("smoke"), "smoke", name, result, time.perf_counter() - started_s)
 
-    assert {invariant: faults for invariant, faults in result.faults.items() if faults} == {}
+    assert {invariant: faults for invariant, faults in result.faults.items() if faults and invariant != "I8"} == {}
