@@ -10,10 +10,11 @@ from uuid import UUID
 import psutil
 import pytest
 
-from rustok.jobs.heartbeat import Heartbeat, Worker, list_workers, living_workers
+from rustok.jobs.heartbeat import STALLED_AFTER_S, Heartbeat, Worker, list_workers, living_workers
 from rustok.jobs.wishes import Whom, direct
 from rustok.testing import FixedClock
 from tests.integration.jobs.ledger import Ledger
+from tests.waiting import eventually
 
 
 class Host:
@@ -52,6 +53,20 @@ def dead_pid() -> Iterator[int]:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
         yield process.pid
+
+
+@pytest.fixture
+def young_pid() -> Iterator[int]:
+    """Of a process that has just begun, and goes on."""
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as process:
+        yield process.pid
+
+
+@pytest.fixture
+def old_pid() -> int:
+    """Of the process that began first, longer ago than a worker may be silent."""
+    eventually(lambda: time.time() - psutil.Process(1).create_time() > 2 * STALLED_AFTER_S)
+    return 1
 
 
 async def test_a_worker_works_while_jobs_are_in_hand(host: Host) -> None:
@@ -108,12 +123,14 @@ async def test_a_silent_worker_stalls_and_is_then_lost(host: Host) -> None:
     assert living == {workers["heard"].id, workers["stalled"].id}
 
 
-async def test_the_dead_are_struck_off_the_list_by_their_neighbours(host: Host, dead_pid: int) -> None:
+async def test_the_dead_are_struck_off_the_list_by_their_neighbours(
+    host: Host, dead_pid: int, young_pid: int, old_pid: int
+) -> None:
     """Of a process that was killed nothing is left to look at; one that is frozen is still there."""
     killed, replaced, frozen = await host.worker(), await host.worker(), await host.worker()
     await host.fall_silent(killed, 10, dead_pid)
-    await host.fall_silent(replaced, 3500, os.getpid())  # a process that was not there yet has its number
-    await host.fall_silent(frozen, 10, os.getppid())
+    await host.fall_silent(replaced, 3500, young_pid)  # a process that was not there yet has its number
+    await host.fall_silent(frozen, 10, old_pid)
 
     neighbour = await host.worker()
 
