@@ -5,12 +5,17 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rustok.catalog import MODULES
 from rustok.embedded import provide_postgres, provide_redis, temporary_state_dir
 from rustok.testing import Database, DatabaseServer, PlatformUnderTest
 from tests.faults import Faults
 from tests.under_fire import PlatformUnderFire
+
+# How long an example takes, or its making, says what else the machine does.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

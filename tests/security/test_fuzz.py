@@ -69,14 +69,14 @@ OF_CLASSES = {"__name__", "__module__", "__qualname__", "__annotations__", "__cl
 """Names that CPython itself puts into the code of a class."""
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.lists(STATEMENTS, min_size=1, max_size=3))
 def test_no_statement_gets_by_the_policy(statements: list[str]) -> None:
     """What it accepts says nothing private, by a walk over the bytecode that knows nothing of the policy."""
     assert_told_or_tame("\n".join([*statements, HOOK]))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.data())
 def test_no_mutation_of_an_escape_gets_by_the_policy(data: st.DataObject) -> None:
     """A corpus case with something put in, cut out or doubled."""

@@ -84,7 +84,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.booleans(), st.sampled_from([None, 1]), st.sampled_from([(",", ":"), (", ", ": "), (" ,\t", " :")]))
-@settings(derandomize=True, max_examples=1000, deadline=None)
+@settings(derandomize=True, max_examples=1000)
 def test_what_is_read_quickly_is_read_as_carefully(
     value: Any, only_ascii: bool, indent: int | None, separators: tuple[str, str]
 ) -> None:

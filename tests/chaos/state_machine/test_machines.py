@@ -18,7 +18,7 @@ from tests.chaos.state_machine.ledger_machine import LedgerMachine
 from tests.chaos.state_machine.ledger_world import LedgerWorld, open_ledger_world
 from tests.chaos.state_machine.world import World, opened
 
-FEW = settings(max_examples=12, stateful_step_count=30, derandomize=True, deadline=None)
+FEW = settings(max_examples=12, stateful_step_count=30, derandomize=True)
 SOME = settings(FEW, max_examples=80, stateful_step_count=40)
 MANY = settings(FEW, max_examples=300, stateful_step_count=50, derandomize=False, database=None)
 HUNT = settings(FEW, max_examples=2000, stateful_step_count=40, phases=[Phase.generate])

@@ -97,7 +97,7 @@ async def test_null_gives_a_field_what_a_new_thing_has(patcher: Patcher, operati
 
 
 @pytest.mark.parametrize(("operation", "field"), FREE_FORM, ids=lambda part: getattr(part, "name", part))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(stored=OBJECTS, patch=OBJECTS)
 async def test_a_free_form_object_is_merged(
     patcher: Patcher, operation: Operation, field: str, stored: Any, patch: Any

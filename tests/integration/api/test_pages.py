@@ -81,7 +81,7 @@ async def test_links_lead_to_the_same_pages(owner: Owner) -> None:
     assert (await read(owner, second["links"]["prev"]))["data"] == first["data"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(keys=st.sets(KEYS, min_size=1), steps=STEPS)
 async def test_what_comes_and_goes_meanwhile_shifts_nothing(owner: Owner, keys: set[int], steps: list[Any]) -> None:
     """A page onwards has the rows behind the last one seen, a page back those before the first, and none between.

@@ -11,7 +11,7 @@ from tests.integration.api.fences import without_predicates, without_row_level_s
 from tests.integration.api.histories import Step, StepClock, histories, view_of
 from tests.integration.api.support import ApiUnderTest
 
-FEW = settings(max_examples=12, derandomize=True, deadline=None)
+FEW = settings(max_examples=12, derandomize=True)
 MANY = settings(FEW, max_examples=150, derandomize=False, database=None)
 
 

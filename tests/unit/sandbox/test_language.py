@@ -325,7 +325,7 @@ def test_a_handle_may_take_its_two_arguments_in_any_way(source: str) -> None:
     assert check_source(source) == ()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(st.sampled_from("xy_.()[]{}:=,'\"\n \\#@*+-0\0é") | st.characters(), max_size=60))
 def test_no_source_makes_the_check_fail(source: str) -> None:
     """Whatever arrives is either a hook or has faults."""
