@@ -100,7 +100,7 @@ async def test_without_the_database_a_process_tells_of_itself(rustok: PlatformUn
     async with administrator(rustok.database) as admin:
         await admin.execute(f"ALTER DATABASE {rustok.database.name} CONNECTION LIMIT 0")
         await admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name = 'rustok_api'"
         )
 

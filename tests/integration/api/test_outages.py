@@ -11,7 +11,7 @@ from rustok.testing import Database, PlatformUnderTest
 from tests.integration.api.support import PRODUCTS, ApiUnderTest, administrator, assert_problem
 
 _KILL = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
  WHERE datname = current_database() AND application_name = 'rustok_api'
 """
 _WAITING = """
@@ -21,7 +21,7 @@ SELECT count(*) FROM pg_stat_activity
 
 
 async def kill_connections(admin: asyncpg.Connection) -> None:
-    assert len(await admin.fetch(_KILL)) > 0
+    assert {has_ended for [has_ended] in await admin.fetch(_KILL)} == {True}
 
 
 def assert_unavailable(response: httpx2.Response) -> None:

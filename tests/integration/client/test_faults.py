@@ -287,6 +287,6 @@ async def shut_out(api: ApiUnderTest) -> None:
     async with administrator(api.database) as admin:
         await admin.execute(f"ALTER DATABASE {api.database.name} CONNECTION LIMIT 0")
         await admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name = 'rustok_api'"
         )
