@@ -14,6 +14,7 @@ from rustok.cli.tenant import Json
 app = typer.Typer(no_args_is_help=True)
 _COLUMNS = ("key_id", "name", "principal_id", "scopes", "expires_at", "revoked_at", "successor", "created_at")
 _SECONDS_AN_HOUR = 3600
+_MOST_DAYS = 365 * 100
 
 
 @app.command()
@@ -28,7 +29,7 @@ def create(
         list[str] | None, typer.Option(help="What the key may do at most: `commerce.products.*`; several times.")
     ] = None,
     name: Annotated[str, typer.Option(help="What the key is for.")] = "key",
-    expires_in_days: Annotated[int | None, typer.Option(min=1)] = None,
+    expires_in_days: Annotated[int | None, typer.Option(min=1, max=_MOST_DAYS)] = None,
     as_json: Json = False,
 ) -> None:
     """Create a key and print its token, this once."""

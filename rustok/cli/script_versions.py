@@ -126,9 +126,9 @@ async def _side(at: TenantSession, script: Script, side: str) -> tuple[str, str]
     """Return the name and the code of a version, or of a file."""
     if not side.isdecimal():
         return side, read_source(Path(side))
-    if int(side) == 0:
+    if side == "0":
         raise ScriptVersionNotFound(f"{script.name} has fewer than two versions.")
-    version = await at.query("alloy.versions.get", script_id=script.id, number=int(side))
+    version = await at.query("alloy.versions.get", script_id=script.id, number=side)
     return f"{script.name}@{side}", version.code
 
 

@@ -13,7 +13,7 @@ from rustok.kernel.errors import Unavailable
 
 T = TypeVar("T")
 
-Patience = Annotated[float, typer.Option("--timeout-s", min=0.1, help="Seconds to wait for a worker.")]
+Patience = Annotated[float, typer.Option("--timeout-s", min=0.1, max=86_400, help="Seconds to wait for a worker.")]
 PATIENCE_S = 30.0
 _POLL_S = 0.1
 
