@@ -58,8 +58,19 @@ def create(
 
 
 @app.command()
-def roles(user: Who, tenant: TenantOption = None, role: Roles = None, *, as_json: Json = False) -> None:
+def roles(
+    user: Who,
+    tenant: TenantOption = None,
+    role: Roles = None,
+    *,
+    none: Annotated[bool, typer.Option("--none", help="Take all of them away.")] = False,
+    as_json: Json = False,
+) -> None:
     """Give a user the roles that are named, and no others."""
+    if bool(role) == none:
+        raise typer.BadParameter(
+            "Say which roles: --role, once or more, or else --none. `rustok user show` shows them."
+        )
     _change(tenant, user, "access.users.set_roles", {"roles": role or []}, as_json=as_json)
 
 

@@ -39,6 +39,26 @@ async def test_a_user_comes_and_goes(cli: Cli) -> None:
     assert rows(await cli("user", "list", "--json")) == []
 
 
+@pytest.mark.parametrize("options", [(), ("--none", "--role", "customer")])
+async def test_roles_are_not_taken_away_unless_that_is_said(cli: Cli, options: tuple[str, ...]) -> None:
+    """Without a role the call reads like one that shows them: it is refused, and nothing has changed."""
+    [created] = rows(await cli("user", "create", "ada@example.com", "--name", "Ada", "--role", "editor", "--json"))
+
+    refused = await cli("user", "roles", "ada@example.com", *options)
+
+    assert (refused.code, "--none" in refused.err) == (2, True)
+    assert rows(await cli("user", "show", "ada@example.com", "--json")) == [created]
+
+
+async def test_all_roles_are_taken_away_by_none(cli: Cli) -> None:
+    """The one way to leave a user without any."""
+    await cli("user", "create", "ada@example.com", "--name", "Ada", "--role", "editor")
+
+    [changed] = rows(await cli("user", "roles", "ada@example.com", "--none", "--json"))
+
+    assert changed["roles"] == []
+
+
 async def test_a_password_is_read_from_standard_input(cli: Cli) -> None:
     """So that it is in no list of processes and in no history of a shell; one that is too short changes nothing."""
     await cli("user", "create", "ada@example.com", "--name", "Ada")
