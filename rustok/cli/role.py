@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from rustok.cli.output import print_rows
-from rustok.cli.tenancy import TenantOption, Yes, acting_for, confirm
+from rustok.cli.tenancy import TenantOption, TenantSession, Yes, acting_for, confirm
 from rustok.cli.tenant import Json
+from rustok.modules.access import BuiltInRole
 
 app = typer.Typer(no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name of the role.")]
@@ -81,9 +82,9 @@ def delete(name: Name, tenant: TenantOption = None, *, yes: Yes = False) -> None
 
     async def run() -> None:
         async with acting_for(tenant) as acting:
-            role = await acting.query("access.roles.get", role=name)
+            seen = await _version(acting, name)
             confirm(f"Delete the role {name}?", yes=yes)
-            await acting.run("access.roles.delete", seen=role.version, role=name)
+            await acting.run("access.roles.delete", seen=seen, role=name)
 
     asyncio.run(run())
 
@@ -103,10 +104,17 @@ def _save(
         async with acting_for(tenant) as acting:
             if command == "access.roles.create":
                 return await acting.run(command, name=name, **fields)
-            seen = (await acting.query("access.roles.get", role=name)).version
-            return await acting.run(command, seen=seen, role=name, **fields)
+            return await acting.run(command, seen=await _version(acting, name), role=name, **fields)
 
     _print([asyncio.run(run())], _ALL, as_json=as_json)
+
+
+async def _version(acting: TenantSession, name: str) -> int:
+    """Return the version of a role of the tenant's own. Raises BuiltInRole and RoleNotFound."""
+    version: int | None = (await acting.query("access.roles.get", role=name)).version
+    if version is None:
+        raise BuiltInRole(name)
+    return version
 
 
 def _print(roles: list[Any], columns: tuple[str, ...], *, as_json: bool) -> None:

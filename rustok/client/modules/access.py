@@ -175,7 +175,7 @@ class Roles(Endpoint):
         """Delete a role that nobody has.
 
         Takes the permission `access.roles.write`.
-        Problems: `role_in_use`, `role_not_found`.
+        Problems: `built_in_role`, `role_in_use`, `role_not_found`.
         """
         return self._command(
             "access.roles.delete",
@@ -215,7 +215,7 @@ class Roles(Endpoint):
         A merge patch.
 
         Takes the permission `access.roles.write`.
-        Problems: `role_cycle`, `role_not_found`, `role_too_deep`, `unknown_role`.
+        Problems: `built_in_role`, `role_cycle`, `role_not_found`, `role_too_deep`, `unknown_role`.
         """
         return self._command(
             "access.roles.update",

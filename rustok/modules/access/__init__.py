@@ -5,6 +5,7 @@ from rustok.modules.access.audit import head_of_audit, verify_audit
 from rustok.modules.access.audit_chain import NO_ROW, Head, read_anchor
 from rustok.modules.access.authentication import Authenticator, Identity
 from rustok.modules.access.errors import (
+    BuiltInRole,
     OidcLoginRefused,
     OidcProviderUnavailable,
     PrincipalNotFound,
@@ -25,6 +26,7 @@ __all__ = [
     "NO_ROW",
     "Attempt",
     "Authenticator",
+    "BuiltInRole",
     "Circumstances",
     "Email",
     "Head",

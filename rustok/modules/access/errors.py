@@ -45,6 +45,15 @@ class DuplicateEmail(Conflict):
     code = "duplicate_email"
 
 
+class BuiltInRole(Conflict):
+    """The role is built in: it is neither changed nor deleted."""
+
+    code = "built_in_role"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The role {name!r} is built in and stays as it is: create one that descends from it.")
+
+
 class DuplicateRole(Conflict):
     """The tenant has a role of this name."""
 

@@ -144,7 +144,7 @@ ACCESS = Module(
             handler=role_service.update_role,
             route="PATCH /roles/{role}",
             checks_version=True,
-            errors=(errors.RoleNotFound, *_LINEAGE),
+            errors=(errors.RoleNotFound, errors.BuiltInRole, *_LINEAGE),
         ),
         _role(
             name="access.roles.delete",
@@ -154,7 +154,7 @@ ACCESS = Module(
             handler=role_service.delete_role,
             route="DELETE /roles/{role}",
             checks_version=True,
-            errors=(errors.RoleNotFound, errors.RoleInUse, *_WEAKER),
+            errors=(errors.RoleNotFound, errors.BuiltInRole, errors.RoleInUse, *_WEAKER),
         ),
         _key(
             name="access.api_keys.create",

@@ -12,7 +12,7 @@ from rustok.kernel.merge_patch import changed_fields
 from rustok.kernel.permission import expand
 from rustok.modules.access import events, schemas
 from rustok.modules.access import role_repository as repository
-from rustok.modules.access.errors import DuplicateRole, RoleInUse, RoleNotFound, TooManyRoles
+from rustok.modules.access.errors import BuiltInRole, DuplicateRole, RoleInUse, RoleNotFound, TooManyRoles
 from rustok.modules.access.repository import change_rules
 from rustok.modules.access.rights import grants_of_roles, require_cover, require_roles, roles_of
 from rustok.modules.access.roles import BUILT_IN_ROLES, Grants, check_lineage
@@ -80,7 +80,7 @@ async def _lock(uow: UnitOfWork, name: str) -> Row[Any]:
     await change_rules(uow)
     row = await repository.find_role(uow, name)
     if row is None:
-        raise RoleNotFound("There is no such role.")
+        raise BuiltInRole(name) if name in BUILT_IN_ROLES else RoleNotFound("There is no such role.")
     uow.hold("role", row.id, row.version)
     require_cover(uow, await grants_of_roles(uow, [name]), "the role")
     return row

@@ -278,6 +278,16 @@ async def test_no_role_is_called_as_a_built_in_one(shared_api: ApiUnderTest, nam
     assert_problem(await shared_api.client.post(ROLES, json={"name": name}), 409, "duplicate_role")
 
 
+@pytest.mark.parametrize("name", sorted(BUILT_IN_ROLES))
+async def test_a_built_in_role_stays_as_it_is(shared_api: ApiUnderTest, name: str) -> None:
+    """It is read and listed, so that it is not there is no answer."""
+    updated = await shared_api.client.patch(f"{ROLES}/{name}", json={"summary": "Mine"}, headers=seen({"version": 1}))
+    deleted = await shared_api.client.delete(f"{ROLES}/{name}", headers=seen({"version": 1}))
+
+    assert_problem(updated, 409, "built_in_role")
+    assert_problem(deleted, 409, "built_in_role")
+
+
 @pytest.mark.parametrize("name", ["ops.viewer", "Support", "a b", ""])
 async def test_a_role_has_a_name_of_its_own(shared_api: ApiUnderTest, name: str) -> None:
     """A word in lower case without dots, which are for built-in ones."""

@@ -106,6 +106,14 @@ async def test_what_is_wrong_with_a_role_is_told(cli: Cli) -> None:
     assert (circle.code, "role_cycle" in circle.err) == (1, True)
 
 
+@pytest.mark.parametrize("change", [("update", "owner", "--summary", "mine"), ("delete", "owner", "--yes")])
+async def test_a_built_in_role_is_said_to_be_one(cli: Cli, change: tuple[str, ...]) -> None:
+    """Not to have a version that the caller has seen: it has none."""
+    refused = await cli("role", *change)
+
+    assert (refused.code, "(built_in_role)" in refused.err) == (1, True)
+
+
 async def test_a_key_is_rotated_and_revoked(cli: Cli) -> None:
     """Its successor is printed once, alone on standard output; the list has both."""
     first = await cli("apikey", "create", "--role", "manager", "--name", "Till", "--scope", "commerce.*")
