@@ -1,6 +1,6 @@
 """The way from arguments to the fields of a command, and from faults in those back to the arguments."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -49,11 +49,26 @@ def _map(entry: type[BaseModel], key: str, given: Sequence[Mapping[str, Any]], p
     return found
 
 
-def placed(error: RustokError, prefix: str = "", called: Callable[[str], str] = camel) -> RustokError:
-    """Return *error* with its faults at the arguments below *prefix*, each step of their places as it is *called*."""
+def placed(
+    error: RustokError, model: type[BaseModel], prefix: str = "", called: Callable[[str], str] = camel
+) -> RustokError:
+    """Return *error* with its faults at the arguments below *prefix*, which stand for the fields of *model*.
+
+    Steps that are fields are as they are *called*; keys of maps, and what is inside of JSON, are as they were sent.
+    """
     found: Any = copy(error)
     found.violations = tuple(
-        Violation(f"{prefix}{'/'.join(map(called, fault.pointer.split('/')))}", fault.code, fault.detail)
+        Violation("/".join([prefix, *_steps(model, fault.pointer.split("/")[1:], called)]), fault.code, fault.detail)
         for fault in getattr(error, "violations", ())
     )
     return found  # type: ignore[no-any-return] # a copy of its own class
+
+
+def _steps(kind: Any, steps: Sequence[str], called: Callable[[str], str]) -> Iterator[str]:
+    for step in steps:
+        if is_model(kind) and (field := kind.model_fields.get(step)):
+            yield called(step)
+            kind = read(field.annotation).kind
+        else:
+            yield step
+            kind = read(value_of(kind) or item_of(kind)).kind

@@ -37,7 +37,7 @@ class Roots:
             try:
                 result = await info.context.query(query, arguments)
             except RustokError as error:
-                raise placed(error, called=argument_of) from error
+                raise placed(error, query.input, called=argument_of) from error
             return Connection(result) if item else result.model_dump(mode="json")
 
         type_ = self._connection(item, module) if item else self._outputs.of(query.result, module)
@@ -90,7 +90,7 @@ async def _run(
     try:
         return await session.run(call, key)
     except RustokError as error:
-        raise placed(error, "/input") from error
+        raise placed(error, command.input, "/input") from error
 
 
 def _refused(pointer: str, code: str, detail: str) -> InvalidInput:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from rustok.testing import PlatformUnderTest
 from tests.integration.api.graphql.support import PATH, data, fault, post
 from tests.integration.api.support import PRODUCTS, ApiUnderTest, assert_problem, bearer
@@ -122,6 +124,23 @@ async def test_faults_are_named_where_they_are_in_the_input(api: ApiUnderTest) -
             "detail": "String should have at most 255 characters",
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer"),
+    [
+        ({"translations": [{"locale": "EN_us", "title": "x"}]}, "#/input/translations/EN_us"),
+        ({"variants": [{"prices": [{"currency": "a_b", "amount": 1}]}]}, "#/input/variants/0/prices/a_b"),
+        ({"variants": [{"weightG": -1}]}, "#/input/variants/0/weightG"),
+    ],
+    ids=["a locale", "a currency", "a field"],
+)
+async def test_a_place_has_fields_in_graphqls_names_and_data_as_it_was_sent(
+    api: ApiUnderTest, wrong: dict[str, Any], pointer: str
+) -> None:
+    told = fault(await post(api, CREATE, input=a_product() | wrong))
+
+    assert [each["pointer"] for each in told["violations"]] == [pointer]
 
 
 async def test_two_entries_with_one_key_are_refused(api: ApiUnderTest) -> None:
