@@ -44,6 +44,7 @@ class Inputs:
             argument_of(name): GraphQLArgument(
                 GraphQLNonNull(GraphQLInt) if name in _CALLED else self._type(name, info, pascal(root), module),
                 default=_default(info),
+                deprecation_reason=info.deprecation_message,
                 out_name=name,
             )
             for name, info in model.model_fields.items()
@@ -60,7 +61,11 @@ class Inputs:
 
     def _fields(self, model: type[BaseModel], owner: str, module: str) -> dict[str, GraphQLInputField]:
         return {
-            camel(name): GraphQLInputField(self._type(name, info, owner, module), default=_default(info))
+            camel(name): GraphQLInputField(
+                self._type(name, info, owner, module),
+                default=_default(info),
+                deprecation_reason=info.deprecation_message,
+            )
             for name, info in model.model_fields.items()
         }
 

@@ -10,9 +10,9 @@ from graphql import (
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
-    GraphQLOutputType,
 )
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from api.graphql.annotations import is_model, item_of, key_of, read, value_of
 from api.graphql.names import camel, doc_of, pascal
@@ -42,8 +42,7 @@ class Outputs:
     def _object(self, model: type[BaseModel], name: str, module: str, key: str | None = None) -> GraphQLObjectType:
         if model not in self._made:
             fields: dict[str, GraphQLField] = {
-                camel(field): self._field(field, info.annotation, name, module)
-                for field, info in model.model_fields.items()
+                camel(field): self._field(field, info, name, module) for field, info in model.model_fields.items()
             }
             if key is not None:
                 fields = {key: PlainField(GraphQLNonNull(scalar(str)), _reader(key)), **fields}
@@ -52,24 +51,26 @@ class Outputs:
             )
         return self._made[model]
 
-    def _field(self, name: str, annotation: Any, owner: str, module: str) -> GraphQLField:
-        kind, is_nullable = read(annotation)
+    def _field(self, name: str, info: FieldInfo, owner: str, module: str) -> GraphQLField:
+        kind, is_nullable = read(info.annotation)
+        type_, reader = self._read(name, kind, owner, module)
+        return PlainField(
+            type_ if is_nullable else GraphQLNonNull(type_), reader, deprecation_reason=info.deprecation_message
+        )
 
-        def typed(type_: Any) -> GraphQLOutputType:
-            return type_ if is_nullable else GraphQLNonNull(type_)
-
+    def _read(self, name: str, kind: Any, owner: str, module: str) -> tuple[Any, Reader]:
+        """Return the type of what is not null, and how it is read."""
         if entry := value_of(kind):
             key = key_of(name)
-            entries = _list_of(self._inner(entry, module, key))
-            return PlainField(typed(entries), _entries_reader(name, key))
+            return _list_of(self._inner(entry, module, key)), _entries_reader(name, key)
         if is_model(kind):
-            return PlainField(typed(self._inner(kind, module)), _reader(name))
+            return self._inner(kind, module), _reader(name)
         item = item_of(kind)
         if is_model(item):
-            return PlainField(typed(_list_of(self._inner(item, module))), _reader(name))
+            return _list_of(self._inner(item, module)), _reader(name)
         leaf = self._leaf(item or kind, f"{owner}{pascal(name)}")
         read_value = _member_reader(name) if isinstance(leaf, GraphQLEnumType) else _reader(name)
-        return PlainField(typed(_list_of(leaf) if item else leaf), read_value)
+        return _list_of(leaf) if item else leaf, read_value
 
     def _inner(self, model: type[BaseModel], module: str, key: str | None = None) -> GraphQLObjectType:
         return self._object(model, f"{pascal(module)}{model.__name__}", module, key)

@@ -18,8 +18,20 @@ Fields = dict[str, Any]
 class PlainField(GraphQLField):
     """`read` returns the value as the answer has it; of an object, or a list of them, what its own fields read from."""
 
-    def __init__(self, type_: GraphQLOutputType, read: Reader, description: str | None = None) -> None:
-        super().__init__(type_, resolve=lambda source, _info: read(source), description=description)
+    def __init__(
+        self,
+        type_: GraphQLOutputType,
+        read: Reader,
+        *,
+        description: str | None = None,
+        deprecation_reason: str | None = None,
+    ) -> None:
+        super().__init__(
+            type_,
+            resolve=lambda source, _info: read(source),
+            description=description,
+            deprecation_reason=deprecation_reason,
+        )
         self.read = read
 
 

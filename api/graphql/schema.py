@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
+from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, validate_schema
 
 from api.graphql.inputs import Inputs
 from api.graphql.links import add_links
@@ -22,8 +22,8 @@ def build_schema(registry: Registry) -> GraphQLSchema:
     """Return the schema of *registry*.
 
     Raises:
-        Misconfigured: two operations have the same field, two models make types of one name, or a root field has no
-            operation with a permission.
+        Misconfigured: two operations have the same field, two models make types of one name, what must be sent is
+            deprecated, or a root field has no operation with a permission.
 
     """
     enums = Enums()
@@ -37,6 +37,8 @@ def build_schema(registry: Registry) -> GraphQLSchema:
         schema = GraphQLSchema(GraphQLObjectType("Query", queries), mutation)
     except TypeError as error:
         raise Misconfigured(f"GraphQL: {error}") from error
+    if faults := validate_schema(schema):
+        raise Misconfigured(f"GraphQL: {faults[0].message}")
     check_roots(schema)
     return schema
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date
 from math import ceil, sqrt
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from graphql import (
@@ -16,6 +17,7 @@ from graphql import (
     get_named_type,
     print_schema,
 )
+from pydantic import Field
 
 from api.graphql import cost, limits
 from api.graphql.connections import EDGES
@@ -25,7 +27,7 @@ from api.graphql.schema import build_schema as schema_of
 from api.graphql.schema import check_roots
 from rustok.catalog import MODULES
 from rustok.kernel.errors import Misconfigured
-from rustok.kernel.module import Command, Deprecation, Module, Query, Result
+from rustok.kernel.module import Command, Deprecation, Input, Module, Query, QueryInput, Result
 from rustok.kernel.registry import build_registry
 from tests.integration.api.graphql.refresh_schema import SNAPSHOT, broken, schema
 from tests.integration.api.graphql.support import data
@@ -228,6 +230,55 @@ def test_a_deprecated_operation_is_a_deprecated_field() -> None:
     assert root
     assert root.fields["post"].deprecation_reason == "Deprecated since 2026-01-01. Use `blog.posts.list`."
     assert root.fields["posts"].deprecation_reason is None
+
+
+class OldLamp(Lamp):
+    colour: str = Field(deprecated="Use `light`.")
+    shades: list[Lamp] = Field(deprecated=True)
+
+
+class LightOldLamp(Input):
+    example: ClassVar = {"lamp_id": "hall-1"}
+
+    lamp_id: str
+    colour: str | None = Field(None, deprecated="Use `light`.")
+
+
+class FindOldLamps(QueryInput):
+    example: ClassVar = {"room": "hall"}
+
+    room: str
+    colour: str | None = Field(None, deprecated="Use `light`.")
+
+
+def test_a_deprecated_field_of_a_model_is_deprecated_wherever_it_is() -> None:
+    """In what an operation returns, takes as its input, and takes as arguments."""
+    module = lamps(
+        commands=(a_command(input=LightOldLamp, result=OldLamp),),
+        queries=(a_query(input=FindOldLamps, result=OldLamp),),
+    )
+
+    built = schema_of(build_registry([*MODULES, module]))
+
+    told = print_schema(built)
+    assert '  lampId: String!\n  colour: String! @deprecated(reason: "Use `light`.")\n' in told
+    assert '  shades: [LampsLamp!]! @deprecated(reason: "deprecated")\n' in told
+    assert '  lampId: String!\n  colour: String @deprecated(reason: "Use `light`.")\n' in told
+    assert 'findRoomLamps(room: String!, colour: String @deprecated(reason: "Use `light`.")): OldLamp\n' in told
+
+
+def test_what_must_be_sent_cannot_be_deprecated() -> None:
+    """A client could not stop sending it: make it optional first."""
+
+    class LightColour(LightOldLamp):
+        example: ClassVar = {"lamp_id": "hall-1", "colour": "red"}
+
+        colour: str = Field(deprecated="Use `light`.")
+
+    modules = [*MODULES, lamps(commands=(a_command(input=LightColour),))]
+
+    with pytest.raises(Misconfigured, match=r"Required input field LightLampInput\.colour cannot be deprecated"):
+        schema_of(build_registry(modules))
 
 
 def test_there_are_no_doors_to_what_operators_do() -> None:
