@@ -1,4 +1,4 @@
-"""Every route for every built-in role, and for nobody: what was reviewed is what is declared, and what is answered."""
+"""Every route and root field for every built-in role, and for nobody: what was reviewed is declared, and answered."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ import pytest
 
 from rustok.modules.access.roles import BUILT_IN_ROLES
 from rustok.testing import DatabaseServer
+from tests.integration.api.graphql.roots import ROOTS, Root
+from tests.integration.api.graphql.support import PATH
 from tests.integration.api.possessions import OPERATIONS, Operation, Owner, Possessions, request_of
 from tests.integration.api.role_matrix import COLUMNS, NOBODY, TABLE, may, table
 from tests.integration.api.support import ApiUnderTest, bearer
@@ -53,3 +55,18 @@ async def test_a_route_answers_whom_it_should(shop: Shop, operation: Operation) 
         expected[column] = "answered" if may(column, operation) else refused
 
     assert found == expected
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.name)
+async def test_a_field_of_graphql_answers_whom_the_route_of_its_operation_does(shop: Shop, root: Root) -> None:
+    """Who sends no credential is denied a field as well: another one of the document may be for visitors."""
+    [operation] = [each for each in OPERATIONS if each.name == root.operation.name]
+    found = {}
+    for column in COLUMNS:
+        headers = shop.credentials[column]
+        answer = await shop.owner.api.client.post(PATH, json=root.request(shop.nothing), headers=headers)
+        assert answer.status_code == 200, answer.text
+        codes = [error["extensions"]["code"] for error in answer.json().get("errors", ())]
+        found[column] = "permission_denied" not in codes
+
+    assert found == {column: may(column, operation) for column in COLUMNS}
