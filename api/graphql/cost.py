@@ -26,14 +26,12 @@ from graphql import (
 from api.consistency import MOST_TOKENS
 from api.graphql.connections import EDGES
 from api.graphql.errors import DocumentRefused, DocumentTooCostly, DocumentTooDeep, TooManyRootFields
+from api.graphql.meter import MOST_VALUES
 
 DEEPEST = 20
 """Levels of selections: fields and fragments alike."""
 MOST_ROOT_FIELDS = MOST_TOKENS
 """As many as a reader can name the tokens of, where they are writes."""
-HIGHEST_COST = 10_000
-"""Fields of an answer: those of a connection count `first` times, those of other lists as often as `length_of_list`."""
-
 _MOST_TAKEN = {"translations": 50, "bodies": 50, "options": 3, "variants": 100, "prices": 200}
 """How many values a command takes at once for the lists that are no connections."""
 _MOST_TAKEN_ELSE = 100
@@ -42,7 +40,10 @@ _OF_SCHEMA = 5
 
 
 class Measured(NamedTuple):
-    """`cost` is a number of values, `height` one of levels, `width` one of fields at the first level."""
+    """`cost` is a number of values, `height` one of levels, `width` one of fields at the first level.
+
+    Fields of a connection count `first` times, those of other lists as often as `length_of_list` says.
+    """
 
     cost: int
     height: int
@@ -63,9 +64,9 @@ def check_operation(
     found = _Measure(schema, document, operation, variables).of(operation.selection_set, root)
     if found.width > MOST_ROOT_FIELDS:
         raise TooManyRootFields(f"An operation must have {MOST_ROOT_FIELDS} fields of {root} at most.")
-    if found.cost > HIGHEST_COST:
+    if found.cost > MOST_VALUES:
         raise DocumentTooCostly(
-            f"The answer may have {found.cost} values, and {HIGHEST_COST} at most are allowed: "
+            f"The answer may have {found.cost:,} values, and {MOST_VALUES:,} at most are allowed: "
             "ask for fewer fields, or a smaller `first`."
         )
     return found.width
@@ -75,7 +76,8 @@ def length_of_list(name: str) -> int:
     """Return how many values the field *name*, a list that is no connection, is taken to have.
 
     That is the square root of the most that a command takes: the mean, in ratios, of one value and of that many. Few
-    things have all that they may have, and none can be asked for less of it.
+    things have all that they may have, and none can be asked for less of it. What they do have is counted while it is
+    read, by a Meter.
     """
     return ceil(sqrt(_MOST_TAKEN.get(name, _MOST_TAKEN_ELSE)))
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from graphql import GraphQLField, GraphQLObjectType, GraphQLOutputType, get_named_type
 from graphql.execution import Executor
 
+from api.graphql.meter import Meter
+
 Reader = Callable[[Any], Any]
 Fields = dict[str, Any]
 """Fields of a selection by their names in the answer, as graphql-core collects them."""
@@ -43,6 +45,13 @@ class _Plan(NamedTuple):
 
 
 class PlainExecutor(Executor[Any]):
+    """Executes one operation, as long as its answer does not become too large."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._meter = Meter()
+        self._plans: dict[int, tuple[Fields, _Plan]] = {}
+
     def execute_fields(
         self,
         parent_type: GraphQLObjectType,
@@ -52,7 +61,9 @@ class PlainExecutor(Executor[Any]):
         position_context: Any,
     ) -> Any:
         plan = self._plan(parent_type, grouped_field_set)
+        self._meter.count(len(grouped_field_set))
         values = {name: read(source_value) for name, read in plan.readers}
+        self._meter.weigh(values)
         if not plan.others:
             return values
         values = {**dict.fromkeys(grouped_field_set), **values}  # in the order of the document
@@ -61,15 +72,14 @@ class PlainExecutor(Executor[Any]):
 
     def _plan(self, parent_type: GraphQLObjectType, fields: Fields) -> _Plan:
         """Return the plan of a selection, made once: each item of a list has the same one."""
-        plans: dict[int, tuple[Fields, _Plan]] = self.__dict__.setdefault("plans", {})
-        if id(fields) not in plans:
+        if id(fields) not in self._plans:
             readers = {name: self._reader(parent_type, details) for name, details in fields.items()}
             plan = _Plan(
                 [(name, read) for name, read in readers.items() if read is not None],
                 {name: fields[name] for name, read in readers.items() if read is None},
             )
-            plans[id(fields)] = fields, plan  # as long as the fields are kept, nothing else has their id
-        return plans[id(fields)][1]
+            self._plans[id(fields)] = fields, plan  # as long as the fields are kept, nothing else has their id
+        return self._plans[id(fields)][1]
 
     def _reader(self, parent_type: GraphQLObjectType, details: Any) -> Reader | None:
         """Return how a field is read with all that is selected of it; None where some of that is to be executed."""
@@ -80,15 +90,19 @@ class PlainExecutor(Executor[Any]):
         if not isinstance(inner, GraphQLObjectType):
             return field.read
         plan = self._plan(inner, self.collect_subfields(inner, details).grouped_field_set)
-        return None if plan.others else _tree_reader(field.read, plan.readers)
+        return None if plan.others else _tree_reader(field.read, plan.readers, self._meter)
 
 
-def _tree_reader(read: Reader, readers: Sequence[tuple[str, Reader]]) -> Reader:
+def _tree_reader(read: Reader, readers: Sequence[tuple[str, Reader]], meter: Meter) -> Reader:
     def read_tree(source: Any) -> Any:
         found = read(source)
-        if isinstance(found, list):
-            return [{name: of(each) for name, of in readers} for each in found]
-        return None if found is None else {name: of(found) for name, of in readers}
+        if found is None:
+            return None
+        if not isinstance(found, list):
+            meter.count(len(readers))
+            return {name: of(found) for name, of in readers}
+        meter.count(len(found) * len(readers))
+        return [{name: of(each) for name, of in readers} for each in found]
 
     return read_tree
 

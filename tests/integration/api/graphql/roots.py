@@ -30,12 +30,16 @@ class Root:
         operation: Command | Query = self.field.extensions[OPERATION]
         return operation
 
+    @property
+    def selection(self) -> str:
+        """All that this field has, links left out."""
+        return " ".join(_leaves(get_named_type(self.field.type)))
+
     def arguments(self, about: Possessions) -> dict[str, Any]:
         """Return the example of its operation, about these possessions."""
         example = {name: about.names.get(name, value) for name, value in self.operation.input.example.items()}
         if isinstance(self.operation, Query):
-            few = {"first": 10} if "first" in self.field.args else {}  # of all that a product has
-            return few | {name: value for name, value in example.items() if camel(name) in self.field.args}
+            return {name: value for name, value in example.items() if camel(name) in self.field.args}
         version = about.versions.get(next(iter(example)), 1)
         input_type = get_named_type(self.field.args["input"].type)
         return {"input": _as_lists(input_type, example)} | (
@@ -47,9 +51,8 @@ class Root:
         values = {camel(name): value for name, value in self.arguments(about).items()}
         heads = ", ".join(f"${name}: {self.field.args[name].type}" for name in values)
         given = ", ".join(f"{name}: ${name}" for name in values)
-        selection = " ".join(_leaves(get_named_type(self.field.type)))
-        document = f"{self.kind} ({heads}) {{ {self.name}({given}) {{ {selection} }} }}"
-        return {"query": document if values else f"{{ {self.name} {{ {selection} }} }}", "variables": values}
+        document = f"{self.kind} ({heads}) {{ {self.name}({given}) {{ {self.selection} }} }}"
+        return {"query": document if values else f"{{ {self.name} {{ {self.selection} }} }}", "variables": values}
 
 
 def _as_lists(type_: Any, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ INVALID, MALFORMED = "graphql_invalid", "graphql_malformed"
 DEEP, LONG, COSTLY = "graphql_too_deep", "graphql_too_long", "graphql_too_costly"
 WIDE = """id version status vendor productType tags seo createdAt updatedAt translations { locale title handle }
     options { name choices } variants { id sku barcode option1 prices { currency amount compareAt } }"""
-SIX = "id vendor version status tags seo"
+SOME = "id vendor version status tags seo translations { locale title handle } variants { id sku barcode }"
+PRICE = "currency amount compareAt"
 PAGE = "products { edges { node { id } } }"
 
 
@@ -32,6 +33,10 @@ def spread_twice(times: int) -> str:
 
 def many(count: int, each: Callable[[int], str]) -> str:
     return " ".join(map(each, range(count)))
+
+
+def two_pages(first: int | str) -> str:
+    return many(2, lambda n: f"a{n}: products(first: {first}) {{ edges {{ node {{ {WIDE} }} }} }}")
 
 
 DOCUMENTS = {
@@ -69,10 +74,10 @@ DOCUMENTS = {
     "directives": ("{ __typename " + "@include(if: true) " * 21 + "}", "graphql_too_many_directives"),
     "directives unknown": ("{ __typename " + "@a " * 21 + "}", "graphql_too_many_directives"),
     "a directive twice": ("{ __typename @skip(if: false) @skip(if: false) }", INVALID),
-    "wide": (f"{{ products(first: 100) {{ edges {{ node {{ {WIDE} }} }} }} }}", COSTLY),
+    "wide": (f"{{ {two_pages(100)} }}", COSTLY),
     "a page beyond all bounds": (f"{{ products(first: {2**31 - 1}) {{ edges {{ cursor }} }} }}", COSTLY),
     "pages beside each other": (
-        "{ " + many(13, lambda n: f"a{n}: products(first: 100) {{ edges {{ node {{ {SIX} }} }} }}") + " }",
+        "{ " + many(16, lambda n: f"a{n}: products(first: 100) {{ edges {{ node {{ {SOME} }} }} }}") + " }",
         COSTLY,
     ),
     "a circle": ("{ ...F } fragment F on Query { ...F }", INVALID),
@@ -134,7 +139,7 @@ async def test_variables_that_do_not_fit_are_refused(shared_api: ApiUnderTest, v
 
 async def test_a_page_costs_what_its_variable_says(shared_api: ApiUnderTest) -> None:
     """And what the default of the variable says where it is not sent."""
-    document = f"query ($first: Int = %d) {{ products(first: $first) {{ edges {{ node {{ {WIDE} }} }} }} }}"
+    document = f"query ($first: Int = %d) {{ {two_pages('$first')} }}"
 
     large = await post(shared_api, document % 1, first=100)
     by_default = await post(shared_api, document % 100)
@@ -145,12 +150,14 @@ async def test_a_page_costs_what_its_variable_says(shared_api: ApiUnderTest) -> 
 
 
 async def test_lists_inside_of_lists_count_by_what_they_may_hold(shared_api: ApiUnderTest) -> None:
-    """A page of products with all their prices is large, though only `first` is a number."""
-    document = """query ($first: Int!) { products(first: $first) { edges { node { id variants { sku prices {
-        currency amount compareAt } } } } } }"""
+    """Pages of products with all their prices are large, though only `first` is a number."""
+    pages = many(
+        3, lambda n: f"a{n}: products(first: $first) {{ edges {{ node {{ variants {{ prices {{ {PRICE} }} }} }} }} }}"
+    )
+    document = f"query ($first: Int!) {{ {pages} }}"
 
-    large = await post(shared_api, document, first=25)
-    small = await post(shared_api, document, first=20)
+    large = await post(shared_api, document, first=100)
+    small = await post(shared_api, document, first=50)
 
     assert fault(large)["code"] == COSTLY
     assert small.status_code == 200, small.text
@@ -291,14 +298,8 @@ async def test_a_value_that_has_no_form_in_json_is_the_callers_fault(
 
 async def test_a_whole_number_may_be_written_with_a_fraction_of_none(shared_api: ApiUnderTest) -> None:
     """And counts for what it is."""
-    fields = many(
-        cost.MOST_ROOT_FIELDS, lambda n: f"a{n}: products(first: $first) {{ edges {{ node {{ {PLAIN} }} }} }}"
-    )
-    document = f"query ($first: Int!) {{ {fields} }}"
+    document = f"query ($first: Int!) {{ {two_pages('$first')} }}"
 
     answers = [await post(shared_api, document, first=first) for first in (100, 100.0)]
 
     assert [fault(answer)["code"] for answer in answers] == ["graphql_too_costly"] * 2
-
-
-PLAIN = "id version status vendor productType createdAt updatedAt publishedAt"

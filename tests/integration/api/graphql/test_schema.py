@@ -19,7 +19,7 @@ from graphql import (
 )
 from pydantic import Field
 
-from api.graphql import cost, limits
+from api.graphql import cost, limits, meter
 from api.graphql.connections import EDGES
 from api.graphql.names import root_field
 from api.graphql.roots import OPERATION
@@ -164,7 +164,8 @@ def test_the_page_names_the_bounds() -> None:
             limits.MOST_FRAGMENTS,
             limits.MOST_DIRECTIVES,
             cost.MOST_ROOT_FIELDS,
-            cost.HIGHEST_COST,
+            meter.MOST_VALUES,
+            meter.MOST_CHARACTERS,
         )
     ]
 
