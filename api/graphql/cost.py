@@ -27,11 +27,14 @@ from api.consistency import MOST_TOKENS
 from api.graphql.connections import EDGES
 from api.graphql.errors import DocumentRefused, DocumentTooCostly, DocumentTooDeep, TooManyRootFields
 from api.graphql.meter import MOST_VALUES
+from api.graphql.plain import PlainField
 
 DEEPEST = 20
 """Levels of selections: fields and fragments alike."""
 MOST_ROOT_FIELDS = MOST_TOKENS
 """As many as a reader can name the tokens of, where they are writes."""
+_OF_OPERATION = 50
+"""Values that a field counts as which runs an operation or leads to another thing: it takes longer than to read one."""
 _MOST_TAKEN = {"translations": 50, "bodies": 50, "options": 3, "variants": 100, "prices": 200}
 """How many values a command takes at once for the lists that are no connections."""
 _MOST_TAKEN_ELSE = 100
@@ -124,7 +127,8 @@ class _Measure:
         if node.selection_set is None:
             return Measured(1, 0, 1)
         below = self.of(node.selection_set, get_named_type(field.type) if field else None, level + 1)
-        return Measured(1 + self._times(node, field) * below.cost, below.height, 1)
+        own = 1 if field is None or isinstance(field, PlainField) or _is_of_schema(field) else _OF_OPERATION
+        return Measured(own + self._times(node, field) * below.cost, below.height, 1)
 
     def _spread(self, name: str, level: int) -> Measured:
         fragment = self._fragments.get(name)
@@ -151,7 +155,7 @@ class _Measure:
             return self._first(node, field)
         if "[" not in str(field.type):
             return 1
-        return _OF_SCHEMA if is_introspection_type(get_named_type(field.type)) else length_of_list(node.name.value)
+        return _OF_SCHEMA if _is_of_schema(field) else length_of_list(node.name.value)
 
     def _first(self, node: FieldNode, field: GraphQLField) -> int:
         given: Any = next((each.value for each in node.arguments or () if each.name.value == "first"), None)
@@ -162,6 +166,10 @@ class _Measure:
         if not isinstance(number, int):
             number = default.value if default else 1
         return max(1, number)
+
+
+def _is_of_schema(field: GraphQLField) -> bool:
+    return is_introspection_type(get_named_type(field.type))
 
 
 def _number(value: Node | None) -> int | None:

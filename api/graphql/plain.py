@@ -83,7 +83,10 @@ class PlainExecutor(Executor[Any]):
 
     def _reader(self, parent_type: GraphQLObjectType, details: Any) -> Reader | None:
         """Return how a field is read with all that is selected of it; None where some of that is to be executed."""
-        field = parent_type.fields.get(details[0].node.name.value)
+        name = details[0].node.name.value
+        if name == "__typename":
+            return lambda _source: parent_type.name
+        field = parent_type.fields.get(name)
         if not isinstance(field, PlainField):
             return None
         inner = get_named_type(field.type)

@@ -80,6 +80,14 @@ DOCUMENTS = {
         "{ " + many(16, lambda n: f"a{n}: products(first: 100) {{ edges {{ node {{ {SOME} }} }} }}") + " }",
         COSTLY,
     ),
+    "links beside each other, of which each is executed": (
+        "{ nodes(first: 100) { edges { node { "
+        + many(15, lambda n: f"a{n}: parent {{ ...F }}")
+        + " } } } } fragment F on Node { "
+        + many(15, lambda n: f"b{n}: parent {{ id }}")
+        + " }",
+        COSTLY,
+    ),
     "a circle": ("{ ...F } fragment F on Query { ...F }", INVALID),
     "a circle of two": ("{ ...F } fragment F on Query { ...G } fragment G on Query { ...F }", INVALID),
     "a circle nobody spreads": ("{ __typename } fragment F on Query { ...G } fragment G on Query { ...F }", INVALID),
