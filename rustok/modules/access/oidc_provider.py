@@ -44,7 +44,7 @@ def parse_providers(text: str) -> tuple[OidcProvider, ...]:
     try:
         providers = _PROVIDERS.validate_json(text or "[]")
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        faults = [": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"]))) for fault in error.errors()]
         raise Misconfigured(f"RUSTOK_OIDC_PROVIDERS: {'; '.join(faults)}") from None
     if len({provider.name for provider in providers}) < len(providers):
         raise Misconfigured("RUSTOK_OIDC_PROVIDERS: two providers have one name.")
