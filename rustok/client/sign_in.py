@@ -1,6 +1,8 @@
 """Signs a user in, and keeps the session: a source of tokens for `RustokClient`."""
 
 from dataclasses import replace
+from types import TracebackType
+from typing import Self
 
 import httpx2
 import msgspec
@@ -28,11 +30,12 @@ class _Tokens(msgspec.Struct, frozen=True):
 class SignIn:
     """The `token` of a client that acts for a user of *tenant* (slug or id), who has a password.
 
-    It signs in when a token is first needed, refreshes the session when one is refused, and signs in again where the
-    session has ended, or nobody knows whether it was refreshed. It raises what the API answers: `Unauthenticated` where
-    there is no such user and password. `device` is answered to the password and sent with the next one, so that nobody
-    keeps the user out by wrong ones; keep it for the next `SignIn` of the user. `http` is a client of your own; it is
-    left open.
+    Use it as an async context manager. It signs in when a token is first needed, refreshes the session when one is
+    refused, and signs in again where the session has ended, or nobody knows whether it was refreshed. It raises what
+    the API answers: `Unauthenticated` where there is no such user and password. `device` is answered to the password
+    and sent with the next one, so that nobody keeps the user out by wrong ones; keep it for the next `SignIn` of the
+    user. `http` is a client of your own; it is left open. Leaving the context closes the connections, and leaves the
+    session as it is: `sign_out` ends it.
     """
 
     def __init__(
@@ -60,6 +63,19 @@ class SignIn:
         self._tokens: _Tokens | None = None
         self._may_refresh = False
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._is_mine:
+            await self._http.aclose()
+
     async def __call__(self) -> str:
         """Return an access token that has not been refused yet."""
         self._tokens = await self._next()
@@ -73,8 +89,7 @@ class SignIn:
                 await self._calls.send(_request("close", "/sign-out", {"refresh_token": self._tokens.refresh_token}))
                 self._tokens = None
         finally:
-            if self._is_mine:
-                await self._http.aclose()
+            await self.close()
 
     async def _next(self) -> _Tokens:
         if self._tokens is not None and self._may_refresh:

@@ -104,6 +104,22 @@ async def test_an_answer_to_a_sign_in_that_has_no_tokens_is_unexpected() -> None
         await source()
 
 
+async def test_it_closes_its_connections_when_it_is_left() -> None:
+    """Also those on which nobody was signed in; a client that was given stays open."""
+    async with SignIn(
+        "http://127.0.0.1:1", "ada@example.com", "a password", tenant="acme", retries=Retries(attempts=1)
+    ) as source:
+        with pytest.raises(NoAnswer):
+            await source()
+    with pytest.raises(RuntimeError, match="closed"):
+        await source()
+
+    async with httpx2.AsyncClient() as given:
+        async with SignIn("http://127.0.0.1:1", "ada@example.com", "a password", tenant="acme", http=given):
+            pass
+        assert not given.is_closed
+
+
 def test_a_write_for_which_there_was_no_token_is_not_done() -> None:
     """What may be done is the sign-in's alone."""
     api = Silent()
