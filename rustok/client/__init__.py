@@ -1,6 +1,6 @@
-"""A typed async client of the HTTP API: `pip install "rustok[client]"`. It knows nothing of the server's code.
+"""A typed async client of the HTTP API. It knows nothing of the server's code, and needs the extra `client`.
 
-`docs/client.md` shows it in use.
+`docs/client.md` shows how it is installed and used.
 """
 
 from msgspec import UNSET, UnsetType

