@@ -14,6 +14,7 @@ from api.batches import batch_routes
 from api.body import BodyLimits
 from api.caller import Callers
 from api.checks import scripts_check, server_checks
+from api.cross_origin import cross_origin, parse_origins
 from api.docs_page import docs_route
 from api.error_docs import error_docs_route
 from api.errors import on_error, on_http_exception
@@ -114,6 +115,7 @@ def build_app(
         middleware=[
             Middleware(PlainStartFailure),
             Middleware(Observed, clock),
+            *cross_origin(parse_origins(settings.allowed_origins)),
             Middleware(Guarded),
             Middleware(InProgress, (PREFIX, GRAPHQL_PATH), settings.requests_in_progress),
         ],

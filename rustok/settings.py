@@ -59,6 +59,9 @@ class Settings(BaseSettings):
 
     api_host: str = "127.0.0.1"
     """Address that the API listens on."""
+    allowed_origins: str | None = None
+    """Origins besides its own whose pages may call the API in browsers: such as https://shop.example.com, with commas.
+    Not set: none."""
     tenant_base_domain: Domain | None = None
     """Each tenant has the host `<slug>.<this domain>`. Not set: only the domains that an operator gives it."""
     api_port: int = Field(default=8000, ge=0, le=65535)
