@@ -89,7 +89,7 @@ def build_app(
             yield
 
     rate_limits = RateLimits(read_quota(settings.request_quota), clock)
-    callers = Callers(parts.platform.authenticator, parts.directory, rate_limits, clock)
+    callers = Callers(parts.platform.units, parts.platform.authenticator, parts.directory, rate_limits, clock)
     limits = BodyLimits(settings.body_limit_bytes, body_timeout_s)
     app = Starlette(
         routes=[

@@ -87,31 +87,31 @@ def _route(
     path, commands = batch_path(module), batch_commands(platform.registry, module)
 
     async def endpoint(request: Request) -> Response:
-        caller = await callers.identify(request, module.name)
-        key = idempotency_key(request)
-        fields = await read_fields(request, limits, optional=False)
-        batch = validate(Batch, fields)
-        caller.owe(len(batch.items) - 1)
-        announce(request, [commands[item.command] for item in batch.items if item.command in commands])
-        calls = _calls(batch, commands)
-        if counted := [call for call in calls if not call.command.is_critical]:
-            admission.admit(counted[0].command, caller.tenant_id, len(counted))
+        async with callers.identified(request, module.name) as caller:
+            key = idempotency_key(request)
+            fields = await read_fields(request, limits, optional=False)
+            batch = validate(Batch, fields)
+            caller.owe(len(batch.items) - 1)
+            announce(request, [commands[item.command] for item in batch.items if item.command in commands])
+            calls = _calls(batch, commands)
+            if counted := [call for call in calls if not call.command.is_critical]:
+                admission.admit(counted[0].command, caller.tenant_id, len(counted))
 
-        async def work(context: Context) -> Sequence[Outcome | RustokError]:
-            scope = scoped(key, context, f"POST {path}", fields, [call.command for call in calls])
-            return await platform.dispatcher.run_batch(calls, context, scope, is_atomic=batch.mode == "atomic")
+            async def work(context: Context) -> Sequence[Outcome | RustokError]:
+                scope = scoped(key, context, f"POST {path}", fields, [call.command for call in calls])
+                return await platform.dispatcher.run_batch(calls, context, scope, is_atomic=batch.mode == "atomic")
 
-        with aside(request.scope):
-            await turns.acquire()
-        try:
-            outcomes = await caller.run(work)
-        except ItemFailed as failed:
-            raise _in_item(failed.error, failed.item) from failed
-        finally:
-            turns.release()
-        _log_failures(outcomes)
-        results = [_result(place, calls[place].command, outcome) for place, outcome in enumerate(outcomes)]
-        return Response(orjson.dumps({"results": results}), 200, media_type="application/json")
+            with aside(request.scope):
+                await turns.acquire()
+            try:
+                outcomes = await caller.run(work)
+            except ItemFailed as failed:
+                raise _in_item(failed.error, failed.item) from failed
+            finally:
+                turns.release()
+            _log_failures(outcomes)
+            results = [_result(place, calls[place].command, outcome) for place, outcome in enumerate(outcomes)]
+            return Response(orjson.dumps({"results": results}), 200, media_type="application/json")
 
     return Route(path, endpoint, methods=["POST"])
 

@@ -1,21 +1,23 @@
 """Who calls: turns the credential of a request, or the tenant it names, into the context that its work runs in."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 from uuid import UUID
 
 import structlog
 from starlette.requests import Request
 
-from api.faults import RateLimited, TenantMismatch, TenantMissing
+from api.faults import BadRequest, RateLimited, TenantMismatch, TenantMissing
 from api.headers import bearer_token, host_name, named_tenant
 from api.in_progress import aside
 from api.rate_limits import Payer, RateLimits
 from api.record import record_of
 from api.tenancy import TenantDirectory
-from rustok.db.unit_of_work import StaleAuthorization
+from rustok.db.unit_of_work import StaleAuthorization, UnitOfWorkFactory
+from rustok.dispatch import ItemFailed
 from rustok.kernel.context import Context
-from rustok.kernel.errors import Forbidden, ModuleOff, Unavailable
+from rustok.kernel.errors import Forbidden, InvalidInput, ModuleOff, RustokError, Unavailable, VersionRequired
 from rustok.kernel.ports import Clock
 from rustok.modules.access import Authenticator, Identity, is_for_visitors
 
@@ -24,6 +26,8 @@ T = TypeVar("T")
 _SECOND_CHANCE_S = 1.0
 """A request over the quota is refused so much later: clients that ask again at once are not to leave time for nothing
 but refusals."""
+_MAY_COME_FIRST = (BadRequest, Forbidden, InvalidInput, ItemFailed, ModuleOff, VersionRequired)
+"""What work may be refused with before it has begun a unit of work, which compares rights with what they are now."""
 
 
 class Callers:
@@ -34,19 +38,30 @@ class Callers:
     """
 
     def __init__(
-        self, authenticator: Authenticator, directory: TenantDirectory, rate_limits: RateLimits, clock: Clock
+        self,
+        units: UnitOfWorkFactory,
+        authenticator: Authenticator,
+        directory: TenantDirectory,
+        rate_limits: RateLimits,
+        clock: Clock,
     ) -> None:
+        self.units = units
         self._authenticator = authenticator
         self._directory = directory
         self._rate_limits = rate_limits
         self._clock = clock
         self._read_anew_at_s: dict[Payer, float] = {}
 
-    async def identify(self, request: Request, module: str, permission: str | None = None) -> "Caller":
-        """Return who sends *request*, which *module* answers; *permission*: what it will need, if that is known.
+    @asynccontextmanager
+    async def identified(self, request: Request, module: str, permission: str | None = None) -> AsyncIterator["Caller"]:
+        """Yield who sends *request*, which *module* answers; *permission*: what it will need, if that is known.
+
+        Nothing is answered, not even what was wrong with the request, to somebody whose rights have ended: where
+        nothing else has compared them with what they are now, that is done on leaving.
 
         Raises:
             Unauthenticated: the credential is missing or not valid.
+            TenantDisabled: its tenant is switched off.
             RateLimited: its tenant has sent too many.
             TenantMismatch: it belongs to another tenant than X-Tenant, a slug or an id, or the host names.
             TenantMissing: visitors may do this, and the request does not say in which tenant.
@@ -54,28 +69,36 @@ class Callers:
 
         """
         may_visit = permission is not None and is_for_visitors(permission)
-        identity = await self._admitted(request, may_visit=may_visit)
-        if module in identity.principal.modules_off:
-            identity = await self.authenticate(request, may_visit=may_visit, fresh=True)
-            identity.principal.require_module(module)
-        return Caller(self, request, identity, may_visit=may_visit)
+        async with self._admitted(request, may_visit=may_visit) as caller:
+            await caller.require_module(module)
+            yield caller
 
-    async def identify_anybody(self, request: Request) -> "Caller":
-        """Return who sends *request*, which may want several things; who may have none of them is told when it is run.
+    @asynccontextmanager
+    async def identified_anybody(self, request: Request) -> AsyncIterator["Caller"]:
+        """Yield who sends *request*, which may want several things; who may have none of them is told when it is run.
 
-        Raises as `identify` does, but ModuleOff.
+        Raises as `identified` does, but ModuleOff.
         """
-        return Caller(self, request, await self._admitted(request, may_visit=True), may_visit=True)
+        async with self._admitted(request, may_visit=True) as caller:
+            yield caller
 
-    async def _admitted(self, request: Request, *, may_visit: bool) -> Identity:
+    @asynccontextmanager
+    async def _admitted(self, request: Request, *, may_visit: bool) -> AsyncIterator["Caller"]:
         identity = await self.authenticate(request, may_visit=may_visit)
         await self.charge(request, identity)
-        if not _is_visitor(identity):
-            await self._refuse_other_tenants(request, identity)
-        return identity
+        caller = Caller(self, request, identity, may_visit=may_visit)
+        try:
+            if not _is_visitor(identity):
+                await self._refuse_other_tenants(request, identity)
+            yield caller
+        except RustokError as refusal:
+            if not refusal.retryable:
+                await caller.confirm()
+            raise
+        await caller.confirm()
 
     async def authenticate(self, request: Request, *, may_visit: bool, fresh: bool = False) -> Identity:
-        """Return who sends *request*; with *fresh* nothing of it is remembered. Raises as `identify` does."""
+        """Return who sends *request*; with *fresh* nothing of it is remembered. Raises as `identified` does."""
         identity = None
         if may_visit and "authorization" not in request.headers:
             identity = await self._visitor(request, fresh=fresh)
@@ -137,19 +160,8 @@ class Callers:
     async def _refuse_other_tenants(self, request: Request, identity: Identity) -> None:
         if not all(_is_named(identity, wanted) for wanted in request.headers.getlist("x-tenant")):
             raise TenantMismatch("The credential belongs to another tenant than X-Tenant names: drop the header.")
-        if await self._is_of_another(host_name(request), identity):
+        if await self._directory.is_another_named(None, host_name(request), identity.tenant_id, identity.tenant_slug):
             raise TenantMismatch("The credential belongs to another tenant than this host: use its own.")
-
-    async def _is_of_another(self, host: str, identity: Identity) -> bool:
-        """Tell whether *host* is of another tenant, there or not.
-
-        A domain that was taken from one refuses nobody any more.
-        """
-        for fresh in (False, True):
-            named = await self._directory.named_by(None, host, fresh=fresh)
-            if named is None or named.is_of(identity.tenant_id, identity.tenant_slug):
-                return False
-        return True
 
 
 class Caller:
@@ -160,6 +172,7 @@ class Caller:
         self._request = request
         self._identity = identity
         self._may_visit = may_visit
+        self._is_confirmed = False
 
     @property
     def tenant_id(self) -> UUID:
@@ -169,22 +182,45 @@ class Caller:
         """Take *units* of the tenant's quota, beside the one that a request takes, whether they are left or not."""
         self._callers.owe(self._request, self._identity, units)
 
+    async def require_module(self, name: str) -> None:
+        """Raise ModuleOff if the module *name* is switched off, also by what is so now."""
+        if name in self._identity.principal.modules_off:
+            await self.confirm()
+            self._identity.principal.require_module(name)
+
+    async def confirm(self) -> None:
+        """Find out whether the rights are still in force, unless work was run, which has. Raises as `run` does."""
+        if not self._is_confirmed:
+            await self.run(self._callers.units.compare_rights)
+
     async def run(self, work: Callable[[Context], Awaitable[T]]) -> T:
         """Return what *work* returns, run with rights that are still in force.
 
         What this process remembers of a credential may be older than the tenant's rules: then, and before a
         refusal becomes final, the rights are read again, and *work* runs once more if they have changed.
+
+        Raises:
+            Unauthenticated: the credential, or its session, is of no use any more, or the storefront is closed.
+            TenantDisabled: the tenant was switched off.
+
         """
+        self._is_confirmed = True
         try:
-            return await work(_context(self._request, self._identity))
-        except (StaleAuthorization, Forbidden, ModuleOff) as refusal:
-            fresh = await self._callers.authenticate(self._request, may_visit=self._may_visit, fresh=True)
-            if fresh.principal == self._identity.principal and not isinstance(refusal, StaleAuthorization):
-                raise
+            return await self._attempt(work)
+        except StaleAuthorization:
+            self._identity = await self._callers.authenticate(self._request, may_visit=self._may_visit, fresh=True)
         try:
-            return await work(_context(self._request, fresh))
+            return await self._attempt(work)
         except StaleAuthorization:
             raise Unavailable("The tenant's access rules are being changed: try again.") from None
+
+    async def _attempt(self, work: Callable[[Context], Awaitable[T]]) -> T:
+        context = _context(self._request, self._identity)
+        try:
+            return await work(context)
+        except _MAY_COME_FIRST:
+            await self._callers.units.compare_rights(context)
+            raise
 
 
 def _context(request: Request, identity: Identity) -> Context:

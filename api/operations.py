@@ -36,11 +36,11 @@ class _Watched:
         self._streams = 0
 
     async def answer(self, request: Request) -> Response:
-        caller = await self._callers.identify(request, JOBS.name)
-        first = await self._look(caller, request)
-        if self._streams >= _STREAMS:
-            raise Busy(f"{_STREAMS} operations are watched here now: ask for the operation itself.")
-        return StreamingResponse(self._stream(caller, request, first), 200, _HEADERS, "text/event-stream")
+        async with self._callers.identified(request, JOBS.name) as caller:
+            first = await self._look(caller, request)
+            if self._streams >= _STREAMS:
+                raise Busy(f"{_STREAMS} operations are watched here now: ask for the operation itself.")
+            return StreamingResponse(self._stream(caller, request, first), 200, _HEADERS, "text/event-stream")
 
     async def _stream(self, caller: Caller, request: Request, found: Operation) -> AsyncIterator[str]:
         self._streams += 1

@@ -86,27 +86,27 @@ def _command_endpoint(
 
     async def endpoint(request: Request) -> Response:
         announce(request, [command])
-        caller = await callers.identify(request, module)
-        admission.admit(command, caller.tenant_id)
-        key = idempotency_key(request)
-        seen = expected_version(request)
-        fields = await read_fields(request, limits, optional=not has_body)
-        _refuse_path_fields(fields, in_path)
-        fields |= request.path_params
-        call = Call(command, fields, seen)
+        async with callers.identified(request, module) as caller:
+            admission.admit(command, caller.tenant_id)
+            key = idempotency_key(request)
+            seen = expected_version(request)
+            fields = await read_fields(request, limits, optional=not has_body)
+            _refuse_path_fields(fields, in_path)
+            fields |= request.path_params
+            call = Call(command, fields, seen)
 
-        async def work(context: Context) -> Outcome:
-            return await platform.dispatcher.run(
-                call, context, scoped(key, context, f"{method} {path}", fields, [command])
-            )
+            async def work(context: Context) -> Outcome:
+                return await platform.dispatcher.run(
+                    call, context, scoped(key, context, f"{method} {path}", fields, [command])
+                )
 
-        outcome = await caller.run(work)
-        headers = {**_entity_headers(outcome.result), **location(outcome.result)}
-        if outcome.token is not None:
-            headers[TOKEN] = outcome.token
-        if outcome.replayed:
-            headers["Idempotent-Replayed"] = "true"
-        return Response(outcome.body, command.status, headers, "application/json")
+            outcome = await caller.run(work)
+            headers = {**_entity_headers(outcome.result), **location(outcome.result)}
+            if outcome.token is not None:
+                headers[TOKEN] = outcome.token
+            if outcome.replayed:
+                headers["Idempotent-Replayed"] = "true"
+            return Response(outcome.body, command.status, headers, "application/json")
 
     return endpoint
 
@@ -120,24 +120,24 @@ def _query_endpoint(platform: Platform, callers: Callers, query: Query, read_you
 
     async def endpoint(request: Request) -> Response:
         announce(request, [query])
-        caller = await callers.identify(request, module, query.permission)
-        arguments = read_parameters(request.scope["query_string"], parameters, lists) | request.path_params
-        freshness: dict[str, str] | None = None
+        async with callers.identified(request, module, query.permission) as caller:
+            arguments = read_parameters(request.scope["query_string"], parameters, lists) | request.path_params
+            freshness: dict[str, str] | None = None
 
-        async def work(context: Context) -> Result:
-            nonlocal freshness
-            data = admit_query(query, arguments, context)
-            if freshness is None:  # nobody waits twice
-                freshness = await read_your_writes.look(request, context.tenant_id, tables)
-            return await platform.dispatcher.query(query, data, context)
+            async def work(context: Context) -> Result:
+                nonlocal freshness
+                data = admit_query(query, arguments, context)
+                if freshness is None:  # nobody waits twice
+                    freshness = await read_your_writes.look(request, context.tenant_id, tables)
+                return await platform.dispatcher.query(query, data, context)
 
-        result = await caller.run(work)
-        headers = {**_entity_headers(result), **(freshness or {})}
-        if isinstance(page := getattr(result, "page", None), PageLinks):
-            headers |= page_links(request, page)
-        if "ETag" in headers and is_unchanged(request, headers["ETag"]):
-            return Response(status_code=304, headers=headers)
-        return Response(result.model_dump_json().encode(), 200, headers, "application/json")
+            result = await caller.run(work)
+            headers = {**_entity_headers(result), **(freshness or {})}
+            if isinstance(page := getattr(result, "page", None), PageLinks):
+                headers |= page_links(request, page)
+            if "ETag" in headers and is_unchanged(request, headers["ETag"]):
+                return Response(status_code=304, headers=headers)
+            return Response(result.model_dump_json().encode(), 200, headers, "application/json")
 
     return endpoint
 

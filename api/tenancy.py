@@ -20,8 +20,8 @@ class NamedTenant(NamedTuple):
     name: str
     tenant: ResolvedTenant | None
 
-    def is_of(self, tenant_id: UUID, slug: str) -> bool:
-        """Tell whether it is this tenant that is named, whatever is remembered of it."""
+    def is_of(self, tenant_id: UUID, slug: str | None) -> bool:
+        """Tell whether it is this tenant that is named, by its *slug*, if that is known, whatever is remembered."""
         return self.name == slug or (self.tenant is not None and self.tenant.id == tenant_id)
 
 
@@ -52,6 +52,19 @@ class TenantDirectory:
         if at_host is None or (at_host.name == name if tenant is None else at_host.is_of(tenant.id, tenant.slug)):
             return NamedTenant(name, tenant)
         return NamedTenant(f"{name} {at_host.name}", None)
+
+    async def is_another_named(
+        self, reference: str | None, host: str, tenant_id: UUID, slug: str | None = None
+    ) -> bool:
+        """Tell whether X-Tenant, if it was sent, and *host* name another tenant than this one, there or not.
+
+        A domain that was taken from one refuses nobody any more.
+        """
+        for fresh in (False, True):
+            named = await self.named_by(reference, host, fresh=fresh)
+            if named is None or named.is_of(tenant_id, slug):
+                return False
+        return True
 
     async def _at(self, host: str, *, fresh: bool) -> NamedTenant | None:
         """Return what *host* names, which below the base domain is a tenant, there or not; None: the platform."""

@@ -206,6 +206,8 @@ class Dispatcher:
             except RustokError as error:
                 outcomes[item] = error
             await asyncio.sleep(0)
+        if not jobs:
+            await self._units.compare_rights(context)
         until_s = time.monotonic() + _BATCH_PATIENCE_S
         end: Outcome | RustokError | None = None
         for items in _chunks(list(jobs), _NEIGHBOURS):

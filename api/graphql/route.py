@@ -56,22 +56,23 @@ def graphql_route(
     documents = Documents(schema, allows_introspection=allows_introspection)
 
     async def endpoint(request: Request) -> Response:
-        caller = await callers.identify_anybody(request)
-        _refuse_key(request)
-        parameters = validate(Parameters, await read_fields(request, limits, optional=False))
-        variables = parameters.variables or {}
-        try:
-            asked = await documents.read(parameters.query, parameters.operationName, variables)
-        except DocumentRefused as refusal:
-            return _refused(request, refusal)
-        announce(request, asked.operations)
-        _admit(admission, caller, asked)
-        headers = await read_your_writes.look(request, caller.tenant_id, _tables(asked))
-        session = Session(caller, platform.dispatcher)
-        result = await _execute(schema, asked, variables, parameters.operationName, session)
-        if session.tokens:
-            headers[TOKEN] = ", ".join(session.tokens)
-        return _answer(request, result, headers)
+        async with callers.identified_anybody(request) as caller:
+            _refuse_key(request)
+            parameters = validate(Parameters, await read_fields(request, limits, optional=False))
+            variables = parameters.variables or {}
+            try:
+                asked = await documents.read(parameters.query, parameters.operationName, variables)
+            except DocumentRefused as refusal:
+                return _refused(request, refusal)
+            announce(request, asked.operations)
+            _admit(admission, caller, asked)
+            headers = await read_your_writes.look(request, caller.tenant_id, _tables(asked))
+            session = Session(caller, platform.dispatcher)
+            result = await _execute(schema, asked, variables, parameters.operationName, session)
+            session.raise_refusal()
+            if session.tokens:
+                headers[TOKEN] = ", ".join(session.tokens)
+            return _answer(request, result, headers)
 
     return Route(PATH, endpoint, methods=["POST"])
 

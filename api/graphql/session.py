@@ -7,13 +7,19 @@ from typing import Any, TypeVar
 import orjson
 
 from api.caller import Caller
+from api.faults import TenantMissing
 from api.graphql.loaders import Loader
 from api.routes import scoped
+from rustok.db.unit_of_work import TenantDisabled
 from rustok.dispatch import Call, Dispatcher, Outcome, admit_query
 from rustok.kernel.context import Context
+from rustok.kernel.errors import RustokError, Unauthenticated
 from rustok.kernel.module import Query, Result
 
 T = TypeVar("T")
+
+_OF_THE_CALLER = (Unauthenticated, TenantDisabled, TenantMissing)
+"""What says that the caller has no rights any more, whatever it asks for."""
 
 
 class Session:
@@ -24,7 +30,14 @@ class Session:
         self._dispatcher = dispatcher
         self._turn = asyncio.Lock()
         self._loaders: dict[str, Loader] = {}
+        self._refusal: RustokError | None = None
+        self._may_have_written = False
         self.tokens: list[str] = []
+
+    def raise_refusal(self) -> None:
+        """Raise what the caller was refused with, if that was before anything was written."""
+        if self._refusal is not None and not self._may_have_written:
+            raise self._refusal
 
     async def query(self, query: Query, arguments: Mapping[str, Any]) -> Result:
         """Answer *query*. Raises what the Dispatcher raises."""
@@ -45,7 +58,10 @@ class Session:
             scope = scoped(key, context, f"graphql {call.command.name}", fields, [call.command])
             return await self._dispatcher.run(call, context, scope)
 
-        outcome = await self._run(work)
+        try:
+            outcome = await self._run(work)
+        finally:
+            self._may_have_written |= self._refusal is None
         self._loaders.clear()  # what was read before may be another thing now
         if outcome.token is not None:
             self.tokens.append(outcome.token)
@@ -64,4 +80,10 @@ class Session:
 
     async def _run(self, work: Callable[[Context], Awaitable[T]]) -> T:
         async with self._turn:
-            return await self._caller.run(work)
+            if self._refusal is not None:
+                raise self._refusal
+            try:
+                return await self._caller.run(work)
+            except _OF_THE_CALLER as refusal:
+                self._refusal = refusal
+                raise

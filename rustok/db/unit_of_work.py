@@ -391,6 +391,11 @@ class UnitOfWorkFactory:
                 await uow.flush(self._transport)
         uow.committed()
 
+    async def compare_rights(self, context: Context) -> None:
+        """Do what every unit of work begins with, where there is none. Raises as `begin` does."""
+        async with self.begin(context, read_only=True):
+            pass
+
 
 def _script(context: Context, mode: str, lock_timeout_ms: int, *, is_about_tenant: bool) -> str:
     principal = context.principal
