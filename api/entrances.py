@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import StringConstraints
 
-from api.faults import TenantMissing
+from api.faults import TenantMismatch, TenantMissing
 from api.routes import PREFIX
 from rustok.kernel.errors import RustokError, Unauthenticated
 from rustok.kernel.module import Input, Result
@@ -125,7 +125,7 @@ REFRESH = Entrance(
     path=f"{_PATH}/refresh",
     input=RefreshToken,
     result=Tokens,
-    errors=(Unauthenticated,),
+    errors=(Unauthenticated, TenantMismatch),
 )
 CLOSE = Entrance(
     name="access.sessions.close",
@@ -133,7 +133,7 @@ CLOSE = Entrance(
     path=f"{_PATH}/sign-out",
     input=RefreshToken,
     result=SignedOut,
-    errors=(Unauthenticated,),
+    errors=(Unauthenticated, TenantMismatch),
 )
 CHANGE_PASSWORD = Entrance(
     name="access.passwords.change",

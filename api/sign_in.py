@@ -28,7 +28,7 @@ from api.entrances import (
     SignedOut,
     SignIn,
 )
-from api.faults import TenantMissing
+from api.faults import TenantMismatch, TenantMissing
 from api.headers import host_name, named_tenant
 from api.record import record_of
 from api.tenancy import TenantDirectory
@@ -60,18 +60,29 @@ def sign_in_routes(
             raise TenantMissing("Say to which tenant you sign in: X-Tenant, or a host of its own.")
         return sign_ins.absent_tenant(named.name) if named.tenant is None else named.tenant.id
 
+    async def refresh_token(request: Request) -> str:
+        """Return the refresh token in the body.
+
+        Raises:
+            Unauthenticated: it is none.
+            TenantMismatch: it belongs to another tenant than the request names.
+
+        """
+        token = validate(RefreshToken, await read_fields(request, limits, optional=False)).refresh_token
+        await _refuse_other_tenants(directory, request, sessions.tenant_of(token))
+        return token
+
     async def open_session(request: Request) -> Response:
         tenant_id = await named_tenant_id(request)
         data = validate(SignIn, await read_fields(request, limits, optional=False))
         return _answer(await sign_ins.by_password(_attempt(tenant_id, data), _circumstances(request)), OPEN)
 
     async def refresh(request: Request) -> Response:
-        data = validate(RefreshToken, await read_fields(request, limits, optional=False))
-        return _answer(await sessions.refresh(data.refresh_token, _circumstances(request)), REFRESH)
+        token = await refresh_token(request)
+        return _answer(await sessions.refresh(token, _circumstances(request)), REFRESH)
 
     async def close(request: Request) -> Response:
-        data = validate(RefreshToken, await read_fields(request, limits, optional=False))
-        await sessions.sign_out(data.refresh_token, _circumstances(request))
+        await sessions.sign_out(await refresh_token(request), _circumstances(request))
         return _secret(SignedOut(), CLOSE.status)
 
     async def change_password(request: Request) -> Response:
@@ -102,6 +113,11 @@ def sign_in_routes(
         END: end_login,
     }
     return [Route(entrance.path, endpoint, methods=["POST"]) for entrance, endpoint in endpoints.items()]
+
+
+async def _refuse_other_tenants(directory: TenantDirectory, request: Request, tenant_id: UUID) -> None:
+    if await directory.is_another_named(named_tenant(request), host_name(request), tenant_id):
+        raise TenantMismatch("The token belongs to another tenant than X-Tenant or this host: use its own.")
 
 
 def _attempt(tenant_id: UUID, data: SignIn) -> Attempt:

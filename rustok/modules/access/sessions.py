@@ -75,6 +75,10 @@ class Sessions:
         await repository.insert_session(uow, {**values, "expires_at": uow.now + _SESSION_LIFETIME})
         return self._signed_in(user_id, RefreshToken(uow.tenant_id, session_id, 1))
 
+    def tenant_of(self, text: str) -> UUID:
+        """Return the tenant of a refresh token, whose session may have ended. Raises Unauthenticated: it is none."""
+        return self._read(text).tenant_id
+
     async def refresh(self, text: str, about: Circumstances) -> SignedIn:
         """Return new tokens for a refresh token, which is of no use afterwards.
 
@@ -85,9 +89,7 @@ class Sessions:
             Unauthenticated: it is none, or its session has ended.
 
         """
-        token = self._refresh_tokens.read(text)
-        if token is None:
-            raise Unauthenticated(_ENDED)
+        token = self._read(text)
         async with self._units.begin(about.context(token.tenant_id)) as uow:
             row = await repository.lock_session(uow, token.session_id)
             if row is None or not row.is_active or row.revoked_at is not None or row.expires_at <= uow.now:
@@ -108,13 +110,17 @@ class Sessions:
             Unauthenticated: it is no refresh token.
 
         """
-        token = self._refresh_tokens.read(text)
-        if token is None:
-            raise Unauthenticated(_ENDED)
+        token = self._read(text)
         async with self._units.begin(about.context(token.tenant_id), is_about_tenant=True) as uow:
             row = await repository.lock_session(uow, token.session_id)
             if row is not None and row.revoked_at is None:
                 await _close(uow, row, "signed_out")
+
+    def _read(self, text: str) -> RefreshToken:
+        token = self._refresh_tokens.read(text)
+        if token is None:
+            raise Unauthenticated(_ENDED)
+        return token
 
     def _signed_in(self, user_id: UUID, token: RefreshToken) -> SignedIn:
         return SignedIn(

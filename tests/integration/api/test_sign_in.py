@@ -13,7 +13,7 @@ from rustok.kernel.context import Context, Principal
 from rustok.kernel.ids import uuid7
 from rustok.modules.access import Attempt, Circumstances, SignInRefused, SignIns
 from rustok.modules.access.passwords import PasswordHasher
-from tests.integration.api.house import EMAIL, NEW_PASSWORD, PASSWORD, SESSIONS, USERS, House
+from tests.integration.api.house import BASE, EMAIL, NEW_PASSWORD, PASSWORD, SESSIONS, USERS, House
 from tests.integration.api.support import PRODUCTS, a_product, administrator, assert_problem, bearer
 
 
@@ -128,6 +128,38 @@ class TestRefreshing:
     async def test_with_something_else_is_refused(self, house: House, token: str) -> None:
         """As a token of a session that has ended."""
         assert_problem(await house.refresh({"refresh_token": token}), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("where", [{"X-Tenant": "globex"}, {"X-Tenant": "nobody"}, {"Host": f"globex.{BASE}"}])
+@pytest.mark.parametrize("way", ["refresh", "sign-out"])
+async def test_a_refresh_token_is_of_no_use_where_another_tenant_is_named(
+    house: House, way: str, where: dict[str, str]
+) -> None:
+    """There or not, as any credential; the session goes on, and the token is still good."""
+    await house.api.rustok.create_tenant("globex")
+    tokens = await house.sign_in()
+    body = {"refresh_token": tokens["refresh_token"]}
+
+    for _ in range(2):
+        assert_problem(await house.post(f"{SESSIONS}/{way}", body, **where), 403, "tenant_mismatch")
+
+    assert await house.may_read(tokens)
+    house.clock.advance(11)
+    assert (await house.refresh(tokens)).status_code == 200
+
+
+@pytest.mark.parametrize("names", [["acme"], [None, f"acme.{BASE}"], ["acme", f"acme.{BASE}"]])
+@pytest.mark.parametrize("way", ["refresh", "sign-out"])
+async def test_a_refresh_token_is_good_where_its_own_tenant_is_named(
+    house: House, way: str, names: list[str | None]
+) -> None:
+    """By X-Tenant, by the host or by both."""
+    tokens = await house.sign_in()
+    where = {name: value for name, value in zip(("X-Tenant", "Host"), names, strict=False) if value}
+
+    answer = await house.post(f"{SESSIONS}/{way}", {"refresh_token": tokens["refresh_token"]}, **where)
+
+    assert answer.status_code == 200, answer.text
 
 
 class TestASessionEnds:
