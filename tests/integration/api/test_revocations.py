@@ -17,10 +17,11 @@ from rustok.modules.tenants import Erasure
 from rustok.runtime import SystemClock
 from rustok.testing import DatabaseServer, PlatformUnderTest
 from tests.connections import connections_chosen
-from tests.integration.api.graphql.support import PATH
+from tests.integration.api.graphql.support import PATH, fault, post
 from tests.integration.api.house import EMAIL, PASSWORD, SESSIONS, USERS, House
 from tests.integration.api.possessions import Owner
 from tests.integration.api.support import PRODUCTS, UNKNOWN_ID, ApiUnderTest, a_product, assert_problem, bearer
+from tests.unit.modules_by_hand import Lamp, LightLamp, a_command, lamps
 
 SEARCH = "/api/v1/search/products?locale=en"
 KEYS, SERVICES = "/api/v1/access/api-keys", "/api/v1/access/service-principals"
@@ -240,6 +241,29 @@ async def test_a_visitor_with_bad_input_is_refused_as_with_good(house: House, ma
     for _ in range(2):
         answer = await house.api.client.get(f"{SEARCH}&zz=1", headers=rights.headers)
         assert_problem(answer, rights.status, rights.code)
+
+
+async def test_what_a_document_has_done_before_is_told(rustok: PlatformUnderTest) -> None:
+    """The key is revoked while its first mutation is done: those behind it are refused, each as a field."""
+    key_id = ""
+
+    async def light(_uow: object, data: LightLamp) -> Lamp:
+        await rustok.run("access.api_keys.revoke", api.tenant_id, key_id=key_id)
+        return Lamp(lamp_id=data.lamp_id)
+
+    module = lamps(commands=(a_command(handler=light),), queries=(), projections=())
+    document = (
+        'mutation { a: lightLamp(input: {lampId: "a"}) { lampId } b: lightLamp(input: {lampId: "b"}) { lampId } }'
+    )
+    async with ApiUnderTest.open(rustok, modules=(*MODULES, module)) as api:
+        key = await api.new_key()
+        key_id = key.split("_")[2]
+        first = await post(api, document, bearer(key))
+        second = await post(api, document, bearer(key))
+
+    assert (first.status_code, first.json()["data"]) == (200, {"a": {"lampId": "a"}, "b": None})
+    assert fault(first)["code"] == "unauthenticated"
+    assert_problem(second, 401, "unauthenticated")
 
 
 class Heard(asyncpg.Connection):  # type: ignore[misc] # asyncpg ships no types
