@@ -140,17 +140,16 @@ class UnitOfWork:
     def tenant_id(self) -> UUID:
         return self.context.tenant_id
 
-    def rules_locked(self, authz_version: int, *, raises: bool) -> None:
-        """State that this transaction holds the tenant's access rules, which are at *authz_version*, and may raise it.
-
-        Raises:
-            StaleAuthorization: somebody has changed them since the transaction began: the caller may have other rights.
-
+    def is_behind(self, authz_version: int) -> bool:
+        """Tell whether others have changed the tenant's access rules, now at *authz_version*, since the caller's rights
+        were read.
         """
         read_at = self.context.principal.authz_version
-        if read_at is not None and authz_version != read_at + self._staged.rules_raised:
-            raise StaleAuthorization
-        self._staged.rules_raised += raises
+        return read_at is not None and authz_version != read_at + self._staged.rules_raised
+
+    def rules_raised(self) -> None:
+        """State that this transaction raises the tenant's `authz_version`."""
+        self._staged.rules_raised += 1
 
     @property
     def subject(self) -> str | None:

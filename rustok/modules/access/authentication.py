@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,7 +22,8 @@ from rustok.kernel.secrets import Secrets
 from rustok.modules.access import repository
 from rustok.modules.access.access_token import AccessTokens
 from rustok.modules.access.api_key import parse_api_key
-from rustok.modules.access.roles import Grants, Roles
+from rustok.modules.access.credentials import holder_of_key, holder_of_session
+from rustok.modules.access.roles import Roles
 from rustok.modules.tenants import ResolvedTenant
 
 _CACHED_TOKENS = 10_000
@@ -91,11 +92,10 @@ class Authenticator:
             raise Unauthenticated(_REFUSED) from None
         with translated_failures():
             row = await repository.authenticate_session(self._engine, token.tenant_id, token.session_id)
-        if row is None or row.principal_id != token.principal_id or not _holds(row):
+        holder = holder_of_session(row, self._roles)
+        if row is None or holder is None or holder.subject != token.principal_id:
             raise Unauthenticated(_REFUSED)
-        found = self._identity(row, "user", row.principal_id, self._grants(row))
-        principal = replace(found.principal, session_id=token.session_id)
-        return replace(found, principal=principal, expires_at=min(token.expires_at, row.expires_at))
+        return _identity(row, holder, min(token.expires_at, row.expires_at))
 
     async def _look_up_key(self, token: str) -> Identity:
         key = parse_api_key(token)
@@ -104,33 +104,14 @@ class Authenticator:
         with translated_failures():
             row = await repository.authenticate_api_key(self._engine, key.key_id)
         digest = self._secrets.keyed_hash("api-key", key.secret.encode())
-        if row is None or not hmac.compare_digest(digest, row.secret_hash) or not _holds(row):
+        holder = holder_of_key(row, self._roles)
+        if row is None or holder is None or not hmac.compare_digest(digest, row.secret_hash):
             raise Unauthenticated(_REFUSED)
-        grants = self._grants(row)
-        if row.scopes is not None:
-            grants = grants.within(row.scopes)
-        found = self._identity(row, "apikey", row.id, grants)
-        principal = replace(found.principal, is_scoped=row.scopes is not None, expires_at=row.expires_at)
-        return replace(found, principal=principal)
-
-    def _grants(self, row: Row[Any]) -> Grants:
-        return self._roles.grants(row.roles, row.permissions, row.own_permissions)
-
-    def _identity(self, row: Row[Any], kind: str, identifier: UUID, grants: Grants) -> Identity:
-        principal = Principal(
-            kind,
-            str(identifier),
-            grants.permissions | self._roles.everybody,
-            row.authz_version,
-            modules_off=frozenset(row.modules_off),
-            own_permissions=grants.own,
-            subject=row.principal_id,
-        )
-        return Identity(row.tenant_id, row.tenant_slug, _quota(row.request_quota), principal, row.expires_at)
+        return _identity(row, holder, row.expires_at)
 
 
-def _holds(row: Row[Any]) -> bool:
-    return bool(row.is_active) and row.revoked_at is None
+def _identity(row: Row[Any], principal: Principal, expires_at: datetime | None) -> Identity:
+    return Identity(row.tenant_id, row.tenant_slug, _quota(row.request_quota), principal, expires_at)
 
 
 def _quota(text: str | None) -> Quota | None:

@@ -15,8 +15,8 @@ from rustok.modules.access.attempts import address_key
 from rustok.modules.access.errors import DuplicateEmail, PrincipalNotFound
 from rustok.modules.access.passwords import PASSWORDS
 from rustok.modules.access.principal_repository import AGGREGATES, Kind
-from rustok.modules.access.repository import change_rules, keep_rules
 from rustok.modules.access.rights import grants_of_roles, require_cover, require_cover_of, require_roles
+from rustok.modules.access.rules import change_rules, keep_rules
 from rustok.modules.access.schemas import ServicePrincipal, User
 from rustok.modules.access.session_repository import forget_attempts
 from rustok.modules.access.sessions import close_sessions, replace_password

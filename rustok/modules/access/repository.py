@@ -17,6 +17,12 @@ _IDENTITY = """
 """
 _AUTHENTICATE_API_KEY = text(f"SELECT secret_hash, scopes, {_IDENTITY} FROM authenticate_api_key(:key_id)")
 _AUTHENTICATE_SESSION = text(f"SELECT {_IDENTITY} FROM authenticate_session(:tenant_id, :session_id)")
+_FIND_API_KEY = text(
+    f"""
+    SELECT scopes, {_IDENTITY}
+      FROM authenticate_api_key((SELECT key_id FROM api_keys WHERE tenant_id = :tenant_id AND id = :id))
+    """
+)
 _ROLES_OF = """
     ARRAY(SELECT h.role FROM principal_roles AS h WHERE h.tenant_id = p.tenant_id AND h.principal_id = p.id)
 """
@@ -36,8 +42,10 @@ _RIGHTS = text(
     """
 )
 _RIGHTS_OF_ROLES = text("SELECT roles, permissions, own_permissions FROM rights_of_roles(:tenant_id, :roles)")
-_BUMP = text("UPDATE tenants SET authz_version = authz_version + 1 WHERE id = :tenant_id RETURNING authz_version")
-_LOCK_RULES = text("SELECT authz_version FROM tenants WHERE id = :tenant_id FOR NO KEY UPDATE")
+_RAISE_RULES = text(
+    "UPDATE tenants SET authz_version = authz_version + 1 WHERE id = :tenant_id RETURNING authz_version"
+)
+_LOCK_RULES = text("SELECT authz_version, is_active FROM tenants WHERE id = :tenant_id FOR NO KEY UPDATE")
 _COLUMNS = """
     id, key_id, name, principal_id, scopes, expires_at, revoked_at, created_at, version,
     (SELECT s.key_id FROM api_keys AS s WHERE s.tenant_id = k.tenant_id AND s.id = k.successor_id) AS successor
@@ -85,6 +93,17 @@ async def authenticate_session(engine: AsyncEngine, tenant_id: UUID, session_id:
     return (await run_alone(engine, _AUTHENTICATE_SESSION, values)).one_or_none()
 
 
+async def find_api_key(uow: UnitOfWork, key_id: UUID) -> Row[Any] | None:
+    """Look a key up again, by its id."""
+    return (await uow.execute(_FIND_API_KEY, {"tenant_id": uow.tenant_id, "id": key_id})).one_or_none()
+
+
+async def find_session(uow: UnitOfWork, session_id: UUID) -> Row[Any] | None:
+    """Look a session up again."""
+    values = {"tenant_id": uow.tenant_id, "session_id": session_id}
+    return (await uow.execute(_AUTHENTICATE_SESSION, values)).one_or_none()
+
+
 async def find_rights(uow: UnitOfWork, *, key_id: UUID | None = None, principal_id: UUID | None = None) -> Row[Any]:
     """Return what the newest successor of a key, or a principal, may do, if it `holds`, and the tenant's access rules.
 
@@ -99,24 +118,14 @@ async def find_rights_of_roles(uow: UnitOfWork, roles: Iterable[str]) -> Row[Any
     return (await uow.execute(_RIGHTS_OF_ROLES, {"tenant_id": uow.tenant_id, "roles": list(roles)})).one()
 
 
-async def change_rules(uow: UnitOfWork) -> int:
-    """Make every process read the tenant's access rules again, from its next request on; return their version.
-
-    Nobody else changes them until the transaction ends: do it before rows are locked, so that nobody waits in a circle.
-    Raises StaleAuthorization where somebody has changed them while they were waited for.
-    """
-    await _lock_rules(uow, raises=True)
-    return int((await uow.execute(_BUMP, {"tenant_id": uow.tenant_id})).scalar_one())
+async def lock_rules(uow: UnitOfWork) -> Row[Any]:
+    """Return the version of the tenant's access rules, once they are held, and whether the tenant is active."""
+    return (await uow.execute(_LOCK_RULES, {"tenant_id": uow.tenant_id})).one()
 
 
-async def keep_rules(uow: UnitOfWork) -> None:
-    """Let nobody change the tenant's access rules until the transaction ends. Raises as `change_rules` does."""
-    await _lock_rules(uow, raises=False)
-
-
-async def _lock_rules(uow: UnitOfWork, *, raises: bool) -> None:
-    row = (await uow.execute(_LOCK_RULES, {"tenant_id": uow.tenant_id})).one()
-    uow.rules_locked(row.authz_version, raises=raises)
+async def raise_rules(uow: UnitOfWork) -> int:
+    """Return the new version of the tenant's access rules."""
+    return int((await uow.execute(_RAISE_RULES, {"tenant_id": uow.tenant_id})).scalar_one())
 
 
 async def insert_api_key(uow: UnitOfWork, values: dict[str, Any]) -> None:

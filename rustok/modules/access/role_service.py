@@ -13,9 +13,9 @@ from rustok.kernel.permission import expand
 from rustok.modules.access import events, schemas
 from rustok.modules.access import role_repository as repository
 from rustok.modules.access.errors import BuiltInRole, DuplicateRole, RoleInUse, RoleNotFound, TooManyRoles
-from rustok.modules.access.repository import change_rules
 from rustok.modules.access.rights import grants_of_roles, require_cover, require_roles, roles_of
 from rustok.modules.access.roles import BUILT_IN_ROLES, Grants, check_lineage
+from rustok.modules.access.rules import change_rules
 from rustok.modules.access.schemas import Role
 
 _MOST = 200

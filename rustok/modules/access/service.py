@@ -13,6 +13,7 @@ from rustok.modules.access.api_key import new_api_key
 from rustok.modules.access.principal_repository import find_principal
 from rustok.modules.access.principals import create_service_principal
 from rustok.modules.access.rights import bounded_scopes, grants_of_roles, require_cover_of, require_end, roles_of
+from rustok.modules.access.rules import change_rules, keep_rules
 from rustok.modules.access.schemas import ApiKeyInfo, CreatedApiKey
 
 MAKE_PRINCIPALS = "access.service_principals.write"
@@ -28,7 +29,7 @@ async def create_api_key(uow: UnitOfWork, data: schemas.CreateApiKey) -> Created
         service = schemas.CreateServicePrincipal(name=data.name, roles=[str(data.role)])
         principal_id = (await create_service_principal(uow, service)).id
     else:
-        await repository.keep_rules(uow)
+        await keep_rules(uow)
         principal_id = data.principal_id
     wanted = None if data.scopes is None else _expanded(uow, data.scopes)
     await _require_cover(uow, principal_id, wanted)
@@ -42,7 +43,7 @@ async def rotate_api_key(uow: UnitOfWork, data: schemas.RotateApiKey) -> Created
 
     What is done later in the name of the old key, as a script that it has installed does, has the successor's rights.
     """
-    await repository.change_rules(uow)
+    await change_rules(uow)
     row = await _lock(uow, data.key_id)
     if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= uow.now):
         raise errors.ApiKeyEnded("The key is revoked or has expired: create another.")
@@ -67,7 +68,7 @@ async def rotate_api_key(uow: UnitOfWork, data: schemas.RotateApiKey) -> Created
 
 async def revoke_api_key(uow: UnitOfWork, data: schemas.KeyReference) -> ApiKeyInfo:
     """Revoke a key for good; revoking it again changes nothing."""
-    await repository.change_rules(uow)
+    await change_rules(uow)
     row = await _lock(uow, data.key_id)
     if row.revoked_at is not None:
         return ApiKeyInfo(**row._mapping)
