@@ -1,6 +1,6 @@
 """Who calls: turns the credential of a request, or the tenant it names, into the context that its work runs in."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import TypeVar
 from uuid import UUID
@@ -13,6 +13,7 @@ from api.headers import bearer_token, host_name, named_tenant
 from api.in_progress import aside
 from api.rate_limits import Payer, RateLimits
 from api.record import record_of
+from api.retries import pauses_s
 from api.tenancy import TenantDirectory
 from rustok.db.unit_of_work import StaleAuthorization, UnitOfWorkFactory
 from rustok.dispatch import ItemFailed
@@ -116,8 +117,7 @@ class Callers:
         try:
             self._rate_limits.charge(payer, identity.request_quota)
         except RateLimited:
-            with aside(request.scope):
-                await self._clock.sleep(_SECOND_CHANCE_S)
+            await self.pause(request, _SECOND_CHANCE_S)
             identity = await self._read_anew(request, identity)
             self._rate_limits.charge(payer, identity.request_quota)
         finally:
@@ -130,6 +130,15 @@ class Callers:
 
     def _tell(self, request: Request, identity: Identity) -> None:
         record_of(request.scope).headers |= self._rate_limits.fields(_payer(identity), identity.request_quota)
+
+    def pauses_s(self) -> Iterator[float]:
+        """Yield how long to wait before work is tried again, as long as there is any sense in it."""
+        return pauses_s(self._clock)
+
+    async def pause(self, request: Request, seconds: float) -> None:
+        """Wait; *request* does not count as in progress meanwhile."""
+        with aside(request.scope):
+            await self._clock.sleep(seconds)
 
     async def _read_anew(self, request: Request, identity: Identity) -> Identity:
         """Return *identity* as it is now: an operator may have set another quota.
@@ -197,22 +206,30 @@ class Caller:
         """Return what *work* returns, run with rights that are still in force.
 
         What this process remembers of a credential may be older than the tenant's rules: then, and before a
-        refusal becomes final, the rights are read again, and *work* runs once more if they have changed.
+        refusal becomes final, the rights are read again, and *work* runs once more if they have changed. While they
+        change again and again, so does it, for two seconds.
 
         Raises:
             Unauthenticated: the credential, or its session, is of no use any more, or the storefront is closed.
             TenantDisabled: the tenant was switched off.
+            Unavailable: the rules have changed each time, and nothing was done.
 
         """
         self._is_confirmed = True
         try:
             return await self._attempt(work)
         except StaleAuthorization:
-            self._identity = await self._callers.authenticate(self._request, may_visit=self._may_visit, fresh=True)
-        try:
-            return await self._attempt(work)
-        except StaleAuthorization:
-            raise Unavailable("The tenant's access rules are being changed: try again.") from None
+            await self._read_rights()
+        for pause_s in self._callers.pauses_s():
+            try:
+                return await self._attempt(work)
+            except StaleAuthorization:
+                await self._callers.pause(self._request, pause_s)
+                await self._read_rights()
+        raise Unavailable("The tenant's access rules are being changed: try again.")
+
+    async def _read_rights(self) -> None:
+        self._identity = await self._callers.authenticate(self._request, may_visit=self._may_visit, fresh=True)
 
     async def _attempt(self, work: Callable[[Context], Awaitable[T]]) -> T:
         context = _context(self._request, self._identity)

@@ -1,0 +1,95 @@
+"""Access rules that change all the time: whoever changes them, or does something else meanwhile, is served."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import ClassVar
+
+import httpx2
+
+from rustok.catalog import MODULES
+from rustok.db.unit_of_work import StaleAuthorization, UnitOfWork
+from rustok.kernel.module import Command, Input, Module, ModuleKind, Result
+from rustok.kernel.permission import Permission
+from rustok.testing import FixedClock, PlatformUnderTest
+from tests.integration.api.support import PRODUCTS, ApiUnderTest, a_product, assert_problem
+
+ROLES = "/api/v1/access/roles"
+
+
+class Turn(Input):
+    example: ClassVar = {}
+
+
+class Vane(Result):
+    degrees: int
+
+
+async def turn(_uow: UnitOfWork, _data: Turn) -> Vane:
+    """Be overtaken by a change of the rules, each time."""
+    raise StaleAuthorization
+
+
+WEATHER = Module(
+    name="weather",
+    kind=ModuleKind.DOMAIN,
+    summary="Turns vanes.",
+    depends_on=("tenants",),
+    permissions=(Permission("weather.vanes.turn", "Turn vanes"),),
+    commands=(
+        Command(
+            name="weather.vanes.turn",
+            summary="Turn a vane",
+            permission="weather.vanes.turn",
+            input=Turn,
+            result=Vane,
+            handler=turn,
+            route="POST /vanes",
+        ),
+    ),
+)
+
+
+def statuses(answers: Sequence[httpx2.Response]) -> Counter[int]:
+    return Counter(answer.status_code for answer in answers)
+
+
+async def test_rules_that_many_change_at_once_are_all_changed(api: ApiUnderTest) -> None:
+    """One after the other, as tools that declare them do, ten at a time."""
+    answers = await asyncio.gather(*(api.client.post(ROLES, json={"name": f"role-{n}"}) for n in range(10)))
+
+    assert statuses(answers) == {201: 10}
+
+
+async def test_other_writes_go_on_beside_changes_of_rules(api: ApiUnderTest) -> None:
+    """Nobody is told to try again."""
+    ended = asyncio.Event()
+
+    async def write(writer: int) -> list[httpx2.Response]:
+        answers: list[httpx2.Response] = []
+        while not ended.is_set():
+            texts = {"en": {"title": "Kettle", "handle": f"kettle-{writer}-{len(answers)}"}}
+            answers.append(await api.client.post(PRODUCTS, json=a_product(translations=texts)))
+        return answers
+
+    async def change() -> list[httpx2.Response]:
+        try:
+            return [await api.client.post(ROLES, json={"name": f"role-{number}"}) for number in range(30)]
+        finally:
+            ended.set()
+
+    changed, *written = await asyncio.gather(change(), *(write(writer) for writer in range(8)))
+
+    assert statuses(changed) == {201: 30}
+    assert statuses([answer for answers in written for answer in answers]).keys() == {201}
+
+
+async def test_who_is_overtaken_each_time_is_told_so_after_two_seconds(rustok: PlatformUnderTest) -> None:
+    """With rights that have ceased to hold, nothing is done."""
+    clock = FixedClock()
+    async with ApiUnderTest.open(rustok, clock=clock, modules=(*MODULES, WEATHER)) as api:
+        answer = await api.client.post("/api/v1/weather/vanes", json={})
+
+    problem = assert_problem(answer, 503, "unavailable")
+    assert (problem["retryable"], answer.headers["retry-after"]) == (True, "1")
+    assert 2.0 <= clock.monotonic_s() <= 2.2
