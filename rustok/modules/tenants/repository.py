@@ -84,6 +84,7 @@ async def lock_tenant(uow: UnitOfWork) -> Row[Any] | None:
 
 
 async def update_tenant(uow: UnitOfWork, values: dict[str, Any]) -> None:
+    uow.rules_raised()
     await uow.execute(_UPDATE, {"tenant_id": uow.tenant_id, "now": uow.now, **values})
 
 
@@ -118,6 +119,7 @@ async def read_modules_off(uow: UnitOfWork) -> Row[Any]:
 
 async def set_rules_version(uow: UnitOfWork, version: int) -> None:
     """Set the tenant's version, and make every process read its access rules again, from its next request on."""
+    uow.rules_raised()
     await uow.execute(_SET_RULES, {"tenant_id": uow.tenant_id, "version": version, "now": uow.now})
 
 

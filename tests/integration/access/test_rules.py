@@ -133,3 +133,18 @@ async def test_a_script_begins_anew(rustok: PlatformUnderTest) -> None:
 
     with pytest.raises(StaleAuthorization):
         await create_role_after(rustok, replace(context, principal=script), "SELECT")
+
+
+async def test_what_one_has_changed_oneself_is_no_change_by_others(rustok: PlatformUnderTest) -> None:
+    """As where a script switches a module off and makes a role, in one transaction."""
+    context = await a_holder_of_a_key(rustok)
+    commands, dispatcher = rustok.registry.commands, rustok.platform.dispatcher
+    script = replace(context, principal=replace(context.principal, kind="script"))
+
+    async with rustok.platform.units.begin(script) as uow:
+        off = {"module": "blog", "is_enabled": False}
+        await dispatcher.run_within(uow, Call(commands["tenants.modules.switch"], off))
+        await dispatcher.run_within(uow, Call(commands["access.roles.create"], {"name": "clerk"}))
+
+    told = [event.envelope.type for event in await rustok.events()]
+    assert told[-2:] == ["tenants.module.disabled", "access.role.created"]
