@@ -99,16 +99,17 @@ def _route(
 
             async def work(context: Context) -> Sequence[Outcome | RustokError]:
                 scope = scoped(key, context, f"POST {path}", fields, [call.command for call in calls])
-                return await platform.dispatcher.run_batch(calls, context, scope, is_atomic=batch.mode == "atomic")
+                with aside(request.scope):
+                    await turns.acquire()
+                try:
+                    return await platform.dispatcher.run_batch(calls, context, scope, is_atomic=batch.mode == "atomic")
+                finally:
+                    turns.release()
 
-            with aside(request.scope):
-                await turns.acquire()
             try:
                 outcomes = await caller.run(work)
             except ItemFailed as failed:
                 raise _in_item(failed.error, failed.item) from failed
-            finally:
-                turns.release()
             _log_failures(outcomes)
             results = [_result(place, calls[place].command, outcome) for place, outcome in enumerate(outcomes)]
             return Response(orjson.dumps({"results": results}), 200, media_type="application/json")

@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 from starlette.requests import Request
 
-from api.faults import BadRequest, RateLimited, TenantMismatch, TenantMissing
+from api.faults import BadRequest, ProjectionLagging, RateLimited, TenantMismatch, TenantMissing
 from api.headers import bearer_token, host_name, named_tenant
 from api.in_progress import aside
 from api.rate_limits import Payer, RateLimits
@@ -27,7 +27,7 @@ T = TypeVar("T")
 _SECOND_CHANCE_S = 1.0
 """A request over the quota is refused so much later: clients that ask again at once are not to leave time for nothing
 but refusals."""
-_MAY_COME_FIRST = (BadRequest, Forbidden, InvalidInput, ItemFailed, ModuleOff, VersionRequired)
+_MAY_COME_FIRST = (BadRequest, Forbidden, InvalidInput, ItemFailed, ModuleOff, ProjectionLagging, VersionRequired)
 """What work may be refused with before it has begun a unit of work, which compares rights with what they are now."""
 
 
@@ -93,7 +93,7 @@ class Callers:
                 await self._refuse_other_tenants(request, identity)
             yield caller
         except RustokError as refusal:
-            if not refusal.retryable:
+            if not refusal.retryable or isinstance(refusal, ProjectionLagging):  # the others are to cost no query
                 await caller.confirm()
             raise
         await caller.confirm()
@@ -205,9 +205,9 @@ class Caller:
     async def run(self, work: Callable[[Context], Awaitable[T]]) -> T:
         """Return what *work* returns, run with rights that are still in force.
 
-        What this process remembers of a credential may be older than the tenant's rules: then, and before a
-        refusal becomes final, the rights are read again, and *work* runs once more if they have changed. While they
-        change again and again, so does it, for two seconds.
+        What this process remembers of a credential may be older than the tenant's rules, which each unit of work, and
+        each refusal that comes before one, compares: then the rights are read again, and *work* runs once more. While
+        they change again and again, so does it, for two seconds.
 
         Raises:
             Unauthenticated: the credential, or its session, is of no use any more, or the storefront is closed.
@@ -216,6 +216,7 @@ class Caller:
 
         """
         self._is_confirmed = True
+        self._identity = await self._callers.authenticate(self._request, may_visit=self._may_visit)  # time has passed
         try:
             return await self._attempt(work)
         except StaleAuthorization:

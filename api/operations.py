@@ -12,7 +12,7 @@ from api.routes import PREFIX
 from rustok.bootstrap import Platform
 from rustok.jobs.module import GET_OPERATION, JOBS
 from rustok.jobs.operations import Operation
-from rustok.kernel.errors import Busy
+from rustok.kernel.errors import Busy, RustokError
 from rustok.kernel.ports import Clock
 
 _POLL_S = 0.25
@@ -50,7 +50,10 @@ class _Watched:
             while found.finished_at is None and found.status != "failed":
                 await self._clock.sleep(_POLL_S)
                 silent_s += _POLL_S
-                before, found = found, await self._look(caller, request)
+                try:
+                    before, found = found, await self._look(caller, request)
+                except RustokError:  # whoever asks again is told
+                    return
                 if found != before:
                     yield _event(found)
                 elif silent_s >= _SILENCE_S:

@@ -58,8 +58,12 @@ class TenantDirectory:
     ) -> bool:
         """Tell whether X-Tenant, if it was sent, and *host* name another tenant than this one, there or not.
 
-        A domain that was taken from one refuses nobody any more.
+        With *slug*, the tenant's own, hosts below the base domain are compared without a query. A domain that was
+        taken from a tenant refuses nobody any more.
         """
+        at_host = key_of_host(host, self._base_domain)
+        if reference is None and slug is not None and at_host is not None and at_host.slug is not None:
+            return at_host.slug != slug
         for fresh in (False, True):
             named = await self.named_by(reference, host, fresh=fresh)
             if named is None or named.is_of(tenant_id, slug):

@@ -48,13 +48,14 @@ class Roots:
         async def resolve(_source: Any, info: GraphQLResolveInfo[Session], **arguments: Any) -> Any:
             return await _run(info.context, command, **arguments)
 
-        input_type = self._inputs.of(command.input, root_field(command), module)
-        arguments = {
-            "input": GraphQLArgument(GraphQLNonNull(input_type), out_name="fields"),
-            **_version_argument(command),
-            **_KEY_ARGUMENT,
-        }
+        arguments = {**self._input_argument(command, module), **_version_argument(command), **_KEY_ARGUMENT}
         return _field(command, self._outputs.of(command.result, module), arguments, resolve)
+
+    def _input_argument(self, command: Command, module: str) -> dict[str, GraphQLArgument]:
+        if not command.input.model_fields:
+            return {}
+        input_type = self._inputs.of(command.input, root_field(command), module)
+        return {"input": GraphQLArgument(GraphQLNonNull(input_type), out_name="fields")}
 
     def _connection(self, item: type[BaseModel], module: str) -> GraphQLObjectType:
         if item not in self._connections:
@@ -80,13 +81,13 @@ def _version_argument(command: Command) -> dict[str, GraphQLArgument]:
 
 
 async def _run(
-    session: Session, command: Command, *, fields: Any, version: int | None = None, key: str | None = None
+    session: Session, command: Command, *, fields: Any = None, version: int | None = None, key: str | None = None
 ) -> Any:
     if version is not None and version < 1:
         raise _refused("/expectedVersion", "greater_than_equal", "must be 1 or more")
     if key is not None and not is_idempotency_key(key):
         raise _refused("/idempotencyKey", "invalid_key", "must be 1 to 255 printable ASCII characters")
-    call = Call(command, fields_of(command.input, fields), version)
+    call = Call(command, fields_of(command.input, fields or {}), version)
     try:
         return await session.run(call, key)
     except RustokError as error:

@@ -1,6 +1,7 @@
 """An operation over HTTP: how it is doing, its end as a stream, and how to stop it."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,8 @@ from rustok.db.transaction import begin
 from rustok.jobs import NewJob, enqueue, fail, finish
 from rustok.jobs.store import PostgresJobStore
 from rustok.kernel.module import JobKind
-from tests.integration.api.support import UNKNOWN_ID, ApiUnderTest
+from rustok.testing import FixedClock, PlatformUnderTest
+from tests.integration.api.support import UNKNOWN_ID, ApiUnderTest, bearer
 
 OPERATIONS = "/api/v1/operations"
 COUNT = JobKind(name="tenants.count", summary="Count")
@@ -55,6 +57,23 @@ async def test_a_stream_tells_of_each_change_up_to_the_end(api: ApiUnderTest) ->
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert name == "event: failed"
     assert json.loads(data.removeprefix("data: "))["error"]["code"] == "sum_too_large"
+
+
+@pytest.mark.timeout(30)
+async def test_a_stream_ends_with_the_key(rustok: PlatformUnderTest) -> None:
+    """Whose time comes while it is open."""
+    clock = FixedClock()
+    async with ApiUnderTest.open(rustok, clock=clock) as api:
+        job_id = await an_operation(api)
+        end = (clock.now() + timedelta(seconds=30)).isoformat()
+        body = {"name": "a key", "role": "owner", "expires_at": end}
+        key = (await api.client.post("/api/v1/access/api-keys", json=body)).json()["token"]
+
+        answer = await api.client.get(f"{OPERATIONS}/{job_id}/events", headers=bearer(key))
+        again = await api.client.get(f"{OPERATIONS}/{job_id}/events", headers=bearer(key))
+
+    assert (answer.status_code, again.status_code) == (200, 401)
+    assert answer.text.startswith("event: queued")
 
 
 @pytest.mark.under_fire

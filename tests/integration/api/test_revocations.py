@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import asyncpg
 import pytest
 
+from api.consistency import TOKEN
 from rustok.catalog import MODULES
 from rustok.db.engine import open_engine
 from rustok.modules.tenants import Erasure
@@ -240,6 +241,22 @@ async def test_a_visitor_with_bad_input_is_refused_as_with_good(house: House, ma
 
     for _ in range(2):
         answer = await house.api.client.get(f"{SEARCH}&zz=1", headers=rights.headers)
+        assert_problem(answer, rights.status, rights.code)
+
+
+async def test_a_strict_reader_is_refused_too(house: House) -> None:
+    """Whose writes the index does not show: a key is not held to be good for as long as that."""
+    rights = await a_revoked_key(await Tenant.create(house))
+    written = await house.api.client.post(PRODUCTS, json=a_product(status="active"), headers=rights.headers)
+    await rights.end()
+    strict = {TOKEN: written.headers[TOKEN], "Prefer": "handling=strict", **rights.headers}
+
+    document = {"query": '{ searchProducts(locale: "en") { edges { cursor } } }'}
+
+    by_graphql = await house.api.client.post(PATH, json=document, headers=strict)
+    by_rest = await house.api.client.get(SEARCH, headers=strict)
+
+    for answer in (by_graphql, by_rest):
         assert_problem(answer, rights.status, rights.code)
 
 

@@ -12,7 +12,9 @@ from rustok.db.unit_of_work import StaleAuthorization, UnitOfWork
 from rustok.kernel.module import Command, Input, Module, ModuleKind, Result
 from rustok.kernel.permission import Permission
 from rustok.testing import FixedClock, PlatformUnderTest
+from tests.integration.api.graphql.support import fault, post
 from tests.integration.api.support import PRODUCTS, ApiUnderTest, a_product, assert_problem
+from tests.waiting import eventually_async
 
 ROLES = "/api/v1/access/roles"
 
@@ -93,3 +95,44 @@ async def test_who_is_overtaken_each_time_is_told_so_after_two_seconds(rustok: P
     problem = assert_problem(answer, 503, "unavailable")
     assert (problem["retryable"], answer.headers["retry-after"]) == (True, "1")
     assert 2.0 <= clock.monotonic_s() <= 2.2
+
+
+async def test_so_is_whoever_asks_by_graphql(rustok: PlatformUnderTest) -> None:
+    """A command that takes nothing has no input there."""
+    async with ApiUnderTest.open(rustok, clock=FixedClock(), modules=(*MODULES, WEATHER)) as api:
+        answer = await post(api, "mutation { turnVane { degrees } }")
+
+    assert fault(answer)["code"] == "unavailable"
+
+
+class Standstill(FixedClock):
+    """Whoever sleeps does so until all may wake."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sleeping, self.may_wake = 0, asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeping += 1
+        await self.may_wake.wait()
+        await super().sleep(seconds)
+
+
+async def test_batches_that_are_overtaken_keep_no_other_waiting(rustok: PlatformUnderTest) -> None:
+    """While they pause they have none of the turns that batches take."""
+    clock = Standstill()
+    async with ApiUnderTest.open(rustok, clock=clock, modules=(*MODULES, WEATHER)) as api:
+        body = {"mode": "atomic", "items": [{"command": "weather.vanes.turn", "input": {}}]}
+        overtaken = [asyncio.create_task(api.client.post("/api/v1/weather:batch", json=body)) for _ in range(8)]
+
+        async def are_pausing() -> bool:
+            return clock.sleeping == len(overtaken)
+
+        await eventually_async(are_pausing, within_s=5)
+
+        good = {"mode": "atomic", "items": [{"command": "commerce.products.create", "input": a_product()}]}
+        answer = await api.client.post("/api/v1/commerce:batch", json=good)
+
+        clock.may_wake.set()
+        assert answer.status_code == 200
+        assert statuses(await asyncio.gather(*overtaken)) == {503: len(overtaken)}
