@@ -76,9 +76,9 @@ def test_binaries_on_the_path_come_last(tmp_path: Path) -> None:
 
 def test_nothing_found_says_what_to_install(tmp_path: Path) -> None:
     """An error with a code, not a traceback from the depths."""
-    with pytest.raises(ServerBinaryNotFound, match=r"pip install 'rustok\[embedded\]'") as postgres:
+    with pytest.raises(ServerBinaryNotFound, match=r"pip install '/path/to/checkout\[embedded\]'") as postgres:
         find_postgres(wheel="no_such_wheel", system=tmp_path, path=str(tmp_path))
-    with pytest.raises(ServerBinaryNotFound, match=r"pip install 'rustok\[embedded\]'") as redis:
+    with pytest.raises(ServerBinaryNotFound, match=r"pip install '/path/to/checkout\[embedded\]'") as redis:
         find_redis(wheel="no_such_wheel", path=str(tmp_path))
 
     assert postgres.value.code == redis.value.code == "server_binary_not_found"
