@@ -73,7 +73,7 @@ class TooManyRootFields(DocumentRefused):
 
 
 class DocumentTooCostly(DocumentRefused):
-    """The answer has, or may have, more values or longer texts than this API returns for a request."""
+    """The answer has, or may have, more values or more bytes than this API returns for a request."""
 
     code = "graphql_too_costly"
 

@@ -2,20 +2,22 @@
 
 from typing import Any
 
+import orjson
+
 from api.graphql.errors import DocumentTooCostly
 
 MOST_VALUES = 100_000
 """Fields of an answer, those of the items of lists each."""
-MOST_CHARACTERS = 10_000_000
-"""Characters of the texts of an answer, those inside of JSON and the names there among them."""
+MOST_BYTES = 10_000_000
+"""Bytes of JSON that the fields of an answer have which are no objects, their names included."""
 
 
 class Meter:
-    """What one answer has had so far."""
+    """What one answer has had so far. Once it is too large, it stays so."""
 
     def __init__(self) -> None:
         self._values = 0
-        self._characters = 0
+        self._bytes = 0
 
     def count(self, values: int) -> None:
         """Add so many *values*. Raises DocumentTooCostly when there are too many by now."""
@@ -26,19 +28,12 @@ class Meter:
                 "What mutations have done is done."
             )
 
-    def weigh(self, found: Any) -> None:
-        """Add the texts of what was *found*. Raises DocumentTooCostly when they are too long by now."""
-        self._characters += _characters(found)
-        if self._characters > MOST_CHARACTERS:
+    def weigh(self, name: str, value: Any) -> None:
+        """Add a field. Raises DocumentTooCostly when the answer has too many bytes by now."""
+        if self._bytes <= MOST_BYTES:
+            self._bytes += len(orjson.dumps({name: value}))
+        if self._bytes > MOST_BYTES:
             raise DocumentTooCostly(
-                f"The answer has more than {MOST_CHARACTERS:,} characters: ask for fewer texts, or a smaller `first`. "
+                f"The answer has more than {MOST_BYTES:,} bytes: ask for fewer texts, or a smaller `first`. "
                 "What mutations have done is done."
             )
-
-
-def _characters(found: Any) -> int:
-    if isinstance(found, str):
-        return len(found)
-    if isinstance(found, dict):
-        return sum(len(name) + _characters(value) for name, value in found.items())
-    return sum(map(_characters, found)) if isinstance(found, list) else 1

@@ -45,11 +45,11 @@ class _Plan(NamedTuple):
 
 
 class PlainExecutor(Executor[Any]):
-    """Executes one operation, as long as its answer does not become too large."""
+    """Executes one operation, as long as its answer does not become too large by the `meter` of its context."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._meter = Meter()
+        self._meter: Meter = self.context_value.meter
         self._plans: dict[int, tuple[Fields, _Plan]] = {}
 
     def execute_fields(
@@ -63,7 +63,6 @@ class PlainExecutor(Executor[Any]):
         plan = self._plan(parent_type, grouped_field_set)
         self._meter.count(len(grouped_field_set))
         values = {name: read(source_value) for name, read in plan.readers}
-        self._meter.weigh(values)
         if not plan.others:
             return values
         values = {**dict.fromkeys(grouped_field_set), **values}  # in the order of the document
@@ -73,7 +72,7 @@ class PlainExecutor(Executor[Any]):
     def _plan(self, parent_type: GraphQLObjectType, fields: Fields) -> _Plan:
         """Return the plan of a selection, made once: each item of a list has the same one."""
         if id(fields) not in self._plans:
-            readers = {name: self._reader(parent_type, details) for name, details in fields.items()}
+            readers = {name: self._reader(name, parent_type, details) for name, details in fields.items()}
             plan = _Plan(
                 [(name, read) for name, read in readers.items() if read is not None],
                 {name: fields[name] for name, read in readers.items() if read is None},
@@ -81,19 +80,28 @@ class PlainExecutor(Executor[Any]):
             self._plans[id(fields)] = fields, plan  # as long as the fields are kept, nothing else has their id
         return self._plans[id(fields)][1]
 
-    def _reader(self, parent_type: GraphQLObjectType, details: Any) -> Reader | None:
+    def _reader(self, name: str, parent_type: GraphQLObjectType, details: Any) -> Reader | None:
         """Return how a field is read with all that is selected of it; None where some of that is to be executed."""
-        name = details[0].node.name.value
-        if name == "__typename":
-            return lambda _source: parent_type.name
-        field = parent_type.fields.get(name)
+        field_name = details[0].node.name.value
+        if field_name == "__typename":
+            return _leaf_reader(name, lambda _source: parent_type.name, self._meter)
+        field = parent_type.fields.get(field_name)
         if not isinstance(field, PlainField):
             return None
         inner = get_named_type(field.type)
         if not isinstance(inner, GraphQLObjectType):
-            return field.read
+            return _leaf_reader(name, field.read, self._meter)
         plan = self._plan(inner, self.collect_subfields(inner, details).grouped_field_set)
         return None if plan.others else _tree_reader(field.read, plan.readers, self._meter)
+
+
+def _leaf_reader(name: str, read: Reader, meter: Meter) -> Reader:
+    def read_leaf(source: Any) -> Any:
+        found = read(source)
+        meter.weigh(name, found)
+        return found
+
+    return read_leaf
 
 
 def _tree_reader(read: Reader, readers: Sequence[tuple[str, Reader]], meter: Meter) -> Reader:

@@ -9,6 +9,7 @@ import orjson
 from api.caller import Caller
 from api.faults import TenantMissing
 from api.graphql.loaders import Loader
+from api.graphql.meter import Meter
 from api.routes import scoped
 from rustok.db.unit_of_work import TenantDisabled
 from rustok.dispatch import Call, Dispatcher, Outcome, admit_query
@@ -23,7 +24,10 @@ _OF_THE_CALLER = (Unauthenticated, TenantDisabled, TenantMissing)
 
 
 class Session:
-    """`tokens` are those of the writes so far. A request has one connection to the database at a time."""
+    """`meter` is that of the answer, `tokens` are those of the writes so far.
+
+    A request has one connection to the database at a time.
+    """
 
     def __init__(self, caller: Caller, dispatcher: Dispatcher) -> None:
         self._caller = caller
@@ -32,6 +36,7 @@ class Session:
         self._loaders: dict[str, Loader] = {}
         self._refusal: RustokError | None = None
         self._may_have_written = False
+        self.meter = Meter()
         self.tokens: list[str] = []
 
     def raise_refusal(self) -> None:

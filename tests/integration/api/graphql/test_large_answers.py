@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from graphql import is_required_argument
 
-from api.graphql.meter import MOST_CHARACTERS, MOST_VALUES
+from api.graphql.meter import MOST_BYTES, MOST_VALUES
 from tests.integration.api.graphql.roots import ROOTS, Root
 from tests.integration.api.graphql.support import data, fault, post
 from tests.integration.api.support import ApiUnderTest
@@ -68,12 +68,13 @@ async def test_a_text_counts_as_often_as_it_is_answered(api: ApiUnderTest) -> No
 
     assert len(once["products"]["edges"][0]["node"]["translations"]) == 4
     assert fault(often)["code"] == COSTLY
-    assert f"more than {MOST_CHARACTERS:,} characters" in often.json()["errors"][0]["message"]
+    assert f"more than {MOST_BYTES:,} bytes" in often.json()["errors"][0]["message"]
 
 
-async def test_what_many_things_lead_to_counts_for_each_of_them(api: ApiUnderTest) -> None:
-    """It is read once, and answered with each."""
-    parent = await a_node(api, "Parent", metadata={"notes": "x" * 60_000})
+@pytest.mark.parametrize("notes", ["x" * 60_000, [[]] * 20_000, [2**52] * 3_500], ids=["text", "lists", "numbers"])
+async def test_what_many_things_lead_to_counts_for_each_of_them(api: ApiUnderTest, notes: Any) -> None:
+    """It is read once, and answered with each, as long as its JSON is."""
+    parent = await a_node(api, "Parent", metadata={"notes": notes})
     for number in range(6):
         await a_node(api, f"Child {number}", parent_id=parent)
     often = " ".join(f"a{number}: parent {{ metadata }}" for number in range(30))

@@ -165,7 +165,7 @@ def test_the_page_names_the_bounds() -> None:
             limits.MOST_DIRECTIVES,
             cost.MOST_ROOT_FIELDS,
             meter.MOST_VALUES,
-            meter.MOST_CHARACTERS,
+            meter.MOST_BYTES,
         )
     ]
 
