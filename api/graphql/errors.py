@@ -78,6 +78,12 @@ class DocumentTooCostly(DocumentRefused):
     code = "graphql_too_costly"
 
 
+class MutationNotRun(DocumentRefused):
+    """The answer was too large before this mutation, which was not run."""
+
+    code = "graphql_not_run"
+
+
 class IntrospectionOff(DocumentRefused):
     """The schema is not told here."""
 
@@ -100,6 +106,7 @@ KINDS: tuple[type[DocumentRefused], ...] = (
     TooManyDirectives,
     TooManyRootFields,
     DocumentTooCostly,
+    MutationNotRun,
     IntrospectionOff,
     OperationUnknown,
 )

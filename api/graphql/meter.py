@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from api.graphql.errors import DocumentTooCostly
+from api.graphql.errors import DocumentTooCostly, MutationNotRun
 
 MOST_VALUES = 100_000
 """Fields of an answer, those of the items of lists each."""
@@ -25,7 +25,7 @@ class Meter:
         if self._values > MOST_VALUES:
             raise DocumentTooCostly(
                 f"The answer has more than {MOST_VALUES:,} values: ask for fewer fields, or a smaller `first`. "
-                "What mutations have done is done."
+                "A mutation that fails so is done."
             )
 
     def weigh(self, name: str, value: Any) -> None:
@@ -35,5 +35,10 @@ class Meter:
         if self._bytes > MOST_BYTES:
             raise DocumentTooCostly(
                 f"The answer has more than {MOST_BYTES:,} bytes: ask for fewer texts, or a smaller `first`. "
-                "What mutations have done is done."
+                "A mutation that fails so is done."
             )
+
+    def refuse_mutation(self) -> None:
+        """Raise MutationNotRun once the answer is too large."""
+        if self._values > MOST_VALUES or self._bytes > MOST_BYTES:
+            raise MutationNotRun("The answer is too large already: send this mutation in a document of its own.")

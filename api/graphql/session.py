@@ -53,10 +53,16 @@ class Session:
         return await self._run(work)
 
     async def run(self, call: Call, key: str | None) -> Any:
-        """Run a command and return its result in JSON's form. Raises what the Dispatcher raises.
+        """Run a command and return its result in JSON's form.
 
         *key* is the client's for this very command: with it a repeated one is done once.
+
+        Raises:
+            MutationNotRun: the answer is too large already.
+            RustokError: what the Dispatcher raises.
+
         """
+        self.meter.refuse_mutation()
 
         async def work(context: Context) -> Outcome:
             fields = {"input": call.input, "version": call.expected_version}

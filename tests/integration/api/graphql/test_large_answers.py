@@ -20,6 +20,7 @@ CURRENCIES = [f"{a}{b}{c}" for a in "ABCD" for b in "EFGHI" for c in "JKLMNOPQRS
 PRICES = """query ($ids: [ID!]) { products(ids: $ids) { edges { node { variants {
     id sku barcode weightG option1 option2 option3 prices { currency amount compareAt } } } } } }"""
 TEXTS = " ".join(f"a{number}: description" for number in range(30))
+LESS = " ".join(f"a{number}: description" for number in range(26))
 
 
 @pytest.mark.parametrize("first", [[], ["first: 50"], [f"first: {PROMISED}"]], ids=["by default", "50", "promised"])
@@ -102,3 +103,27 @@ async def test_a_mutation_whose_answer_is_too_large_is_done_and_found_again_by_i
     assert fault(refused)["code"] == COSTLY
     found = await data(api, "{ products { edges { node { id } } } }")
     assert found["products"]["edges"] == [{"node": {"id": again["createProduct"]["id"]}}]
+
+
+async def test_once_an_answer_is_too_large_no_other_mutation_is_run(api: ApiUnderTest) -> None:
+    """So that of none that was done the id is missing but of the one that was too large."""
+    texts = [{"locale": locale, "title": locale, "description": "x" * 100_000} for locale in ("de", "en", "fr", "ru")]
+    document = f"""mutation ($texts: [CommerceTranslationInput!]!) {{
+        before: createProduct(input: {{translations: [{{locale: "en", title: "Before"}}]}}) {{ id }}
+        large: createProduct(input: {{translations: $texts}}, idempotencyKey: "a key") {{ translations {{ {LESS} }} }}
+        after: createProduct(input: {{translations: [{{locale: "en", title: "After"}}]}}) {{ id }}
+        last: createProduct(input: {{translations: [{{locale: "en", title: "Last"}}]}}) {{ id }} }}"""
+
+    answer = (await post(api, document, texts=texts)).json()
+
+    before = answer["data"]["before"]["id"]
+    assert answer["data"] == {"before": {"id": before}, "large": None, "after": None, "last": None}
+    assert [(error["path"][0], error["extensions"]["code"]) for error in answer["errors"]] == [
+        ("large", COSTLY),
+        ("after", "graphql_not_run"),
+        ("last", "graphql_not_run"),
+    ]
+    found = await data(api, "{ products { edges { node { id translations { title } } } } }")
+    titles = {edge["node"]["id"]: len(edge["node"]["translations"]) for edge in found["products"]["edges"]}
+    assert titles.pop(before) == 1
+    assert list(titles.values()) == [4]
