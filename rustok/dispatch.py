@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
@@ -46,16 +46,18 @@ _PATIENCE_S = 2.0
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A command with its input.
 
     `expected_version` is the version of the aggregate that the caller has seen; ABSENT: there must not be one.
+    `prepared` is what the handler gets: it is made once, however often the call is begun anew.
     """
 
     command: Command
     input: Mapping[str, Any] | BaseModel
     expected_version: int | None = None
+    prepared: BaseModel | None = field(default=None, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,16 +349,12 @@ async def _admit(call: Call, context: Context) -> BaseModel:
 
 
 async def _prepared(call: Call, context: Context) -> BaseModel:
-    data = _checked(call, context)
-    return data if call.command.prepare is None else await call.command.prepare(data)
-
-
-def _checked(call: Call, context: Context) -> BaseModel:
     context.require(call.command.permission)
-    deprecated_calls.notice(call.command, context)
-    if isinstance(call.input, BaseModel):
-        return call.input
-    return validate(call.command.input, call.input)
+    if call.prepared is None:
+        deprecated_calls.notice(call.command, context)
+        data = call.input if isinstance(call.input, BaseModel) else validate(call.command.input, call.input)
+        call.prepared = data if call.command.prepare is None else await call.command.prepare(data)
+    return call.prepared
 
 
 async def _outcome(uow: UnitOfWork, job: _Job, found: KeptAnswer | RustokError | None) -> Outcome | RustokError:

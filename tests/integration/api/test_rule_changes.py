@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 import httpx2
@@ -32,24 +32,26 @@ async def turn(_uow: UnitOfWork, _data: Turn) -> Vane:
     raise StaleAuthorization
 
 
-WEATHER = Module(
-    name="weather",
-    kind=ModuleKind.DOMAIN,
-    summary="Turns vanes.",
-    depends_on=("tenants",),
-    permissions=(Permission("weather.vanes.turn", "Turn vanes"),),
-    commands=(
-        Command(
-            name="weather.vanes.turn",
-            summary="Turn a vane",
-            permission="weather.vanes.turn",
-            input=Turn,
-            result=Vane,
-            handler=turn,
-            route="POST /vanes",
+def weather(prepare: Callable[[Turn], Awaitable[Turn]] | None = None) -> Module:
+    return Module(
+        name="weather",
+        kind=ModuleKind.DOMAIN,
+        summary="Turns vanes.",
+        depends_on=("tenants",),
+        permissions=(Permission("weather.vanes.turn", "Turn vanes"),),
+        commands=(
+            Command(
+                name="weather.vanes.turn",
+                summary="Turn a vane",
+                permission="weather.vanes.turn",
+                input=Turn,
+                result=Vane,
+                prepare=prepare,
+                handler=turn,
+                route="POST /vanes",
+            ),
         ),
-    ),
-)
+    )
 
 
 def statuses(answers: Sequence[httpx2.Response]) -> Counter[int]:
@@ -89,7 +91,7 @@ async def test_other_writes_go_on_beside_changes_of_rules(api: ApiUnderTest) -> 
 async def test_who_is_overtaken_each_time_is_told_so_after_two_seconds(rustok: PlatformUnderTest) -> None:
     """With rights that have ceased to hold, nothing is done."""
     clock = FixedClock()
-    async with ApiUnderTest.open(rustok, clock=clock, modules=(*MODULES, WEATHER)) as api:
+    async with ApiUnderTest.open(rustok, clock=clock, modules=(*MODULES, weather())) as api:
         answer = await api.client.post("/api/v1/weather/vanes", json={})
 
     problem = assert_problem(answer, 503, "unavailable")
@@ -99,7 +101,7 @@ async def test_who_is_overtaken_each_time_is_told_so_after_two_seconds(rustok: P
 
 async def test_so_is_whoever_asks_by_graphql(rustok: PlatformUnderTest) -> None:
     """A command that takes nothing has no input there."""
-    async with ApiUnderTest.open(rustok, clock=FixedClock(), modules=(*MODULES, WEATHER)) as api:
+    async with ApiUnderTest.open(rustok, clock=FixedClock(), modules=(*MODULES, weather())) as api:
         answer = await post(api, "mutation { turnVane { degrees } }")
 
     assert fault(answer)["code"] == "unavailable"
@@ -121,7 +123,7 @@ class Standstill(FixedClock):
 async def test_batches_that_are_overtaken_keep_no_other_waiting(rustok: PlatformUnderTest) -> None:
     """While they pause they have none of the turns that batches take."""
     clock = Standstill()
-    async with ApiUnderTest.open(rustok, clock=clock, modules=(*MODULES, WEATHER)) as api:
+    async with ApiUnderTest.open(rustok, clock=clock, modules=(*MODULES, weather())) as api:
         body = {"mode": "atomic", "items": [{"command": "weather.vanes.turn", "input": {}}]}
         overtaken = [asyncio.create_task(api.client.post("/api/v1/weather:batch", json=body)) for _ in range(8)]
 
@@ -136,3 +138,18 @@ async def test_batches_that_are_overtaken_keep_no_other_waiting(rustok: Platform
         clock.may_wake.set()
         assert answer.status_code == 200
         assert statuses(await asyncio.gather(*overtaken)) == {503: len(overtaken)}
+
+
+async def test_what_a_command_prepares_is_prepared_once(rustok: PlatformUnderTest) -> None:
+    """It may be costly, as the hash of a password: nobody pays for it at each attempt."""
+    prepared: list[Turn] = []
+
+    async def prepare(data: Turn) -> Turn:
+        prepared.append(data)
+        return data
+
+    async with ApiUnderTest.open(rustok, clock=FixedClock(), modules=(*MODULES, weather(prepare))) as api:
+        answer = await api.client.post("/api/v1/weather/vanes", json={})
+
+    assert_problem(answer, 503, "unavailable")
+    assert len(prepared) == 1
