@@ -1,7 +1,7 @@
 """Many commands of a module in one request: `POST /api/v1/<module>:batch`."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from typing import Annotated, Any, Literal
 
@@ -23,7 +23,7 @@ from api.routes import PREFIX, scoped
 from rustok.bootstrap import Platform
 from rustok.db.failures import describe
 from rustok.db.unit_of_work import ABSENT
-from rustok.dispatch import Call, ItemFailed, Outcome, validate
+from rustok.dispatch import Call, ItemFailed, Outcome, Outcomes, validate
 from rustok.kernel.context import Context
 from rustok.kernel.errors import InvalidInput, RustokError, Violation
 from rustok.kernel.module import Command, Input, Module
@@ -97,17 +97,24 @@ def _route(
             if counted := [call for call in calls if not call.command.is_critical]:
                 admission.admit(counted[0].command, caller.tenant_id, len(counted))
 
-            async def work(context: Context) -> Sequence[Outcome | RustokError]:
-                scope = scoped(key, context, f"POST {path}", fields, [call.command for call in calls])
-                with aside(request.scope):
-                    await turns.acquire()
-                try:
-                    return await platform.dispatcher.run_batch(calls, context, scope, is_atomic=batch.mode == "atomic")
-                finally:
-                    turns.release()
+            scope = scoped(key, caller.actor, f"POST {path}", fields, [call.command for call in calls])
+
+            async def run(work: Callable[[Context], Awaitable[Outcomes]]) -> Outcomes:
+                async def in_turn(context: Context) -> Outcomes:
+                    with aside(request.scope):
+                        await turns.acquire()
+                    try:
+                        return await work(context)
+                    finally:
+                        turns.release()
+
+                return await caller.run(in_turn)
 
             try:
-                outcomes = await caller.run(work)
+                if batch.mode == "atomic":
+                    outcomes = await run(lambda context: platform.dispatcher.run_atomic(calls, context, scope))
+                else:
+                    outcomes = await platform.dispatcher.run_each(calls, run, scope)
             except ItemFailed as failed:
                 raise _in_item(failed.error, failed.item) from failed
             _log_failures(outcomes)
@@ -128,7 +135,7 @@ def _calls(batch: Batch, commands: Mapping[str, Command]) -> Sequence[Call]:
     return [Call(commands[item.command], item.input, item.version) for item in batch.items]
 
 
-def _log_failures(outcomes: Sequence[Outcome | RustokError]) -> None:
+def _log_failures(outcomes: Outcomes) -> None:
     """Log why the server has failed, once: the answer as a whole looks well."""
     failed = [each for each in outcomes if isinstance(each, RustokError) and status_of(type(each)) >= _SERVER_ERROR]
     if failed:

@@ -187,6 +187,11 @@ class Caller:
     def tenant_id(self) -> UUID:
         return self._identity.tenant_id
 
+    @property
+    def actor(self) -> str:
+        """Who sends the request, as events name it: the same whatever becomes of the rights."""
+        return self._identity.principal.actor
+
     def owe(self, units: int) -> None:
         """Take *units* of the tenant's quota, beside the one that a request takes, whether they are left or not."""
         self._callers.owe(self._request, self._identity, units)

@@ -19,7 +19,7 @@ from api.headers import entity_tag, expected_version, idempotency_key, is_unchan
 from api.parameters import list_fields, read_parameters
 from rustok.bootstrap import Platform
 from rustok.db.idempotency import IdempotencyKey
-from rustok.dispatch import Call, Outcome, admit_query
+from rustok.dispatch import Call, admit_query
 from rustok.kernel.context import Context
 from rustok.kernel.errors import InvalidInput, Violation
 from rustok.kernel.module import Command, PageLinks, Query, Result
@@ -95,12 +95,8 @@ def _command_endpoint(
             fields |= request.path_params
             call = Call(command, fields, seen)
 
-            async def work(context: Context) -> Outcome:
-                return await platform.dispatcher.run(
-                    call, context, scoped(key, context, f"{method} {path}", fields, [command])
-                )
-
-            outcome = await caller.run(work)
+            scope = scoped(key, caller.actor, f"{method} {path}", fields, [command])
+            outcome = await caller.run(lambda context: platform.dispatcher.run(call, context, scope))
             headers = {**_entity_headers(outcome.result), **location(outcome.result)}
             if outcome.token is not None:
                 headers[TOKEN] = outcome.token
@@ -154,16 +150,16 @@ def _refuse_path_fields(fields: Mapping[str, Any], in_path: tuple[str, ...]) -> 
 
 
 def scoped(
-    key: str | None, context: Context, route: str, fields: Mapping[str, Any], commands: Iterable[Command]
+    key: str | None, actor: str, route: str, fields: Mapping[str, Any], commands: Iterable[Command]
 ) -> IdempotencyKey | None:
-    """Return the client's key for this principal and route. Path fields count as part of the request:
+    """Return the client's key for this actor and route. Path fields count as part of the request:
     the same key for another product is another request, not a repeated one.
     """
     if key is None:
         return None
     request = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
     is_secret = any(command.is_secret for command in commands)
-    return IdempotencyKey(key, scope=f"{context.principal.actor} {route}", request=request, is_secret=is_secret)
+    return IdempotencyKey(key, scope=f"{actor} {route}", request=request, is_secret=is_secret)
 
 
 def _entity_headers(result: Result) -> dict[str, str]:

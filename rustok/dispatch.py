@@ -3,10 +3,11 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from pydantic import BaseModel, ValidationError
@@ -38,7 +39,7 @@ _GROUP_SIZE = 32
 _NEIGHBOURS = 100
 """Items of a batch that share a transaction at most."""
 _BATCH_PATIENCE_S = 20.0
-"""Items that are run apart are not begun later than this after the batch."""
+"""Items are not begun later than this after the batch."""
 _GROUP_LOCK_TIMEOUT_MS = 200
 _PATIENCE_S = 2.0
 """A call that has waited for its group for this long is refused, before anything was done."""
@@ -71,6 +72,16 @@ class Outcome:
     body: bytes
     token: str | None
     replayed: bool = False
+
+
+Outcomes = Sequence[Outcome | RustokError]
+RunWithRights = Callable[[Callable[[Context], Awaitable[Outcomes]]], Awaitable[Outcomes]]
+"""Runs work with rights of the caller's that are in force, and again when it raises StaleAuthorization."""
+
+
+class _Item(NamedTuple):
+    call: Call
+    key: IdempotencyKey | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +146,14 @@ class Dispatcher:
             raise outcome
         return outcome
 
-    async def _run_group(self, jobs: Sequence[_Job]) -> Sequence[Outcome | Exception]:
+    async def _run_group(
+        self, jobs: Sequence[_Job], *, until_rules_change: bool = False
+    ) -> Sequence[Outcome | Exception]:
         """Run *jobs* in one transaction, in which nobody waits long for a row that somebody else holds."""
         try:
-            return await self._run_together(jobs, lock_timeout_ms=_GROUP_LOCK_TIMEOUT_MS)
+            return await self._run_together(
+                jobs, lock_timeout_ms=_GROUP_LOCK_TIMEOUT_MS, until_rules_change=until_rules_change
+            )
         except (Misconfigured, TenantDisabled, StaleAuthorization):
             raise  # no job's own fault
         except Unavailable as error:
@@ -150,8 +165,13 @@ class Dispatcher:
                 return [error]
             raise RunApart from error
 
-    async def _run_together(self, jobs: Sequence[_Job], lock_timeout_ms: int = 0) -> list[Outcome | RustokError]:
-        """Run *jobs* of one tenant in one transaction; return what became of each."""
+    async def _run_together(
+        self, jobs: Sequence[_Job], *, lock_timeout_ms: int = 0, until_rules_change: bool = False
+    ) -> list[Outcome | RustokError]:
+        """Run *jobs* of one tenant in one transaction; return what became of each.
+
+        *until_rules_change*: those behind one that has changed the tenant's access rules are left undone.
+        """
         first = jobs[0]
         is_about_tenant = first.call.command.is_about_tenant
         async with self._units.begin(
@@ -160,120 +180,32 @@ class Dispatcher:
             outcomes = []
             for job, found in zip(jobs, await find_answers(uow, [job.key for job in jobs]), strict=True):
                 outcomes.append(await _outcome(uow, job, found))
+                if until_rules_change and uow.has_raised_rules:
+                    break
                 await asyncio.sleep(0)  # others have their turn between two large inputs
             return outcomes
 
-    async def run_batch(
-        self, calls: Sequence[Call], context: Context, key: IdempotencyKey | None = None, *, is_atomic: bool
-    ) -> list[Outcome | RustokError]:
-        """Run commands in their order and return what became of each.
+    async def run_atomic(
+        self, calls: Sequence[Call], context: Context, key: IdempotencyKey | None = None
+    ) -> Sequence[Outcome]:
+        """Run commands in their order in one transaction, and return what became of each; all are done, or none.
 
-        *is_atomic*: all in one transaction, or none. Else each stands for itself: neighbours share a transaction, and
-        are run apart as soon as one of them fails. With *key*, what was done before is not done again.
+        The rights of the caller are those at its beginning, also behind a command that ends them. With *key*, a
+        repeated batch does nothing again.
 
         Raises:
-            ModuleOff: the tenant has switched the module of one of them off; nothing was done.
-            Forbidden: the principal lacks the permission of one of the commands; nothing was done.
-            ItemFailed: the batch is atomic, and one of them has failed; nothing was done.
-            IdempotencyKeyReused: the key was used for another request; nothing was done.
+            ModuleOff: the tenant has switched the module of one of them off.
+            Forbidden: the principal lacks the permission of one of the commands.
+            ItemFailed: one of them has failed.
+            IdempotencyKeyReused: the key was used for another request.
             RequestInProgress: a request with this key is running.
 
         """
-        for call in calls:
-            context.require(call.command.permission)
-        keys = [None if key is None else key.of_item(item) for item in range(len(calls))]
-        if is_atomic:
-            return [*await self._run_atomic(calls, context, keys)]
-        if key is not None:
-            await self._begin_batch(context, key)
-        return await self._run_each(calls, context, keys)
-
-    async def _begin_batch(self, context: Context, key: IdempotencyKey) -> None:
-        """Bind *key* to this batch: another one with it would do some of its items, and be answered others of this."""
-        async with self._units.begin(context) as uow:
-            [found] = await find_answers(uow, [key])
-            if isinstance(found, RustokError):
-                raise found
-            if found is None:
-                keep_answer(uow, key, KeptAnswer("", None))
-
-    async def _run_each(
-        self, calls: Sequence[Call], context: Context, keys: Sequence[IdempotencyKey | None]
-    ) -> list[Outcome | RustokError]:
-        outcomes: dict[int, Outcome | RustokError] = {}
-        jobs: dict[int, _Job] = {}
-        for item, call in enumerate(calls):
-            try:
-                jobs[item] = _Job(call, await _admit(call, context), context, keys[item])
-            except RustokError as error:
-                outcomes[item] = error
-            await asyncio.sleep(0)
-        if not jobs:
-            await self._units.compare_rights(context)
-        until_s = time.monotonic() + _BATCH_PATIENCE_S
-        end: Outcome | RustokError | None = None
-        for items in _chunks(list(jobs), _NEIGHBOURS):
-            if end is None:
-                found = await self._run_neighbours(
-                    [jobs[item] for item in items], until_s, is_first=items[0] == min(jobs)
-                )
-                end = next((each for each in found if _ends_a_batch(each)), None)
-            else:
-                found = [end] * len(items)
-            outcomes |= zip(items, found, strict=True)
-        return [outcomes[item] for item in range(len(calls))]
-
-    async def _run_neighbours(
-        self, jobs: Sequence[_Job], until_s: float, *, is_first: bool
-    ) -> Sequence[Outcome | RustokError]:
-        """Run some items of a batch, together if that goes well; *is_first*: nothing of the batch was done before."""
-        try:
-            found = await self._run_group(jobs)
-        except RunApart:
-            return await self._run_apart(jobs, until_s)
-        except (StaleAuthorization, TenantDisabled) as error:
-            if is_first:
-                raise
-            return [error if isinstance(error, RustokError) else _rules_changed()] * len(jobs)
-        except Misconfigured:
-            raise
-        except RustokError as error:
-            return [error] * len(jobs)
-        told = [outcome for outcome in found if isinstance(outcome, Outcome | RustokError)]
-        return told if len(told) == len(jobs) else await self._run_apart(jobs, until_s)
-
-    async def _run_apart(self, jobs: Sequence[_Job], until_s: float) -> Sequence[Outcome | RustokError]:
-        """Run each by itself, up to the first after which those behind it must not be tried."""
-        outcomes: list[Outcome | RustokError] = []
-        for job in jobs:
-            if outcomes and _ends_a_batch(outcomes[-1]):
-                outcomes.append(outcomes[-1])
-            elif time.monotonic() > until_s:
-                outcomes.append(BatchTooLong("The items before this one took too long: send the rest again."))
-            else:
-                outcomes.append(await self._run_one(job))
-        return outcomes
-
-    async def _run_one(self, job: _Job) -> Outcome | RustokError:
-        try:
-            return await self._run_alone(job)
-        except StaleAuthorization:
-            return _rules_changed()
-        except Misconfigured:
-            raise
-        except RustokError as error:
-            return error
-        except Exception:
-            log.exception("batch_item_failed", command=job.call.command.name)
-            return RustokError("Something went wrong here with this item. The log has it under the id of the request.")
-
-    async def _run_atomic(
-        self, calls: Sequence[Call], context: Context, keys: Sequence[IdempotencyKey | None]
-    ) -> Sequence[Outcome]:
+        _require_all(calls, context)
         jobs = []
-        for item, (call, key) in enumerate(zip(calls, keys, strict=True)):
-            with _fault_of(item):
-                jobs.append(_Job(call, await _admit(call, context), context, key))
+        for place, item in enumerate(_items(calls, key)):
+            with _fault_of(place):
+                jobs.append(_Job(item.call, await _admit(item.call, context), context, item.key))
             await asyncio.sleep(0)
         try:
             return await self._run_all_or_none(jobs)
@@ -296,6 +228,98 @@ class Dispatcher:
                 outcomes.append(outcome)
                 await asyncio.sleep(0)
             return outcomes
+
+    async def run_each(self, calls: Sequence[Call], run: RunWithRights, key: IdempotencyKey | None = None) -> Outcomes:
+        """Run commands in their order, each for itself, and return what became of each.
+
+        Neighbours share a transaction, and are run apart as soon as one of them fails, or changes the access rules:
+        *run* gives those behind it the rights that the caller has by then. With *key*, what was done before is not
+        done again.
+
+        Raises, before anything was done, what *run* raises, and:
+            ModuleOff: the tenant has switched the module of one of them off.
+            Forbidden: the principal lacks the permission of one of the commands.
+            IdempotencyKeyReused: the key was used for another request.
+            RequestInProgress: a request with this key is running.
+
+        """
+        items = _items(calls, key)
+        until_s = time.monotonic() + _BATCH_PATIENCE_S
+        outcomes: list[Outcome | RustokError] = []
+        apart_until = 0
+        while rest := items[len(outcomes) :]:
+            group = rest[: 1 if len(outcomes) < apart_until else _NEIGHBOURS]
+            try:
+                if outcomes:
+                    found = await run(partial(self._run_neighbours, group))
+                else:
+                    found = await run(partial(self._begin_batch, calls, key, group))
+            except RunApart:
+                found = []
+            except Misconfigured:
+                raise
+            except RustokError as error:
+                if not outcomes:
+                    raise
+                return [*outcomes, *[error] * len(rest)]
+            if len(found) < len(group):
+                apart_until = len(outcomes) + len(group)
+            outcomes += found
+            if end := _end_of_batch(found, until_s):
+                return [*outcomes, *[end] * (len(items) - len(outcomes))]
+        return outcomes
+
+    async def _begin_batch(
+        self, calls: Sequence[Call], key: IdempotencyKey | None, group: Sequence[_Item], context: Context
+    ) -> Outcomes:
+        """Run the first items of a batch, of which nothing is done if its caller may not do all of it.
+
+        The key is bound to this batch: another one with it would do some of its items, and be answered others of this.
+        """
+        _require_all(calls, context)
+        if key is not None:
+            async with self._units.begin(context) as uow:
+                [found] = await find_answers(uow, [key])
+                if isinstance(found, RustokError):
+                    raise found
+                if found is None:
+                    keep_answer(uow, key, KeptAnswer("", None))
+        return await self._run_neighbours(group, context)
+
+    async def _run_neighbours(self, items: Sequence[_Item], context: Context) -> Outcomes:
+        """Run some items of a batch in one transaction; return what became of those up to one that changes the rules.
+
+        Raises:
+            RunApart: one of several has failed, and nothing was done.
+
+        """
+        outcomes: dict[int, Outcome | RustokError] = {}
+        jobs: dict[int, _Job] = {}
+        for place, (call, key) in enumerate(items):
+            try:
+                jobs[place] = _Job(call, await _admit(call, context), context, key)
+            except Exception as error:  # noqa: BLE001 - it is told of the one item
+                outcomes[place] = _of_item(error)
+            await asyncio.sleep(0)
+        found = await self._run_jobs(list(jobs.values()), context)
+        outcomes |= zip(jobs, map(_of_item, found), strict=False)
+        first_undone = next((place for place in jobs if place not in outcomes), len(items))
+        return [outcomes[place] for place in range(first_undone)]
+
+    async def _run_jobs(self, jobs: Sequence[_Job], context: Context) -> Sequence[Outcome | Exception]:
+        if not jobs:
+            await self._units.compare_rights(context)
+            return []
+        try:
+            if len(jobs) > 1:
+                return await self._run_group(jobs, until_rules_change=True)
+            return [await self._run_alone(jobs[0])]
+        except (Misconfigured, TenantDisabled, StaleAuthorization, RunApart):
+            raise
+        except Unavailable as error:
+            return [error] * len(jobs)
+        except Exception as error:  # noqa: BLE001 - it is told of the one item
+            return [error]
 
     async def run_within(self, uow: UnitOfWork, call: Call) -> Result:
         """Run a command in a transaction that is somebody else's to commit: that of a script's effects.
@@ -389,18 +413,32 @@ def _fault_of(item: int) -> Iterator[None]:
         raise ItemFailed(item, error) from error
 
 
-def _ends_a_batch(outcome: Outcome | RustokError) -> bool:
-    """Tell whether items behind this one must not be tried.
+def _items(calls: Sequence[Call], key: IdempotencyKey | None) -> Sequence[_Item]:
+    return [_Item(call, None if key is None else key.of_item(place)) for place, call in enumerate(calls)]
+
+
+def _require_all(calls: Sequence[Call], context: Context) -> None:
+    for call in calls:
+        context.require(call.command.permission)
+
+
+def _of_item(found: Outcome | Exception) -> Outcome | RustokError:
+    if isinstance(found, Outcome | RustokError):
+        return found
+    log.error("batch_item_failed", exc_info=found)
+    return RustokError("Something went wrong here with this item. The log has it under the id of the request.")
+
+
+def _end_of_batch(found: Outcomes, until_s: float) -> RustokError | None:
+    """Return what is told of the items behind *found*, if they must not be tried.
 
     They would wait for a server that is away, too; or somebody else is at this batch, and does them in their order.
     """
-    is_away = isinstance(outcome, Unavailable) and not outcome.is_rolled_back
-    return is_away or isinstance(outcome, RequestInProgress | BatchTooLong)
-
-
-def _rules_changed() -> Unavailable:
-    return Unavailable("The tenant's access rules are being changed: try again.", is_rolled_back=True)
-
-
-def _chunks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
+    for outcome in found:
+        if isinstance(outcome, Unavailable) and not outcome.is_rolled_back:
+            return outcome
+        if isinstance(outcome, RequestInProgress):
+            return outcome
+    if time.monotonic() > until_s:
+        return BatchTooLong("The items before this one took too long: send the rest again.")
+    return None

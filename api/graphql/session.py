@@ -12,7 +12,7 @@ from api.graphql.loaders import Loader
 from api.graphql.meter import Meter
 from api.routes import scoped
 from rustok.db.unit_of_work import TenantDisabled
-from rustok.dispatch import Call, Dispatcher, Outcome, admit_query
+from rustok.dispatch import Call, Dispatcher, admit_query
 from rustok.kernel.context import Context
 from rustok.kernel.errors import RustokError, Unauthenticated
 from rustok.kernel.module import Query, Result
@@ -63,14 +63,10 @@ class Session:
 
         """
         self.meter.refuse_mutation()
-
-        async def work(context: Context) -> Outcome:
-            fields = {"input": call.input, "version": call.expected_version}
-            scope = scoped(key, context, f"graphql {call.command.name}", fields, [call.command])
-            return await self._dispatcher.run(call, context, scope)
-
+        fields = {"input": call.input, "version": call.expected_version}
+        scope = scoped(key, self._caller.actor, f"graphql {call.command.name}", fields, [call.command])
         try:
-            outcome = await self._run(work)
+            outcome = await self._run(lambda context: self._dispatcher.run(call, context, scope))
         finally:
             self._may_have_written |= self._refusal is None
         self._loaders.clear()  # what was read before may be another thing now

@@ -152,6 +152,11 @@ class UnitOfWork:
         self._staged.rules_raised += 1
 
     @property
+    def has_raised_rules(self) -> bool:
+        """Whether this transaction has raised the tenant's `authz_version`: it may have ended the caller's rights."""
+        return self._staged.rules_raised > 0
+
+    @property
     def subject(self) -> str | None:
         """Who makes what is made here, as rows keep it."""
         subject = self.context.principal.subject

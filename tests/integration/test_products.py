@@ -211,9 +211,9 @@ async def test_commands_run_together_are_done_together(rustok: PlatformUnderTest
 
     third = Call(create_command, a_product(variants=[], translations={"en": {"title": "C"}}))
 
-    created = await rustok.platform.dispatcher.run_batch([first, second], context, is_atomic=True)
+    created = await rustok.platform.dispatcher.run_atomic([first, second], context)
     with pytest.raises(ItemFailed) as refused:
-        await rustok.platform.dispatcher.run_batch([third, first], context, is_atomic=True)
+        await rustok.platform.dispatcher.run_atomic([third, first], context)
 
     assert (refused.value.item, type(refused.value.error)) == (1, errors.DuplicateHandle)
 

@@ -1,6 +1,7 @@
 """Many commands in one request: all or none, or each by itself; a repeated request does nothing again."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -12,7 +13,8 @@ from rustok.catalog import MODULES
 from rustok.db.engine import open_engine
 from rustok.db.idempotency import IdempotencyKey, RequestInProgress, find_answers
 from rustok.db.unit_of_work import UnitOfWork
-from rustok.dispatch import Call, Outcome
+from rustok.dispatch import Call, Dispatcher, Outcome
+from rustok.kernel.context import Context
 from rustok.kernel.errors import RustokError, Unavailable
 from rustok.kernel.ids import uuid7
 from rustok.kernel.module import Command, Input, Module, ModuleKind, Result
@@ -42,6 +44,13 @@ class Wound(Result):
     turns: float
 
 
+async def take_key(data: Wind) -> Wind:
+    """Find none for what is wound backwards."""
+    if data.times < 0:
+        raise LookupError
+    return data
+
+
 async def wind_clock(_uow: UnitOfWork, data: Wind) -> Wound:
     """Divide by zero, now and then."""
     return Wound(turns=1 / data.times)
@@ -58,6 +67,7 @@ CLOCKS = Module(
             summary="Wind a clock",
             permission="clocks.clocks.write",
             input=Wind,
+            prepare=take_key,
             result=Wound,
             handler=wind_clock,
             route="POST /clocks",
@@ -255,8 +265,14 @@ async def test_a_row_that_is_held_refuses_its_own_item_alone(rustok: PlatformUnd
     assert statuses(answer) == [201, 503, 201]
 
 
-@pytest.mark.parametrize("mode", ["atomic", "independent"])
-async def test_a_batch_that_is_under_way_is_not_begun_again(api: ApiUnderTest, mode: str) -> None:
+def run_each(dispatcher: Dispatcher, calls: Sequence[Call], context: Context, *key: IdempotencyKey) -> Awaitable[Any]:
+    return dispatcher.run_each(calls, lambda work: work(context), *key)
+
+
+@pytest.mark.parametrize("run", [Dispatcher.run_atomic, run_each])
+async def test_a_batch_that_is_under_way_is_not_begun_again(
+    api: ApiUnderTest, run: Callable[..., Awaitable[Any]]
+) -> None:
     """Two at the same batch would do its items out of their order."""
     key = IdempotencyKey("batch-1", "somebody", b"{}")
     async with api.rustok.platform.units.begin(api.rustok.context(api.tenant_id)) as uow:
@@ -265,9 +281,7 @@ async def test_a_batch_that_is_under_way_is_not_begun_again(api: ApiUnderTest, m
         calls = [Call(create, creating(f"item-{n}")["input"]) for n in range(2)]
 
         with pytest.raises(RequestInProgress):
-            await api.rustok.platform.dispatcher.run_batch(
-                calls, api.rustok.context(api.tenant_id), key, is_atomic=mode == "atomic"
-            )
+            await run(api.rustok.platform.dispatcher, calls, api.rustok.context(api.tenant_id), key)
 
     assert await handles(api) == []
 
@@ -277,12 +291,12 @@ async def test_a_defect_in_one_item_is_told_of_that_item(database: Database) -> 
     async with PlatformUnderTest.open((*MODULES, CLOCKS), database) as rustok:
         tenant_id = await rustok.create_tenant()
         wind = rustok.registry.commands["clocks.clocks.wind"]
-        calls = [Call(wind, {"times": times}) for times in (1, 0, 2)]
+        calls = [Call(wind, {"times": times}) for times in (1, 0, -1, 2)]
 
-        outcomes = await rustok.platform.dispatcher.run_batch(calls, rustok.context(tenant_id), is_atomic=False)
+        outcomes = await run_each(rustok.platform.dispatcher, calls, rustok.context(tenant_id))
 
-    assert [type(outcome) for outcome in outcomes] == [Outcome, RustokError, Outcome]
-    assert "zero" not in str(outcomes[1])
+    assert [type(outcome) for outcome in outcomes] == [Outcome, RustokError, RustokError, Outcome]
+    assert {str(defect).startswith("Something went wrong here") for defect in outcomes[1:3]} == {True}
 
 
 async def test_a_server_that_is_away_is_asked_once(rustok: PlatformUnderTest) -> None:
@@ -299,7 +313,7 @@ async def test_a_server_that_is_away_is_asked_once(rustok: PlatformUnderTest) ->
         )
         context = a_context(uuid7(), frozenset({create.permission}))
 
-        outcomes = await asyncio.wait_for(platform.dispatcher.run_batch(calls, context, is_atomic=False), 10)
+        outcomes = await asyncio.wait_for(run_each(platform.dispatcher, calls, context), 10)
 
     assert {type(outcome) for outcome in outcomes} == {Unavailable}
 
