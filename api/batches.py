@@ -1,9 +1,11 @@
 """Many commands of a module in one request: `POST /api/v1/<module>:batch`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from copy import copy
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 import structlog
@@ -11,6 +13,7 @@ from pydantic import Field, JsonValue
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Scope
 
 from api.admission import Admission
 from api.body import BodyLimits, read_fields
@@ -24,7 +27,6 @@ from rustok.bootstrap import Platform
 from rustok.db.failures import describe
 from rustok.db.unit_of_work import ABSENT
 from rustok.dispatch import Call, ItemFailed, Outcome, Outcomes, validate
-from rustok.kernel.context import Context
 from rustok.kernel.errors import InvalidInput, RustokError, Violation
 from rustok.kernel.module import Command, Input, Module
 from rustok.kernel.registry import Registry
@@ -98,23 +100,13 @@ def _route(
                 admission.admit(counted[0].command, caller.tenant_id, len(counted))
 
             scope = scoped(key, caller.actor, f"POST {path}", fields, [call.command for call in calls])
-
-            async def run(work: Callable[[Context], Awaitable[Outcomes]]) -> Outcomes:
-                async def in_turn(context: Context) -> Outcomes:
-                    with aside(request.scope):
-                        await turns.acquire()
-                    try:
-                        return await work(context)
-                    finally:
-                        turns.release()
-
-                return await caller.run(in_turn)
-
             try:
-                if batch.mode == "atomic":
-                    outcomes = await run(lambda context: platform.dispatcher.run_atomic(calls, context, scope))
-                else:
-                    outcomes = await platform.dispatcher.run_each(calls, run, scope)
+                async with _Turn(turns, request.scope) as turn:
+                    run = partial(caller.run, while_pausing=turn.given_back)
+                    if batch.mode == "atomic":
+                        outcomes = await run(lambda context: platform.dispatcher.run_atomic(calls, context, scope))
+                    else:
+                        outcomes = await platform.dispatcher.run_each(calls, run, scope)
             except ItemFailed as failed:
                 raise _in_item(failed.error, failed.item) from failed
             _log_failures(outcomes)
@@ -122,6 +114,39 @@ def _route(
             return Response(orjson.dumps({"results": results}), 200, media_type="application/json")
 
     return Route(path, endpoint, methods=["POST"])
+
+
+class _Turn:
+    """One of those that batches take. Who waits for it does not count as in progress."""
+
+    def __init__(self, turns: asyncio.Semaphore, scope: Scope) -> None:
+        self._turns = turns
+        self._scope = scope
+        self._is_held = False
+
+    async def __aenter__(self) -> Self:
+        await self._take()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._give_back()
+
+    @asynccontextmanager
+    async def given_back(self) -> AsyncIterator[None]:
+        """Let others have it meanwhile."""
+        self._give_back()
+        yield
+        await self._take()
+
+    async def _take(self) -> None:
+        with aside(self._scope):
+            await self._turns.acquire()
+        self._is_held = True
+
+    def _give_back(self) -> None:
+        if self._is_held:
+            self._is_held = False
+            self._turns.release()
 
 
 def _calls(batch: Batch, commands: Mapping[str, Command]) -> Sequence[Call]:

@@ -1,7 +1,7 @@
 """Who calls: turns the credential of a request, or the tenant it names, into the context that its work runs in."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TypeVar
 from uuid import UUID
 
@@ -207,7 +207,12 @@ class Caller:
         if not self._is_confirmed:
             await self.run(self._callers.units.compare_rights)
 
-    async def run(self, work: Callable[[Context], Awaitable[T]]) -> T:
+    async def run(
+        self,
+        work: Callable[[Context], Awaitable[T]],
+        *,
+        while_pausing: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    ) -> T:
         """Return what *work* returns, run with rights that are still in force.
 
         What this process remembers of a credential may be older than the tenant's rules, which each unit of work, and
@@ -230,7 +235,8 @@ class Caller:
             try:
                 return await self._attempt(work)
             except StaleAuthorization:
-                await self._callers.pause(self._request, pause_s)
+                async with while_pausing():
+                    await self._callers.pause(self._request, pause_s)
                 await self._read_rights()
         raise Unavailable("The tenant's access rules are being changed: try again.")
 

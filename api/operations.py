@@ -12,7 +12,7 @@ from api.routes import PREFIX
 from rustok.bootstrap import Platform
 from rustok.jobs.module import GET_OPERATION, JOBS
 from rustok.jobs.operations import Operation
-from rustok.kernel.errors import Busy, RustokError
+from rustok.kernel.errors import Busy, Forbidden, ModuleOff, NotFound, Unauthenticated
 from rustok.kernel.ports import Clock
 
 _POLL_S = 0.25
@@ -52,7 +52,7 @@ class _Watched:
                 silent_s += _POLL_S
                 try:
                     before, found = found, await self._look(caller, request)
-                except RustokError:  # whoever asks again is told
+                except (Unauthenticated, Forbidden, ModuleOff, NotFound):  # whoever asks again is told
                     return
                 if found != before:
                     yield _event(found)

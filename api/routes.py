@@ -15,6 +15,7 @@ from api.body import BodyLimits, read_fields
 from api.caller import Callers
 from api.consistency import TOKEN, ReadYourWrites
 from api.deprecation import announce
+from api.faults import ProjectionLagging
 from api.headers import entity_tag, expected_version, idempotency_key, is_unchanged, page_links
 from api.parameters import list_fields, read_parameters
 from rustok.bootstrap import Platform
@@ -119,12 +120,19 @@ def _query_endpoint(platform: Platform, callers: Callers, query: Query, read_you
         async with callers.identified(request, module, query.permission) as caller:
             arguments = read_parameters(request.scope["query_string"], parameters, lists) | request.path_params
             freshness: dict[str, str] | None = None
+            lagging: ProjectionLagging | None = None
 
             async def work(context: Context) -> Result:
-                nonlocal freshness
+                nonlocal freshness, lagging
                 data = admit_query(query, arguments, context)
-                if freshness is None:  # nobody waits twice
-                    freshness = await read_your_writes.look(request, context.tenant_id, tables)
+                if lagging is not None:  # nobody waits twice
+                    raise lagging
+                if freshness is None:
+                    try:
+                        freshness = await read_your_writes.look(request, context.tenant_id, tables)
+                    except ProjectionLagging as error:
+                        lagging = error
+                        raise
                 return await platform.dispatcher.query(query, data, context)
 
             result = await caller.run(work)

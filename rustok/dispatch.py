@@ -65,13 +65,15 @@ class Call:
 class Outcome:
     """What a command returned; `body` is its JSON, byte for byte the same when it is `replayed`.
 
-    `token` lets a reader wait until the index shows the write (`kernel/consistency.py`).
+    `token` lets a reader wait until the index shows the write (`kernel/consistency.py`). `has_changed_rules`: the
+    caller may have other rights now.
     """
 
     result: Result
     body: bytes
     token: str | None
     replayed: bool = False
+    has_changed_rules: bool = False
 
 
 Outcomes = Sequence[Outcome | RustokError]
@@ -180,14 +182,12 @@ class Dispatcher:
             outcomes = []
             for job, found in zip(jobs, await find_answers(uow, [job.key for job in jobs]), strict=True):
                 outcomes.append(await _outcome(uow, job, found))
-                if until_rules_change and uow.has_raised_rules:
+                if until_rules_change and _has_changed_rules(outcomes[-1]):
                     break
                 await asyncio.sleep(0)  # others have their turn between two large inputs
             return outcomes
 
-    async def run_atomic(
-        self, calls: Sequence[Call], context: Context, key: IdempotencyKey | None = None
-    ) -> Sequence[Outcome]:
+    async def run_atomic(self, calls: Sequence[Call], context: Context, key: IdempotencyKey | None = None) -> Outcomes:
         """Run commands in their order in one transaction, and return what became of each; all are done, or none.
 
         The rights of the caller are those at its beginning, also behind a command that ends them. With *key*, a
@@ -289,6 +289,8 @@ class Dispatcher:
     async def _run_neighbours(self, items: Sequence[_Item], context: Context) -> Outcomes:
         """Run some items of a batch in one transaction; return what became of those up to one that changes the rules.
 
+        Those behind it are refused, or done, by the rights that there are then.
+
         Raises:
             RunApart: one of several has failed, and nothing was done.
 
@@ -298,13 +300,17 @@ class Dispatcher:
         for place, (call, key) in enumerate(items):
             try:
                 jobs[place] = _Job(call, await _admit(call, context), context, key)
+            except Misconfigured:
+                raise
             except Exception as error:  # noqa: BLE001 - it is told of the one item
-                outcomes[place] = _of_item(error)
+                outcomes[place] = _of_item(error, call)
             await asyncio.sleep(0)
-        found = await self._run_jobs(list(jobs.values()), context)
-        outcomes |= zip(jobs, map(_of_item, found), strict=False)
-        first_undone = next((place for place in jobs if place not in outcomes), len(items))
-        return [outcomes[place] for place in range(first_undone)]
+        end = len(items)
+        for place, outcome in zip(jobs, await self._run_jobs(list(jobs.values()), context), strict=False):
+            outcomes[place] = _of_item(outcome, items[place].call)
+            if _has_changed_rules(outcome):
+                end = place + 1
+        return [outcomes[place] for place in range(end)]
 
     async def _run_jobs(self, jobs: Sequence[_Job], context: Context) -> Sequence[Outcome | Exception]:
         if not jobs:
@@ -394,7 +400,7 @@ async def _outcome(uow: UnitOfWork, job: _Job, found: KeptAnswer | RustokError |
     token = Tokens(uow.secrets).issue(uow.tenant_id, unit.emitted, uow.now)
     if job.key is not None:
         keep_answer(uow, job.key, KeptAnswer(body, token))
-    return Outcome(result, body.encode(), token)
+    return Outcome(result, body.encode(), token, has_changed_rules=uow.has_raised_rules)
 
 
 async def _handle(uow: UnitOfWork, call: Call, data: BaseModel) -> Result:
@@ -422,10 +428,14 @@ def _require_all(calls: Sequence[Call], context: Context) -> None:
         context.require(call.command.permission)
 
 
-def _of_item(found: Outcome | Exception) -> Outcome | RustokError:
+def _has_changed_rules(found: Outcome | Exception) -> bool:
+    return isinstance(found, Outcome) and found.has_changed_rules
+
+
+def _of_item(found: Outcome | Exception, call: Call) -> Outcome | RustokError:
     if isinstance(found, Outcome | RustokError):
         return found
-    log.error("batch_item_failed", exc_info=found)
+    log.error("batch_item_failed", command=call.command.name, exc_info=found)
     return RustokError("Something went wrong here with this item. The log has it under the id of the request.")
 
 

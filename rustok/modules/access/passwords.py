@@ -29,6 +29,9 @@ class TooManyHashes(Unavailable):
 
     code = "too_many_sign_ins"
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, is_rolled_back=True)
+
 
 def _long_enough(password: str) -> str:
     if len(_normal(password)) < _SHORTEST:

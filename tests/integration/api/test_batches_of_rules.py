@@ -71,14 +71,18 @@ async def test_batches_that_change_rules_at_once_are_all_done(api: ApiUnderTest)
     assert [statuses(answer) for answer in answers] == [[201] * 20] * 6
 
 
+BAD = an_item("roles.create", name="No name of a role")
+
+
 @pytest.mark.parametrize("before", [[], [REFUSED], [a_role(f"role-{number}") for number in range(120)]])
 async def test_a_key_that_has_revoked_itself_does_nothing_more(api: ApiUnderTest, before: list[Any]) -> None:
     """Whatever stands before: an answer does not depend on which items have shared a transaction."""
     key_id, headers = await a_key(api)
 
-    answer = await send(api, [*before, an_item("api_keys.revoke", key_id=key_id), A_KEY, REFUSED], **headers)
+    items = [*before, an_item("api_keys.revoke", key_id=key_id), BAD, A_KEY, REFUSED, BAD]
+    answer = await send(api, items, **headers)
 
-    assert statuses(answer)[len(before) :] == [200, 401, 401]
+    assert statuses(answer)[len(before) :] == [200, 401, 401, 401, 401]
     assert answer.json()["results"][-1]["problem"]["code"] == "unauthenticated"
     assert "another" not in await names_of_keys(api)
 
