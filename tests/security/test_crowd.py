@@ -16,7 +16,7 @@ from rustok.sandbox.cage import Cage, CageConfig
 from rustok.sandbox.contract import Job, Outcome, SandboxUnavailable
 from tests.security.cases import HARMLESS, prelude
 from tests.security.stage import Witness, answer, ending, job, unchecked
-from tests.waiting import WAIT_S
+from tests.waiting import WAIT_S, eventually_async
 
 TENANTS = ("acme", "globex", "initech")
 
@@ -72,9 +72,10 @@ def trees(cage: Cage) -> Iterator[Tree]:
     for launcher in launchers():
         if launcher.pid not in cage.zygote_pids:
             continue
-        for zygote in launcher.children():
-            if children := zygote.children():
-                yield Tree(launcher, zygote, children)
+        with suppress(psutil.NoSuchProcess):
+            for zygote in launcher.children():
+                if children := zygote.children():
+                    yield Tree(launcher, zygote, children)
 
 
 def launchers() -> list[psutil.Process]:
@@ -82,9 +83,19 @@ def launchers() -> list[psutil.Process]:
     return [process for process in found if process.status() != psutil.STATUS_ZOMBIE and "run" in process.cmdline()]
 
 
-def kill(cage: Cage, victim: str) -> None:
-    """Kill -9 the launcher, the zygote or all children, and wait until every process that depends on it is gone."""
-    tree = next(trees(cage))
+async def kill(cage: Cage, victim: str) -> None:
+    """Kill -9 the launcher, the zygote or all children, and wait until every process that depends on it is gone.
+
+    Where the one before has just been killed, as soon as there is a tree again.
+    """
+    found: list[Tree] = []
+
+    async def there_is_one() -> bool:
+        found.extend(itertools.islice(trees(cage), 1))
+        return bool(found)
+
+    await eventually_async(there_is_one)
+    [tree] = found
     killed = {"launcher": [tree.launcher], "zygote": [tree.zygote], "children": tree.children}[victim]
     dying = tree.children if victim == "children" else [*killed, tree.zygote, *tree.children]
     watches = list(watched(dying))
@@ -119,7 +130,7 @@ async def test_every_run_of_a_crowd_gets_what_is_its_own(witness: Witness, runs:
         event = {**witness.event, "n": number}
         outcome = await as_a_worker_would(cage, job(hooks[kind.body], event, kind.limits, tenant))
         if victim := victims.pop(next(served), None):
-            kill(cage, victim)
+            await kill(cage, victim)
         return outcome
 
     async with Cage(CageConfig(wait_s=600)) as cage:
@@ -156,7 +167,7 @@ async def test_a_run_that_is_killed_from_outside_is_run_again() -> None:
     async def answer_and_kill(name: str, arguments: Mapping[str, Any]) -> Any:
         asked.append(name)
         if victims:
-            kill(cage, victims.pop(0))
+            await kill(cage, victims.pop(0))
         return await answer(name, arguments)
 
     async with Cage(CageConfig(children=1)) as cage:
