@@ -199,6 +199,8 @@ CREDENTIALS = [
     a_tenant_that_is_erased,
 ]
 STOREFRONTS = [a_storefront_that_is_closed, a_storefront_of_a_tenant_that_is_switched_off]
+ALL = [*CREDENTIALS, *STOREFRONTS]
+FEW = [a_revoked_key, a_session_that_was_left, a_storefront_that_is_closed]
 Make = Callable[[Tenant], Awaitable[Rights]]
 
 
@@ -211,7 +213,7 @@ async def remembered(house: House, make: Make) -> Rights:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
-@pytest.mark.parametrize("make", [*CREDENTIALS, *STOREFRONTS])
+@pytest.mark.parametrize("make", [each if each in FEW else pytest.param(each, marks=pytest.mark.deep) for each in ALL])
 async def test_a_document_is_refused(house: House, make: Make, document: dict[str, Any]) -> None:
     """Twice: the process remembers nothing of the rights by then."""
     rights = await remembered(house, make)

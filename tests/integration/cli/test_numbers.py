@@ -10,7 +10,7 @@ from rustok import cli as command_line
 from tests.integration.alloy.workshop import Workshop
 from tests.integration.cli.conftest import Cli
 
-ABSURD = ("99999999", "9" * 30, "9" * 5000, "nan")
+ABSURD = ("99999999", "9" * 5000, "nan")
 """Too much for a date, for a column, for `int`; and what every comparison lets through."""
 CALLS = {
     "api --port": "api --port {}",
